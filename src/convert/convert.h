@@ -1,0 +1,54 @@
+/* convert.h - one document + plan → rows in buffers, or one named fault. Pure: no I/O, no clock, no random.
+ *
+ * A struct conv belongs to one worker and one collection. Per document:
+ *   conv_document → FAULT_OK: rows were added to conv_rows(output) for every output it feeds
+ *                 → else: nothing was added; conv_where says where; the caller writes the reject
+ * Steady state allocates nothing. Counts go to the ledger that was given.
+ */
+#ifndef DOCROW_CONVERT_H
+#define DOCROW_CONVERT_H
+
+#include "doc.h"
+#include "fault.h"
+#include "ledger.h"
+#include "plan.h"
+#include "rowbuf.h"
+
+struct conv;
+
+struct conv_where { /* of the fault; lent until the next conv_document */
+	const char *table, *column;
+	const char *path; /* escaped text */
+	uint8_t kind;     /* BSON kind of the value, 0 = missing */
+	char note[200];   /* facts without the value: "length 300, at most 40", "year 292278994" */
+};
+
+/* A value that was set to NULL or replaced by if_invalid, or an array element that was rejected: to be listed one by
+ * one. Lent until the next conv_document. */
+struct conv_note {
+	bool is_reject; /* true: goes to docrow.reject (an element); false: docrow.finding */
+	enum fault fault;
+	const char *table, *column, *path;
+	int64_t ordinal;  /* of the element, -1 none */
+	struct val value; /* the original */
+};
+
+struct conv *conv_new(const struct plan *p, int collection, struct ledger *ledger);
+void conv_free(struct conv *c);
+
+enum fault conv_document(struct conv *c, const uint8_t *doc, size_t len, struct conv_where *where);
+/* Rows gathered since the caller last reset this buffer (it sends and resets them as it likes). */
+struct rowbuf *conv_rows(struct conv *c, int output);
+size_t conv_notes(const struct conv *c, const struct conv_note **notes);
+/* _id of the last document (kind 0: it has none) and its key as text ("013a7092-…"), for rejects and findings. */
+struct val conv_id(const struct conv *c);
+const char *conv_key_text(const struct conv *c);
+/* True when the last document's _id became a UUIDv5 or was spelled unusually and must be listed in docrow.id_map;
+ * uuid gets the key. */
+bool conv_id_needs_map(const struct conv *c, uint8_t uuid[16]);
+
+/* The conversion of one key by an id rule, for code outside documents (retry, tests). False: it does not fit. */
+bool conv_key_uuid(const struct plan *p, enum map_id rule, enum map_uuid_order order, const struct val *v,
+		   uint8_t uuid[16]);
+
+#endif

@@ -1,0 +1,62 @@
+/* engine.h - chunks → workers → transactions → settle; stop, resume, clean.
+ *
+ *   engine_start → engine_poll* (until it says finished) → engine_finish
+ *
+ * engine_start returns at once after the checks; the work runs on threads of its own. engine_poll is for the thread
+ * that draws; engine_stop may be called from any thread. Includes neither libpq nor libmongoc and names no type.
+ */
+#ifndef DOCROW_ENGINE_H
+#define DOCROW_ENGINE_H
+
+#include "err.h"
+#include "mem.h"
+#include "plan.h"
+#include "source.h"
+#include "state.h"
+
+enum engine_mode { ENGINE_NEW, ENGINE_RESUME, ENGINE_JOIN, ENGINE_CLEAN /* clean, then new */, ENGINE_CLEAN_ONLY };
+
+struct engine_options {
+	enum engine_mode mode;
+	const char *source_uri, *target_uri;
+	int workers; /* threads, each with one client and one connection          */
+	int index_jobs;
+	uint64_t batch_docs;    /* 0: by size                                               */
+	uint64_t chunk_bytes;   /* default 16 MB                                            */
+	double lease_seconds;   /* default 15                                               */
+	double retry_seconds;   /* how long a lost server is waited for; default 120        */
+	uint64_t max_rejects;   /* 0: the mapping's, else 10,000 or 1 % of the collection   */
+	bool no_search_indexes; /* leave out indexes of tier search                         */
+	bool load_only;         /* stop after the rows (bench): no keys, no indexes         */
+	const char *version;
+};
+
+struct engine;
+
+struct engine_table { /* one per collection, in the mapping's order */
+	const char *collection, *table;
+	uint64_t est_docs, docs, rejects, chunks, chunks_done;
+	bool present, started, finished;
+	double started_at, finished_at; /* clock_seconds, 0 = not yet */
+};
+struct engine_snapshot {
+	enum state_phase phase;
+	bool finished, stopping;
+	double started_at;
+	const struct engine_table *tables; /* lent until the next poll */
+	size_t ntables;
+	uint64_t steps, steps_done;
+	char current[160]; /* "index crm_Accounts_status_idx"                           */
+	char message[256]; /* "PostgreSQL is away: trying again (3)", or ""             */
+};
+
+bool engine_start(struct engine **e, struct plan *p, struct source *s, const struct engine_options *o,
+		  struct err *err) MUST_CHECK;
+void engine_poll(struct engine *e, struct engine_snapshot *out);
+void engine_stop(struct engine *e); /* finish or roll back the current units within a second or two */
+/* Waits for the threads. False: err says why the run did not reach its end (also STOPPED). */
+bool engine_finish(struct engine *e, struct err *err) MUST_CHECK;
+int64_t engine_run_id(const struct engine *e);
+void engine_free(struct engine *e);
+
+#endif

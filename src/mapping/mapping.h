@@ -1,0 +1,210 @@
+/* mapping.h - the mapping: the YAML file (format 1) that says which collection becomes which tables.
+ *
+ * mapping_load reads it with libyaml's document tree, which keeps line and column of every node, and reports every
+ * error at once. The model is plain and lives in one arena, freed by mapping_free. Manual: docs/mapping.md.
+ */
+#ifndef DOCROW_MAPPING_H
+#define DOCROW_MAPPING_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "buf.h"
+#include "err.h"
+#include "schema.h"
+
+enum map_id {                         /* how an _id becomes a key (and every reference to it) */
+	      MAP_ID_UUIDV7,          /* ObjectId → UUIDv7; BSON UUIDs stay; anything else UUIDv5 + id_map  */
+	      MAP_ID_STRING_UUID,     /* strings that are UUIDs                                             */
+	      MAP_ID_OBJECTID_STRING, /* strings of 24 hex, as the ObjectId                                 */
+	      MAP_ID_TEXT,            /* 24 hex as text; strings as they are                                */
+	      MAP_ID_BYTEA,           /* the 12 bytes                                                       */
+	      MAP_ID_NATIVE           /* the value itself into the column's type (bigint, text, jsonb ...)  */
+};
+
+enum map_value_kind {                      /* what if_missing, if_null and if_invalid put in */
+		      MAP_VALUE_UNSET = 0, /* the default: missing and null give NULL or a reject; invalid rejects */
+		      MAP_VALUE_REJECT,
+		      MAP_VALUE_NULL,
+		      MAP_VALUE_LITERAL,
+		      MAP_VALUE_PATH,   /* another path of the document, e.g. { path: date_created }             */
+		      MAP_VALUE_ID_TIME /* $id_time: the creation time inside the ObjectId                       */
+};
+/* One choice; a list in the YAML is tried in order: if_missing: [ { path: date_created }, $id_time ]. */
+struct map_value {
+	enum map_value_kind kind;
+	const char *literal;
+	const char **path;
+	size_t npath;
+	struct map_value *otherwise; /* next of the list, or NULL */
+};
+
+enum map_encoding { MAP_ENCODING_REJECT, MAP_ENCODING_REPLACE, MAP_ENCODING_STRIP };
+enum map_json { MAP_JSON_RELAXED, MAP_JSON_CANONICAL, MAP_JSON_PLAIN };
+enum map_uuid_order {
+	MAP_UUID_ORDER_UNSET,
+	MAP_UUID_ORDER_STANDARD,
+	MAP_UUID_ORDER_JAVA,
+	MAP_UUID_ORDER_CSHARP,
+	MAP_UUID_ORDER_PYTHON
+};
+
+enum map_accept {                             /* values of another BSON type that the user knows of; a set of bits */
+		  MAP_ACCEPT_HEX_ID = 1 << 0, /* string of 24 hex as ObjectId                       */
+		  MAP_ACCEPT_ISO_STRING = 1 << 1,     /* ISO 8601 text as date                              */
+		  MAP_ACCEPT_EPOCH_MS = 1 << 2,       /* number as date, milliseconds                       */
+		  MAP_ACCEPT_EPOCH_S = 1 << 3,        /* number as date, seconds                            */
+		  MAP_ACCEPT_TIMESTAMP = 1 << 4,      /* BSON timestamp's seconds as date                   */
+		  MAP_ACCEPT_NUMERIC_STRING = 1 << 5, /* text as number                                     */
+		  MAP_ACCEPT_BOOL_STRING = 1 << 6,    /* "true", "false" as boolean                         */
+		  MAP_ACCEPT_BOOL_NUMBER = 1 << 7,    /* 0, 1 as boolean; and boolean as 0, 1               */
+		  MAP_ACCEPT_UUID_STRING = 1 << 8,    /* text as uuid                                       */
+		  MAP_ACCEPT_OID_DOCUMENT = 1 << 9,   /* {"$oid": "..."}, {"_str": "..."}                   */
+		  MAP_ACCEPT_DBREF = 1 << 10,         /* {$ref, $id}                                        */
+		  MAP_ACCEPT_NUMBER_TEXT = 1 << 11,   /* numbers, booleans, ObjectIds, dates as text        */
+		  MAP_ACCEPT_JSON_TEXT = 1 << 12,     /* anything as Extended JSON text                     */
+		  MAP_ACCEPT_SCALAR_ARRAY = 1 << 13   /* a single value as an array of one                  */
+};
+
+struct map_reference {
+	const char *table;  /* NULL: the column refers to nothing                              */
+	const char *column; /* default: the table's primary key                                */
+	const char *name;   /* of the constraint; default <table>_<column>_fkey                */
+	bool constraint;    /* false: no foreign key is made (the id is kept whatever it points to) */
+	enum fk_action on_delete, on_update;
+	enum orphan_policy if_orphan;
+	const char *move_to;          /* ORPHAN_MOVE_TO: the other column of this table              */
+	enum orphan_policy otherwise; /* move_to: what if that table lacks it, too (reject)          */
+};
+
+struct map_label {
+	const char *from, *to;
+};
+
+struct map_column {
+	const char *name;
+	const char **from; /* path: keys                                                      */
+	size_t nfrom;
+	struct pgtype type;
+	bool is_id; /* from is _id                                                     */
+	bool primary_key, not_null;
+	const char *default_sql;
+	struct map_value if_missing, if_null, if_invalid;
+	enum map_encoding encoding;
+	unsigned accept; /* enum map_accept bits                                            */
+	struct map_label *labels;
+	size_t nlabels;
+	bool fold_case;
+	enum map_json json;
+	enum dup_policy duplicate_keys;
+	enum map_uuid_order uuid_order;
+	struct map_reference references;
+	int line, col;
+};
+
+struct map_index {
+	const char *name;
+	const char **columns;
+	size_t ncolumns;
+	const char *expression, *method, *where;
+	bool unique, nulls_not_distinct;
+	enum index_tier tier;
+	enum dup_policy duplicates; /* unique: reject (all but the lowest key), first or last */
+	int line, col;
+};
+
+struct map_child {
+	const char **from;
+	size_t nfrom;
+	const char *table;
+	const char *parent;         /* column that takes the parent's key                              */
+	const char *ordinal;        /* column that takes the position, from 0                          */
+	struct map_column *columns; /* from: paths inside the element; [] or "." = the element itself */
+	size_t ncolumns;
+	struct map_child *children;
+	size_t nchildren;
+	struct map_index *indexes;
+	size_t nindexes;
+	int line, col;
+};
+
+enum map_unmapped { MAP_UNMAPPED_REPORT, MAP_UNMAPPED_KEEP, MAP_UNMAPPED_REJECT };
+
+struct map_collection {
+	const char *name;
+	const char *table;
+	bool optional;
+	enum map_id id;
+	enum map_uuid_order uuid_order; /* of binary subtype 3 _ids */
+	struct map_column *columns;
+	size_t ncolumns;
+	struct map_child *children;
+	size_t nchildren;
+	struct map_index *indexes;
+	size_t nindexes;
+	enum map_unmapped unmapped;
+	const char *unmapped_column;
+	const char *primary_key_name;
+	uint64_t max_rejects;       /* 0: default                                                      */
+	enum dup_policy duplicates; /* of the primary key: reject (all but the lowest) | first | last  */
+	int line, col;
+};
+
+struct map_side {
+	const char *collection;
+	const char **path; /* NULL: this side keeps no array */
+	size_t npath;
+	const char *column;
+	const char *constraint; /* name of the foreign key; default <table>_<column>_fkey */
+	unsigned accept;
+	int line, col;
+};
+
+struct map_junction {
+	const char *table;
+	struct map_side left, right;
+	enum pair_sides sides;
+	enum orphan_policy if_orphan; /* reject only, or keep */
+	const char *primary_key_name;
+	enum fk_action on_delete, on_update;
+	struct map_index *indexes;
+	size_t nindexes;
+	int line, col;
+};
+
+struct mapping {
+	struct arena *arena;
+	const char *file; /* as given, for messages                                      */
+	const char *name; /* "nextcrm": file name without folder and .yaml               */
+	const char *text; /* the whole file                                              */
+	size_t text_len;
+	uint8_t digest[32];          /* SHA-256 of the text                                         */
+	const char *source_database; /* or NULL                                                    */
+	const char *target_schema;   /* "public"                                                    */
+	const char *owner;
+	struct schema_grant *grants;
+	size_t ngrants;
+	enum map_id id;
+	uint8_t id_namespace[16]; /* for UUIDv5                                                  */
+	struct schema_enum *enums;
+	size_t nenums;
+	struct map_collection *collections;
+	size_t ncollections;
+	struct map_junction *junctions;
+	size_t njunctions;
+	uint64_t max_rejects;
+};
+
+/* name_or_path: with a slash or ending in .yaml/.yml a path, else a name looked up in $DOCROW_MAPPINGS, beside the
+ * program (../share/docrow/mappings, mappings) and in the install folder. On errors in the file err's message has the
+ * count, detail the first lines, and *report (if not NULL) all of them, one a line "file:line:column: text". */
+bool mapping_load(struct mapping **m, const char *name_or_path, struct buf *report, struct err *err) MUST_CHECK;
+/* From text: `file` is for messages only. (Resume: the text stored with the run.) */
+bool mapping_parse(struct mapping **m, const char *file, const char *text, size_t len, struct buf *report,
+		   struct err *err) MUST_CHECK;
+void mapping_free(struct mapping *m);
+/* Names of the installed mappings, into the arena. */
+size_t mapping_installed(struct arena *a, const char ***names);
+
+#endif

@@ -1,0 +1,110 @@
+/* plan.h - the mapping compiled: what convert, sink and engine work from. Constant after plan_resolve.
+ *
+ * The target as a schema (all tables of entities, children and junctions), per collection a tree of the paths that
+ * are wanted (each a slot), and per output the columns with the slot and policies that feed them.
+ */
+#ifndef DOCROW_PLAN_H
+#define DOCROW_PLAN_H
+
+#include "mapping.h"
+#include "schema.h"
+
+/* A node of the tree of wanted paths. Children are in the mapping's order. */
+struct plan_node {
+	const char *key;
+	uint32_t key_len;
+	int slot;  /* value of this path is wanted in this slot; -1: no          */
+	int scope; /* >= 0: an array whose elements feed plan_scope `scope`; -1  */
+	struct plan_node **children;
+	size_t nchildren;
+};
+
+enum plan_feed { /* where a column's value comes from */
+		 PLAN_FEED_SLOT,
+		 PLAN_FEED_ID,       /* _id by the collection's id rule                                     */
+		 PLAN_FEED_PARENT,   /* child tables: the key of the row above                              */
+		 PLAN_FEED_ORDINAL,  /* child tables: the element's position                                */
+		 PLAN_FEED_UNMAPPED, /* unmapped: keep                                                      */
+		 PLAN_FEED_NOTHING   /* NULL (or the column's default) always: no source                    */
+};
+
+struct plan_value { /* map_value compiled; a chain */
+	enum map_value_kind kind;
+	const char *literal;
+	int slot; /* MAP_VALUE_PATH */
+	const struct plan_value *otherwise;
+};
+
+struct plan_column {
+	const struct map_column *map;       /* policies; NULL for PARENT and ORDINAL              */
+	const struct schema_column *column; /* of the table                                       */
+	enum plan_feed feed;
+	int slot;
+	bool is_reference;   /* converts as an _id does (the referred collection's rule) */
+	enum map_id id_rule; /* for PLAN_FEED_ID and references                    */
+	enum map_uuid_order uuid_order;
+	struct plan_value if_missing, if_null, if_invalid;
+	const char *path_text; /* "address.city", for messages                      */
+};
+
+enum plan_output_kind { PLAN_OUTPUT_MAIN, PLAN_OUTPUT_CHILD, PLAN_OUTPUT_PAIRS };
+
+/* One stream of rows that a collection's documents feed. outputs[0] is MAIN. */
+struct plan_output {
+	enum plan_output_kind kind;
+	struct schema_copy copy;     /* table, junction (PAIRS) and columns                */
+	bool left;                   /* PAIRS: this collection is the left side            */
+	int scope;                   /* MAIN: 0; CHILD, PAIRS: the array's scope           */
+	struct plan_column *columns; /* as copy.columns; PAIRS: none (l, r, side by the junction's rules) */
+	size_t ncolumns;
+};
+
+/* The document itself (scope 0) or an array whose elements are walked one by one. Slots are numbered within a scope.
+ */
+struct plan_scope {
+	int parent;                   /* scope above; -1 for scope 0                        */
+	const struct plan_node *root; /* tree of paths inside the document or element       */
+	int nslots;                   /* slot of the element itself: element_slot           */
+	int element_slot;             /* -1: not wanted                                     */
+	int slot;                     /* slot of the array in the parent scope              */
+	const char *path_text;        /* "watchers"                                         */
+	int *outputs;                 /* outputs fed by this scope                          */
+	size_t noutputs;
+};
+
+struct plan_collection {
+	const struct map_collection *map;
+	const char *name;
+	struct plan_scope *scopes;
+	size_t nscopes;
+	struct plan_output *outputs;
+	size_t noutputs;
+	int id_slot; /* slot of _id in scope 0                             */
+	enum map_id id_rule;
+	struct pgtype key_type; /* of the key that _id becomes                        */
+};
+
+struct plan_junction { /* beside schema.junctions[same index] */
+	const struct map_junction *map;
+	int left_collection, right_collection; /* plan.collections; -1 if that side keeps no array  */
+	struct pgtype left_type, right_type;   /* types of the ids                                   */
+	enum map_id left_rule, right_rule;
+};
+
+struct plan {
+	const struct mapping *mapping;
+	struct schema schema;
+	struct plan_collection *collections; /* in the mapping's order */
+	size_t ncollections;
+	struct plan_junction *junctions;
+	size_t njunctions;
+	struct arena *arena;
+};
+
+/* Everything that can be known without a server; errors as mapping_load reports them. Borrows m. */
+bool plan_build(struct plan **p, const struct mapping *m, struct buf *report, struct err *err) MUST_CHECK;
+void plan_free(struct plan *p);
+/* Index of a collection by name, -1. */
+int plan_find_collection(const struct plan *p, const char *name);
+
+#endif

@@ -1,0 +1,194 @@
+/* schema.h - a plain model of the target: types, tables, keys, indexes, constraints, and their SQL. No connection.
+ *
+ * Owned by whoever builds it (mapping/plan for an owned target; later the catalog reader); everything lives in the
+ * arena that was given. Names are kept as they are and quoted when SQL is written.
+ */
+#ifndef DOCROW_SCHEMA_H
+#define DOCROW_SCHEMA_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "buf.h"
+#include "err.h"
+#include "mem.h"
+
+enum pgt { /* the types that docrow writes; the table in pgtype.c names them and gives their OIDs */
+	   PGT_BOOL,
+	   PGT_INT2,
+	   PGT_INT4,
+	   PGT_INT8,
+	   PGT_FLOAT4,
+	   PGT_FLOAT8,
+	   PGT_NUMERIC,
+	   PGT_TEXT,
+	   PGT_VARCHAR,
+	   PGT_CHAR,
+	   PGT_NAME,
+	   PGT_CITEXT,
+	   PGT_UUID,
+	   PGT_BYTEA,
+	   PGT_DATE,
+	   PGT_TIME,
+	   PGT_TIMESTAMP,
+	   PGT_TIMESTAMPTZ,
+	   PGT_INTERVAL,
+	   PGT_JSON,
+	   PGT_JSONB,
+	   PGT_INET,
+	   PGT_VECTOR,
+	   PGT_ENUM,
+	   PGT_COUNT
+};
+
+struct pgtype {
+	enum pgt base;
+	bool array;            /* T[]                                                            */
+	int length;            /* varchar(n), char(n), vector(n); -1 none                         */
+	int precision;         /* numeric(p,s): p; timestamp(p), time(p): p; -1 none              */
+	int scale;             /* numeric(p,s): s                                                */
+	const char *enum_name; /* PGT_ENUM                                                       */
+	int enum_index;        /* PGT_ENUM: into schema.enums, -1 until resolved                 */
+	uint32_t oid;          /* of T (the element for arrays); 0 until resolved for non-built-in types */
+};
+
+/* Reads "timestamp(3)", "numeric(10, 2)", "text[]", "varchar(40)", any case, the usual aliases (int, int4, decimal,
+ * "character varying", "double precision", "timestamp with time zone", ...). A name that is no built-in type becomes
+ * PGT_ENUM with that name (enum names keep their case; may be double-quoted). False on malformed text. */
+bool pgtype_parse(struct arena *a, const char *text, struct pgtype *out);
+/* Appends the SQL name: timestamp(3), "taskStatus"[] (enum qualified by schema when schema is not NULL). */
+void pgtype_sql(struct buf *out, const struct pgtype *t, const char *schema);
+uint32_t pgt_oid(enum pgt t);     /* 0: not built in                                  */
+const char *pgt_name(enum pgt t); /* "integer"                                        */
+
+struct schema_enum {
+	const char *name;
+	const char **labels;
+	size_t nlabels;
+};
+
+struct schema_column {
+	const char *name;
+	struct pgtype type;
+	bool not_null;
+	const char *default_sql; /* SQL expression or NULL */
+};
+
+enum dup_policy { DUP_REJECT /* all but the lowest key */, DUP_FIRST, DUP_LAST };
+enum orphan_policy { ORPHAN_REJECT, ORPHAN_NULL, ORPHAN_KEEP, ORPHAN_MOVE_TO, ORPHAN_STUB };
+
+enum index_tier { INDEX_TIER_REFERENCE, INDEX_TIER_FILTER, INDEX_TIER_SEARCH };
+
+struct schema_index {
+	const char *name;
+	const char **columns; /* names, in order; empty when expression is given                        */
+	size_t ncolumns;
+	const char *expression; /* raw SQL between the parentheses, or NULL                               */
+	const char *method;     /* "btree", "gin", "hash"                                                 */
+	const char *where;      /* raw SQL or NULL                                                        */
+	bool unique;
+	bool nulls_not_distinct; /* PostgreSQL 15 and later                                                */
+	enum index_tier tier;
+	enum dup_policy duplicates; /* unique indexes                                                      */
+};
+
+enum fk_action { FK_NO_ACTION, FK_RESTRICT, FK_CASCADE, FK_SET_NULL, FK_SET_DEFAULT };
+
+struct schema_fkey {
+	const char *name;
+	const char *column;
+	int ref_table; /* index into schema.tables */
+	const char *ref_column;
+	enum fk_action on_delete, on_update;
+};
+
+struct schema_table {
+	const char *name;
+	struct schema_column *columns;
+	size_t ncolumns;
+	int *primary_key; /* column indexes, in order */
+	size_t nprimary_key;
+	const char *primary_key_name; /* NULL: <table>_pkey */
+	struct schema_index *indexes;
+	size_t nindexes;
+	struct schema_fkey *fkeys;
+	size_t nfkeys;
+	const char *collection; /* whose documents its rows are (a child table: whose elements); NULL for junctions */
+	int parent_table;       /* child tables: the table of the row above; -1                                     */
+	int parent_column;      /* child tables: the column with its key; -1                                        */
+	enum dup_policy duplicates; /* of the primary key */
+};
+
+/* A reference whose orphans are settled: every foreign key but the ends of junctions, and references with a policy.
+ */
+struct schema_ref {
+	int table, column;                    /* of the child                                       */
+	int ref_table, ref_column;            /* of the parent                                      */
+	int fkey;                             /* index into tables[table].fkeys, -1: no constraint  */
+	enum orphan_policy policy, otherwise; /* otherwise: MOVE_TO when that table lacks it, too   */
+	int move_to;                          /* MOVE_TO: column of the same table; -1              */
+	int move_ref_table, move_ref_column;  /* what move_to's column refers to                    */
+};
+
+/* A junction table made of pairs that are gathered raw in docrow.pairs_<index>: columns l and r (types of the ids),
+ * side "char" 'L' or 'R' (which collection's array named the pair). */
+enum pair_sides { PAIRS_UNION, PAIRS_INTERSECT, PAIRS_LEFT, PAIRS_RIGHT };
+struct schema_junction {
+	int table;
+	int left_column, right_column;                  /* of the table                                       */
+	int left_table, right_table;                    /* that the ends refer to                             */
+	const char *left_collection, *right_collection; /* whose arrays feed it; NULL: no array on that side */
+	enum pair_sides sides;
+};
+
+/* One COPY stream: a table's columns in this order, or (junction >= 0) raw pairs (l, r, side). */
+struct schema_copy {
+	int table;
+	int junction;
+	const int *columns;
+	size_t ncolumns;
+};
+
+struct schema_grant {
+	const char *role, *privileges;
+};
+
+struct schema {
+	const char *name;  /* "public" */
+	const char *owner; /* role or NULL */
+	struct schema_grant *grants;
+	size_t ngrants;
+	struct schema_ref *refs;
+	size_t nrefs;
+	struct schema_junction *junctions;
+	size_t njunctions;
+	struct schema_enum *enums;
+	size_t nenums;
+	struct schema_table *tables;
+	size_t ntables;
+};
+
+int schema_find_table(const struct schema *s, const char *name);        /* -1: none */
+int schema_find_column(const struct schema_table *t, const char *name); /* -1: none */
+int schema_find_enum(const struct schema *s, const char *name);         /* -1: none */
+
+/* SQL text. Each appends one statement without a semicolon, every name quoted and qualified. */
+void sql_ident(struct buf *out, const char *name);   /* "a""b"            */
+void sql_literal(struct buf *out, const char *text); /* 'it''s', E'' where a backslash stands */
+void sql_table(struct buf *out, const struct schema *s, const struct schema_table *t); /* "public"."Users" */
+void schema_sql_enum(struct buf *out, const struct schema *s, const struct schema_enum *e);
+void schema_sql_table(struct buf *out, const struct schema *s,
+		      const struct schema_table *t); /* columns, NOT NULL, defaults; no keys */
+void schema_sql_primary_key(struct buf *out, const struct schema *s, const struct schema_table *t);
+void schema_sql_index(struct buf *out, const struct schema *s, const struct schema_table *t,
+		      const struct schema_index *i);
+void schema_sql_fkey(struct buf *out, const struct schema *s, const struct schema_table *t,
+		     const struct schema_fkey *f, bool not_valid);
+const char *fk_action_sql(enum fk_action a);
+
+/* Groups of tables in dependency order from the foreign keys: phase[i] = 0.. for table i; strongly connected tables
+ * share a phase. Returns the number of phases. */
+int schema_phases(const struct schema *s, int *phase);
+
+#endif

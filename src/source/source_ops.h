@@ -1,0 +1,40 @@
+/* source_ops.h - what a source implements; private to source/. Meanings as in source.h. */
+#ifndef DOCROW_SOURCE_OPS_H
+#define DOCROW_SOURCE_OPS_H
+
+#include "source.h"
+
+struct source_ops {
+	const char *name;
+	void (*close)(struct source *s);
+	bool (*set_operation_time)(struct source *s, const char *t, struct err *err);
+	bool (*collections)(struct source *s, struct arena *a, struct source_collection **out, size_t *n,
+			    struct err *err);
+	bool (*collection_identity)(struct source *s, const char *collection, struct buf *out, struct err *err);
+	bool (*split)(struct source *s, const char *collection, uint64_t chunk_docs, uint64_t chunk_bytes,
+		      source_add_range *add, void *ctx, struct err *err);
+	bool (*count)(struct source *s, const char *collection, uint64_t *n, struct err *err);
+	bool (*reader_open)(struct source_reader **r, struct source *s, struct err *err);
+	void (*reader_close)(struct source_reader *r);
+	bool (*read)(struct source_reader *r, const char *collection, const uint8_t *bounds, size_t len,
+		     struct err *err);
+	int (*next)(struct source_reader *r, const uint8_t **doc, size_t *len, struct err *err);
+	bool (*read_ids)(struct source_reader *r, const char *collection, const uint8_t *const *ids,
+			 const size_t *lens, size_t n, struct err *err);
+	void (*interrupt)(struct source_reader *r);
+};
+
+/* First members of every implementation's structs. */
+struct source {
+	const struct source_ops *ops;
+	char *database, *describe, *identity, *operation_time; /* owned */
+};
+struct source_reader {
+	const struct source_ops *ops;
+	struct source *source;
+};
+
+bool source_mongo_open(struct source **s, const char *uri, const struct source_options *opts, struct err *err);
+bool source_bson_open(struct source **s, const char *path, const struct source_options *opts, struct err *err);
+
+#endif
