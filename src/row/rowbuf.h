@@ -37,6 +37,17 @@ void rowbuf_begin_row(struct rowbuf *rb, int ncolumns);
 bool rowbuf_end_row(struct rowbuf *rb);
 void rowbuf_undo_row(struct rowbuf *rb);
 
+/* Where a buffer stands between two rows, to take back all rows since. */
+struct rowbuf_mark {
+	size_t len;
+	uint64_t rows;
+};
+static inline struct rowbuf_mark rowbuf_mark(const struct rowbuf *rb)
+{
+	return (struct rowbuf_mark){rb->buf.len, rb->rows};
+}
+void rowbuf_take_back(struct rowbuf *rb, const struct rowbuf_mark *mark);
+
 static inline uint8_t *rowbuf_field(struct rowbuf *rb, uint32_t len)
 {
 	if (!buf_reserve(&rb->buf, 4 + (size_t)len))
@@ -101,6 +112,8 @@ void rowbuf_close_field(struct rowbuf *rb, size_t mark);
 /* One-dimensional array: open, then n elements (each rowbuf_put_* counts as a column: close takes that back), close.
  * n = 0 gives the empty array. Lower bound 1. */
 size_t rowbuf_open_array(struct rowbuf *rb, uint32_t elem_oid, int32_t n, bool has_null);
+/* The same with several dimensions (n elements in all: their product, none of them 0; ndims 0: empty). */
+size_t rowbuf_open_array_n(struct rowbuf *rb, uint32_t elem_oid, int ndims, const int32_t *dims, bool has_null);
 void rowbuf_close_array(struct rowbuf *rb, size_t mark);
 
 /* PostgreSQL numeric from decimal digits: value = digits x 10^exponent. dscale covers all digits sent. False when it

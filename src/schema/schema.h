@@ -45,6 +45,7 @@ enum pgt { /* the types that docrow writes; the table in pgtype.c names them and
 struct pgtype {
 	enum pgt base;
 	bool array;            /* T[]                                                            */
+	int dims;              /* as written: 0 for T, 1 for T[], 2 for T[][]                    */
 	int length;            /* varchar(n), char(n), vector(n); -1 none                         */
 	int precision;         /* numeric(p,s): p; timestamp(p), time(p): p; -1 none              */
 	int scale;             /* numeric(p,s): s                                                */
@@ -52,6 +53,8 @@ struct pgtype {
 	int enum_index;        /* PGT_ENUM: into schema.enums, -1 until resolved                 */
 	uint32_t oid;          /* of T (the element for arrays); 0 until resolved for non-built-in types */
 };
+
+#define PGTYPE_MAX_DIMS 6 /* of PostgreSQL's arrays */
 
 /* Reads "timestamp(3)", "numeric(10, 2)", "text[]", "varchar(40)", any case, the usual aliases (int, int4, decimal,
  * "character varying", "double precision", "timestamp with time zone", ...). A name that is no built-in type becomes
@@ -176,6 +179,10 @@ int schema_find_enum(const struct schema *s, const char *name);         /* -1: n
 /* SQL text. Each appends one statement without a semicolon, every name quoted and qualified. */
 void sql_ident(struct buf *out, const char *name);   /* "a""b"            */
 void sql_literal(struct buf *out, const char *text); /* 'it''s', E'' where a backslash stands */
+/* base + suffix; when that is longer than a name may be, base is cut at a character and a hash of it put in between.
+ */
+#define SCHEMA_NAME_MAX 63 /* bytes */
+void schema_derived_name(struct buf *out, const char *base, const char *suffix);
 void sql_table(struct buf *out, const struct schema *s, const struct schema_table *t); /* "public"."Users" */
 void schema_sql_enum(struct buf *out, const struct schema *s, const struct schema_enum *e);
 void schema_sql_table(struct buf *out, const struct schema *s,

@@ -1,0 +1,26 @@
+/* schema.c - finding things in the model by name. */
+#include "schema.h"
+
+int schema_find_table(const struct schema *s, const char *name)
+{
+	for (size_t i = 0; i < s->ntables; i++)
+		if (strcmp(s->tables[i].name, name) == 0)
+			return (int)i;
+	return -1;
+}
+
+int schema_find_column(const struct schema_table *t, const char *name)
+{
+	for (size_t i = 0; i < t->ncolumns; i++)
+		if (strcmp(t->columns[i].name, name) == 0)
+			return (int)i;
+	return -1;
+}
+
+int schema_find_enum(const struct schema *s, const char *name)
+{
+	for (size_t i = 0; i < s->nenums; i++)
+		if (strcmp(s->enums[i].name, name) == 0)
+			return (int)i;
+	return -1;
+}
