@@ -1,0 +1,238 @@
+/* Types, SQL text and phases of the target's model. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+
+#include <cmocka.h>
+
+#include "schema.h"
+
+static struct arena *arena;
+static struct buf out;
+
+static int setup(void **state)
+{
+	arena = arena_new();
+	buf_init(&out, 0);
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	arena_free(arena);
+	buf_free(&out);
+	return 0;
+}
+
+static const char *type_sql(const char *text)
+{
+	struct pgtype t;
+	if (!pgtype_parse(arena, text, &t))
+		return "refused";
+	buf_reset(&out);
+	pgtype_sql(&out, &t, t.base == PGT_ENUM ? "s" : NULL);
+	return buf_cstr(&out);
+}
+
+static void types_are_read_and_written(void **state)
+{
+	static const char *const cases[][2] = {
+		{"int", "integer"},
+		{" INT4 ", "integer"},
+		{"double  precision", "double precision"},
+		{"float(24)", "real"},
+		{"float(25)", "double precision"},
+		{"Decimal", "numeric"},
+		{"numeric(10, 2)", "numeric(10,2)"},
+		{"numeric(3,-2)", "numeric(3,-2)"},
+		{"numeric(5)", "numeric(5,0)"},
+		{"TIMESTAMP(3)", "timestamp(3)"},
+		{"timestamp(3) with time zone", "timestamptz(3)"},
+		{"timestamp without time zone", "timestamp"},
+		{"character varying(40)", "varchar(40)"},
+		{"varchar", "varchar"},
+		{"char", "char(1)"},
+		{"char(7)", "char(7)"},
+		{"bpchar", "bpchar"},
+		{"text[]", "text[]"},
+		{"int8 [ ] [3]", "bigint[][]"},
+		{"vector(3)", "vector(3)"},
+		{"taskStatus", "\"s\".\"taskStatus\""},
+		{"\"Task \"\"x\"[]", "\"s\".\"Task \"\"x\"[]"},
+		{"\"text\"", "\"s\".\"text\""},
+	};
+	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
+		assert_string_equal(type_sql(cases[i][0]), cases[i][1]);
+}
+
+static void malformed_types_are_refused(void **state)
+{
+	static const char *const cases[] = {"",
+					    "  ",
+					    "[]",
+					    "text(3)",
+					    "varchar(0)",
+					    "varchar(10485761)",
+					    "varchar(",
+					    "varchar()",
+					    "numeric(0)",
+					    "numeric(1001)",
+					    "timestamp(7)",
+					    "timestamp(-1)",
+					    "int integer",
+					    "text[",
+					    "text] ",
+					    "text[] x",
+					    "\"open",
+					    "a b",
+					    "my-type",
+					    "x(3)",
+					    "numeric(1,2,3)",
+					    "int[][][][][][][]",
+					    "\"a\"b",
+					    "uuid;drop"};
+	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
+		assert_string_equal(type_sql(cases[i]), "refused");
+}
+
+static void oids_are_those_of_the_catalog(void **state)
+{
+	struct pgtype t;
+	assert_true(pgtype_parse(arena, "timestamptz[]", &t));
+	assert_int_equal(t.oid, 1184);
+	assert_true(t.array);
+	assert_int_equal(t.dims, 1);
+	assert_true(pgtype_parse(arena, "citext", &t));
+	assert_int_equal(t.oid, 0);
+	assert_int_equal(t.length, -1);
+	assert_int_equal(t.precision, -1);
+}
+
+static const char *literal(const char *text)
+{
+	buf_reset(&out);
+	sql_literal(&out, text);
+	return buf_cstr(&out);
+}
+
+static void literals_and_names_are_quoted(void **state)
+{
+	assert_string_equal(literal("it's"), "'it''s'");
+	assert_string_equal(literal("a\\b'c"), "E'a\\\\b''c'");
+	assert_string_equal(literal(""), "''");
+	buf_reset(&out);
+	sql_ident(&out, "a\"b");
+	assert_string_equal(buf_cstr(&out), "\"a\"\"b\"");
+}
+
+static void long_names_are_cut_and_stay_different(void **state)
+{
+	char a[81], b[81], first[80];
+	memset(a, 'x', 80);
+	a[80] = '\0';
+	memcpy(b, a, sizeof b);
+	b[79] = 'y';
+	buf_reset(&out);
+	schema_derived_name(&out, a, "_pkey");
+	assert_int_equal(out.len, SCHEMA_NAME_MAX);
+	memcpy(first, buf_cstr(&out), SCHEMA_NAME_MAX + 1);
+	buf_reset(&out);
+	schema_derived_name(&out, b, "_pkey");
+	assert_string_not_equal(buf_cstr(&out), first);
+	buf_reset(&out);
+	schema_derived_name(&out, "short", "_pkey");
+	assert_string_equal(buf_cstr(&out), "short_pkey");
+	/* 31 two-byte letters: the cut falls inside a letter and goes back to its start */
+	buf_reset(&out);
+	schema_derived_name(&out, "ééééééééééééééééééééééééééééééé", "_pkey");
+	assert_int_equal(out.len, 48 + 9 + 5);
+}
+
+#define UUID(n, required)                                                                                            \
+	{                                                                                                            \
+		.name = n, .type = {.base = PGT_UUID, .length = -1, .precision = -1}, .not_null = required           \
+	}
+
+static void statements(void **state)
+{
+	struct schema_column columns[] = {UUID("id", true), UUID("owner", false)};
+	columns[1].default_sql = "gen_random_uuid()";
+	int key[] = {0};
+	const char *names[] = {"owner", "id"};
+	struct schema_index index = {.name = "i",
+				     .columns = names,
+				     .ncolumns = 2,
+				     .method = "btree",
+				     .unique = true,
+				     .nulls_not_distinct = true,
+				     .where = "owner IS NOT NULL"};
+	struct schema_fkey fkey = {"f", "owner", 0, "id", FK_SET_NULL, FK_CASCADE};
+	struct schema_table table = {.name = "T",
+				     .columns = columns,
+				     .ncolumns = 2,
+				     .primary_key = key,
+				     .nprimary_key = 1,
+				     .parent_table = -1};
+	struct schema s = {.name = "public", .tables = &table, .ntables = 1};
+	buf_reset(&out);
+	schema_sql_table(&out, &s, &table);
+	assert_string_equal(buf_cstr(&out),
+			    "CREATE TABLE \"public\".\"T\" (\"id\" uuid NOT NULL, \"owner\" uuid DEFAULT "
+			    "gen_random_uuid())");
+	buf_reset(&out);
+	schema_sql_primary_key(&out, &s, &table);
+	assert_string_equal(buf_cstr(&out),
+			    "ALTER TABLE \"public\".\"T\" ADD CONSTRAINT \"T_pkey\" PRIMARY KEY (\"id\")");
+	buf_reset(&out);
+	schema_sql_index(&out, &s, &table, &index);
+	assert_string_equal(buf_cstr(&out),
+			    "CREATE UNIQUE INDEX \"i\" ON \"public\".\"T\" USING btree (\"owner\", \"id\") "
+			    "NULLS NOT DISTINCT WHERE owner IS NOT NULL");
+	buf_reset(&out);
+	schema_sql_fkey(&out, &s, &table, &fkey, true);
+	assert_string_equal(buf_cstr(&out),
+			    "ALTER TABLE \"public\".\"T\" ADD CONSTRAINT \"f\" FOREIGN KEY (\"owner\") "
+			    "REFERENCES \"public\".\"T\" (\"id\") ON DELETE SET NULL ON UPDATE CASCADE NOT "
+			    "VALID");
+	const char *labels[] = {"a", "it's"};
+	struct schema_enum e = {"kind", labels, 2};
+	buf_reset(&out);
+	schema_sql_enum(&out, &s, &e);
+	assert_string_equal(buf_cstr(&out), "CREATE TYPE \"public\".\"kind\" AS ENUM ('a', 'it''s')");
+}
+
+/* 0 → 1 → 2 → 1 (a cycle of 1 and 2), 2 → 3, 4 → 4, 5 is a child table of 0 */
+static void phases(void **state)
+{
+	struct schema_fkey f01 = {.ref_table = 1}, f12 = {.ref_table = 2},
+			   f2[] = {{.ref_table = 1}, {.ref_table = 3}}, f44 = {.ref_table = 4};
+	struct schema_table t[] = {
+		{.name = "0", .fkeys = &f01, .nfkeys = 1, .parent_table = -1},
+		{.name = "1", .fkeys = &f12, .nfkeys = 1, .parent_table = -1},
+		{.name = "2", .fkeys = f2, .nfkeys = 2, .parent_table = -1},
+		{.name = "3", .parent_table = -1},
+		{.name = "4", .fkeys = &f44, .nfkeys = 1, .parent_table = -1},
+		{.name = "5", .parent_table = 0},
+	};
+	struct schema s = {.tables = t, .ntables = 6};
+	int phase[6];
+	assert_int_equal(schema_phases(&s, phase), 4);
+	static const int expected[6] = {2, 1, 1, 0, 0, 3};
+	assert_memory_equal(phase, expected, sizeof phase);
+	assert_int_equal(schema_find_table(&s, "4"), 4);
+	assert_int_equal(schema_find_table(&s, "x"), -1);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(types_are_read_and_written),
+		cmocka_unit_test(malformed_types_are_refused),
+		cmocka_unit_test(oids_are_those_of_the_catalog),
+		cmocka_unit_test(literals_and_names_are_quoted),
+		cmocka_unit_test(long_names_are_cut_and_stay_different),
+		cmocka_unit_test(statements),
+		cmocka_unit_test(phases),
+	};
+	return cmocka_run_group_tests(tests, setup, teardown);
+}
