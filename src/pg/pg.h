@@ -3,6 +3,8 @@
  * All calls on one struct pg belong to one thread, except pg_cancel. Works behind PgBouncer in transaction mode: no
  * session state, no named statements, no start-up options. Every failure fills err with code, sqlstate and class
  * (err->class == ERR_CLASS_RETRY: connection gone, shutdown, deadlock, disk full ...: throw the transaction away).
+ * Messages never quote the address, a password, or a value that the server complains about (class DATA: the
+ * condition's name, table, column and constraint stand in detail).
  */
 #ifndef DOCROW_PG_H
 #define DOCROW_PG_H
@@ -29,8 +31,19 @@ int pg_backend_pid(const struct pg *pg);
 const char *pg_describe(const struct pg *pg);
 /* The URI's Prisma schema parameter, or NULL. */
 const char *pg_uri_schema(const struct pg *pg);
+/* A transaction is open (perhaps a failed one). */
+bool pg_in_transaction(const struct pg *pg);
 
-/* One or several statements, results dropped. */
+/* BEGIN (READ COMMITTED, READ WRITE) without time limits that a role may carry; durable: COMMIT waits for the disk
+ * (synchronous_commit). */
+bool pg_begin(struct pg *pg, bool durable, struct err *err) MUST_CHECK;
+/* False also when the server rolled back instead. When pg_is_lost() afterwards, the outcome is unknown: read the
+ * mark. */
+bool pg_commit(struct pg *pg, struct err *err) MUST_CHECK;
+/* Leaves COPY and transaction, whatever their state. Never fails: on a lost connection there is nothing to do. */
+void pg_rollback(struct pg *pg);
+
+/* One or several statements, results dropped. A COMMIT that the server turns into ROLLBACK fails. */
 bool pg_exec(struct pg *pg, const char *sql, struct err *err) MUST_CHECK;
 bool pg_execf(struct pg *pg, struct err *err, const char *fmt, ...) PRINTF_LIKE(3, 4) MUST_CHECK;
 
@@ -55,6 +68,8 @@ int pg_rows(const struct pg_result *r);
 int pg_columns(const struct pg_result *r);
 const char *pg_get(const struct pg_result *r, int row, int col);                 /* NULL for SQL NULL */
 int64_t pg_get_i64(const struct pg_result *r, int row, int col);                 /* 0 for SQL NULL */
+double pg_get_double(const struct pg_result *r, int row, int col);               /* 0 for SQL NULL */
+bool pg_get_bool(const struct pg_result *r, int row, int col);                   /* false for SQL NULL */
 void pg_get_bytea(const struct pg_result *r, int row, int col, struct buf *out); /* appends the decoded bytes */
 void pg_result_free(struct pg_result *r);
 void pg_result_freep(struct pg_result **r);
