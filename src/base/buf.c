@@ -1,0 +1,70 @@
+/* buf.c - the slow half of struct buf: growing and printf. */
+#include "buf.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+void buf_init(struct buf *b, size_t max)
+{
+	*b = (struct buf){.max = max};
+}
+
+void buf_free(struct buf *b)
+{
+	free(b->data);
+	*b = (struct buf){.max = b->max};
+}
+
+bool buf_grow(struct buf *b, size_t n)
+{
+	size_t max = b->max ? b->max : SIZE_MAX / 2, cap = b->cap ? b->cap : 256;
+
+	if (b->failed)
+		return false;
+	if (n > max || b->len > max - n) {
+		b->failed = true;
+		return false;
+	}
+	/* One byte beyond the ceiling is kept for buf_cstr's NUL. */
+	while (cap < b->len + n + 1)
+		cap = cap <= max / 2 ? cap * 2 : max + 1;
+	if (cap > b->cap) {
+		b->data = mem_realloc(b->data, cap);
+		b->cap = cap;
+	}
+	return true;
+}
+
+void buf_vprintf(struct buf *b, const char *fmt, va_list ap)
+{
+	va_list again;
+	int n;
+
+	va_copy(again, ap);
+	n = vsnprintf(NULL, 0, fmt, ap);
+	if (n > 0 && buf_reserve(b, (size_t)n + 1)) {
+		vsnprintf((char *)b->data + b->len, (size_t)n + 1, fmt, again);
+		b->len += (size_t)n;
+	}
+	va_end(again);
+}
+
+void buf_printf(struct buf *b, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	buf_vprintf(b, fmt, ap);
+	va_end(ap);
+}
+
+const char *buf_cstr(struct buf *b)
+{
+	if (b->cap == b->len) {
+		/* Only after exactly filling: growing ignores the ceiling, since the NUL is not content. */
+		b->cap += 1;
+		b->data = mem_realloc(b->data, b->cap);
+	}
+	b->data[b->len] = 0;
+	return (const char *)b->data;
+}
