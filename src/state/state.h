@@ -98,6 +98,22 @@ struct state_unit {
 	int object; /* index, fkey, ref or junction by kind, -1                     */
 };
 
+/* PostgreSQL's table lock modes, weakest first; which conflict stands in its manual ("Explicit Locking"). */
+enum state_lock {
+	LOCK_ACCESS_SHARE,
+	LOCK_ROW_SHARE,
+	LOCK_ROW_EXCLUSIVE,
+	LOCK_SHARE_UPDATE_EXCLUSIVE,
+	LOCK_SHARE,
+	LOCK_SHARE_ROW_EXCLUSIVE,
+	LOCK_EXCLUSIVE,
+	LOCK_ACCESS_EXCLUSIVE
+};
+struct state_lock_def {
+	int table; /* index into the plan's schema.tables */
+	enum state_lock lock;
+};
+
 struct state_step_def {
 	enum state_step_kind kind;
 	enum state_phase phase;
@@ -106,16 +122,12 @@ struct state_step_def {
 	int table, object;
 	uint64_t weight; /* the heaviest ready one goes first                            */
 	/* Tables it touches and how: two steps whose locks conflict on one table never run together. */
-	struct {
-		int table;
-		enum state_lock { LOCK_READ, LOCK_SHARE, LOCK_EXCLUSIVE } lock;
-	} locks[4];
+	const struct state_lock_def *locks;
 	int nlocks;
 	const int *after; /* indexes into the same array of definitions                   */
 	int nafter;
 };
-/* LOCK_SHARE conflicts with EXCLUSIVE only... see the matrix at the head of state_unit.c. In the caller's
- * transaction. */
+/* In the caller's transaction. */
 bool state_steps_add(struct pg *pg, int64_t run, const struct state_step_def *defs, size_t n,
 		     struct err *err) MUST_CHECK;
 /* Writes the chunks of one collection; in the transaction that finishes its split step. */
