@@ -155,6 +155,18 @@ void ledger_add(struct ledger *l, enum ledger_kind kind, const char *object, con
 	*ledger_slot(l, kind, object, path) += n;
 }
 
+void ledger_merge(struct ledger *l, const struct ledger *from)
+{
+	size_t i;
+
+	for (i = 0; i < from->count; i++) {
+		const struct entry *e = from->order[i];
+
+		if (e->n > 0)
+			*ledger_slot_n(l, e->kind, e->object, e->path, e->path_len) += e->n;
+	}
+}
+
 uint64_t ledger_sum(const struct ledger *l, enum ledger_kind kind, const char *object)
 {
 	uint64_t sum = 0;

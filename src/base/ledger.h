@@ -73,6 +73,8 @@ uint64_t *ledger_slot(struct ledger *l, enum ledger_kind kind, const char *objec
 uint64_t *ledger_slot_n(struct ledger *l, enum ledger_kind kind, const char *object, const char *path,
 			size_t path_len);
 void ledger_add(struct ledger *l, enum ledger_kind kind, const char *object, const char *path, uint64_t n);
+/* Adds all counts of `from` to l. */
+void ledger_merge(struct ledger *l, const struct ledger *from);
 /* Sum over all entries of this kind and object (object NULL: any). */
 uint64_t ledger_sum(const struct ledger *l, enum ledger_kind kind, const char *object);
 /* Appends [["read","crm_Accounts","",1000],...]: valid JSON whatever the names hold (bad bytes and NUL are
