@@ -143,6 +143,7 @@ struct schema_junction {
 	int left_table, right_table;                    /* that the ends refer to                             */
 	const char *left_collection, *right_collection; /* whose arrays feed it; NULL: no array on that side */
 	enum pair_sides sides;
+	enum orphan_policy if_orphan; /* REJECT: orphan pairs are left out; KEEP: kept, the key stays NOT VALID */
 };
 
 /* One COPY stream: a table's columns in this order, or (junction >= 0) raw pairs (l, r, side). */

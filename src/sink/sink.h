@@ -13,13 +13,14 @@
 
 /* --- the target as a whole: own transactions --- */
 
-/* Version, encoding, privileges; target tables and types that exist already (TARGET_EXISTS lists all of them, with
- * the row counts). `resume` true: they must exist. */
+/* Version, encoding, privileges, roles, extensions; target tables, types and index names that exist already
+ * (TARGET_EXISTS lists all of them, with the row counts). `resume` true: they must exist. Reads only. */
 bool sink_check(struct pg *pg, const struct schema *s, bool resume, struct err *err) MUST_CHECK;
-/* Enums, tables (bare: no keys, no indexes), pair staging tables; owner and grants. Inside the caller's transaction.
- */
+/* Enums, tables (bare: no keys, no indexes), pair staging tables docrow.pairs_<junction>; owner and grants. Schema
+ * docrow must be installed. Inside the caller's transaction. */
 bool sink_create(struct pg *pg, const struct schema *s, struct err *err) MUST_CHECK;
-/* --clean of an owned target: drops what sink_create made. Inside the caller's transaction. */
+/* --clean of an owned target: drops what sink_create made, by name and never CASCADE: when something of someone else
+ * hangs on it, the server's refusal names it. Inside the caller's transaction. */
 bool sink_drop(struct pg *pg, const struct schema *s, struct err *err) MUST_CHECK;
 /* Looks up the OIDs of enums, citext, vector ... and writes them into the schema (once, before workers start). */
 bool sink_resolve(struct pg *pg, struct schema *s, struct err *err) MUST_CHECK;
@@ -61,38 +62,99 @@ struct sink_finding {
 	struct val value; /* the original                                      */
 	int64_t ordinal;
 };
+/* Strings are copied. Nothing here fails, whatever bytes the values hold. */
 void sink_notes_finding(struct sink_notes *n, const struct sink_finding *f);
 void sink_notes_id(struct sink_notes *n, const char *collection, const uint8_t uuid[16], const struct val *id);
 /* Bytes held, so that the engine can flush early inside the same transaction. */
 size_t sink_notes_size(const struct sink_notes *n);
+/* Writes and resets them. chunk or step may be 0: NULL in the table. */
 bool sink_notes_flush(struct pg *pg, struct sink_notes *n, int64_t run, int64_t chunk, int64_t step,
 		      struct err *err) MUST_CHECK;
 
-/* --- settling: each is the body of one step, inside the caller's transaction; counts go to the ledger --- */
+/* --- settling: each is the body of one step, inside the caller's transaction; counts go to the ledger ---
+ *
+ * Order of steps that the statements below rely on (per table; "→" means the left one is done and committed):
+ *
+ *   key:      sink_try_primary_key; when it finds duplicates: sink_duplicate_keys, sink_delete_keys, load anew, and
+ *             sink_add_primary_key, all in one step
+ *   unique:   key of the table → sink_settle_unique for each unique index (builds the index, too: no other step)
+ *   orphans:  key and unique of its tables and of every table they refer to, and the groups in `after`
+ *             → sink_settle_orphan_group, one step for each group of sink_orphan_groups
+ *   pairs:    all orphan groups of both end tables, at the simplest all groups → sink_settle_pairs
+ *             → key of the junction table (sink_add_primary_key)
+ *   index:    orphans of the table (a pure search beside an index build is fine, a DELETE waits for it)
+ *   fkey:     orphans (junctions: pairs) of the table and of the table it refers to → sink_add_fkey
+ *             → sink_validate_fkey
+ *   faster:   fkey of a table right before its orphans step (after the `after` groups): sink_settle_orphan_group then
+ *             validates each NOT VALID key instead of searching, searches only when that fails, and no other
+ *             validation is needed. Only for groups with `cyclic` false.
+ *   last:     sink_settle_sequences, sink_vacuum
+ *
+ * Why: keys first makes the clean case cost nothing extra (the index build finds the duplicates), and lets every
+ * later statement address rows by key. Rejecting or dropping a row only ever happens in key, unique and orphans
+ * steps, so after the groups a table is final. Results do not depend on which steps ran side by side.
+ */
 
-/* Rows whose primary key value stands more than once: the keys, as text (at most `limit`), for the engine to load
- * anew in the order of their _ids. */
+/* First call of every settle transaction: no timeouts, memory for sorts and index builds, no JIT, output formats of
+ * row_text. SET LOCAL only. */
+bool sink_begin_settle(struct pg *pg, struct err *err) MUST_CHECK;
+
+/* Builds the primary key under a savepoint. *duplicates true: some keys stand more than once, nothing was built. */
+bool sink_try_primary_key(struct pg *pg, const struct schema *s, int table, bool *duplicates,
+			  struct err *err) MUST_CHECK;
+/* Rows whose primary key value stands more than once: the keys, as text (at most `limit`, lowest first), for the
+ * engine to load anew in the order of their _ids. Of a key of several columns: the text of the row value. */
 bool sink_duplicate_keys(struct pg *pg, const struct schema *s, int table, size_t limit, struct arena *a,
 			 const char ***keys, size_t *n, struct err *err) MUST_CHECK;
-/* Deletes all rows with these keys; *deleted gets the count. */
+/* Deletes all rows with these keys, their rows in child tables and the pairs that they put into staging; *deleted
+ * gets the count of the table's own rows. Counts nothing in the ledger. */
 bool sink_delete_keys(struct pg *pg, const struct schema *s, int table, const char *const *keys, size_t n,
 		      uint64_t *deleted, struct err *err) MUST_CHECK;
 bool sink_add_primary_key(struct pg *pg, const struct schema *s, int table, struct err *err) MUST_CHECK;
-/* Duplicates of a unique index: all but the lowest key (or by policy) become rejects (run, step are for their rows).
- */
+
+/* Builds a unique index; when that finds duplicates: all but the lowest key (or by policy) become rejects with both
+ * ids in the message, or are dropped with a finding, and the index is built then. Rows with a NULL are no duplicates
+ * unless nulls_not_distinct. */
 bool sink_settle_unique(struct pg *pg, const struct schema *s, int table, int index, int64_t run, int64_t step,
 			struct ledger *l, struct err *err) MUST_CHECK;
+
+/* References that are settled together: those of one table, or of tables that refer to each other in a circle. */
+struct sink_orphan_group {
+	int *refs; /* indexes into schema.refs, ascending */
+	size_t nrefs;
+	int *tables; /* whose rows it may take out or change */
+	size_t ntables;
+	int *after; /* indexes of groups that must be done before */
+	size_t nafter;
+	bool cyclic;
+};
+/* Parents first, so that running them in order is right; groups not in each other's `after` may run side by side. */
+size_t sink_orphan_groups(const struct schema *s, struct arena *a, struct sink_orphan_group **groups);
+
 /* Orphans of one reference by its policy; *changed says whether rows were deleted (children must be looked at again).
- */
+ * Costs one anti-join when there are none. STUB writes to the parent table. */
 bool sink_settle_orphans(struct pg *pg, const struct schema *s, int ref, int64_t run, int64_t step, struct ledger *l,
 			 bool *changed, struct err *err) MUST_CHECK;
-/* Raw pairs → junction table: distinct, by sides, orphan pairs left out and listed. */
+/* All references of a group to a fixpoint: rejects first, until no more rows go; then stubs, moves, NULLs and kept
+ * ones. One scan of each table when there are no orphans. */
+bool sink_settle_orphan_group(struct pg *pg, const struct schema *s, const int *refs, size_t n, int64_t run,
+			      int64_t step, struct ledger *l, struct err *err) MUST_CHECK;
+
+/* Raw pairs → junction table: distinct, by sides, orphan pairs left out and listed (kept and listed, if the
+ * junction's if_orphan is KEEP), one-sided ones listed. Empties the staging table. */
 bool sink_settle_pairs(struct pg *pg, const struct schema *s, int junction, int64_t run, int64_t step,
 		       struct ledger *l, struct err *err) MUST_CHECK;
+
+/* Does nothing for a unique index that sink_settle_unique built. */
 bool sink_add_index(struct pg *pg, const struct schema *s, int table, int index, struct err *err) MUST_CHECK;
 bool sink_add_fkey(struct pg *pg, const struct schema *s, int table, int fkey,
 		   struct err *err) MUST_CHECK; /* NOT VALID */
+/* A key whose orphans were kept by policy stays NOT VALID, which is no error; a valid key is left alone. */
 bool sink_validate_fkey(struct pg *pg, const struct schema *s, int table, int fkey, struct err *err) MUST_CHECK;
+bool sink_fkey_is_valid(struct pg *pg, const struct schema *s, int table, int fkey, bool *valid,
+			struct err *err) MUST_CHECK;
+/* Sequences of identity, serial and nextval columns go past the maximum. */
+bool sink_settle_sequences(struct pg *pg, const struct schema *s, int table, struct err *err) MUST_CHECK;
 /* VACUUM (FREEZE, ANALYZE): outside a transaction. */
 bool sink_vacuum(struct pg *pg, const struct schema *s, int table, struct err *err) MUST_CHECK;
 
