@@ -1,0 +1,60 @@
+# The few commands of daily work; Meson and Ninja do the building. Each target installs what it needs and is missing.
+#
+#   make           the program: build/docrow
+#   make test      lint, unit tests, end-to-end and fault tests against private servers
+#   make demo      moves a NextCRM sample from a private MongoDB into a private PostgreSQL (KEEP=1 leaves both running)
+#   make bench     figures (BENCH_DOCS=300000)
+#   make soak      kill and resume, over and over (SOAK_MINUTES=30)
+#   make lint      format, clang-tidy, order of the folders
+#   make install   PREFIX=/usr/local DESTDIR=
+#   make clean
+
+BUILD ?= build
+PREFIX ?= /usr/local
+PYTEST_ARGS ?=
+PYTHON = build/venv/bin/python
+
+all: program
+
+setup-build:
+	@scripts/setup.sh build
+setup-test:
+	@scripts/setup.sh test
+setup-lint:
+	@scripts/setup.sh lint
+
+program: setup-build
+	@[ -f $(BUILD)/build.ninja ] || meson setup $(BUILD) --prefix=$(PREFIX)
+	@ninja -C $(BUILD)
+
+lint: setup-lint
+	@scripts/lint.sh
+
+unit: program
+	meson test -C $(BUILD) --no-rebuild --print-errorlogs
+
+e2e: setup-test program
+	DOCROW_BIN=$(abspath $(BUILD)/docrow) $(PYTHON) -m pytest --junitxml=$(BUILD)/e2e.junit.xml $(PYTEST_ARGS)
+
+test: lint
+	@scripts/run-tests.sh
+
+demo: setup-test program
+	@scripts/demo.sh
+demo-stop:
+	@scripts/demo.sh stop
+
+bench: setup-test program
+	@scripts/bench.sh
+
+soak: setup-test program
+	@scripts/soak.sh
+
+install: program
+	@meson configure $(BUILD) -Dprefix=$(PREFIX)
+	@meson install -C $(BUILD) $(if $(DESTDIR),--destdir $(abspath $(DESTDIR)))
+
+clean:
+	rm -rf build build-asan build-tsan build-clang
+
+.PHONY: all setup-build setup-test setup-lint program lint unit e2e test demo demo-stop bench soak install clean

@@ -1,0 +1,148 @@
+#!/usr/bin/env bash
+# Puts in place what a build or a test run needs. Does nothing, quickly and without the network, when all is there.
+#
+#   scripts/setup.sh build     compiler, Meson, libraries
+#   scripts/setup.sh test      the above, and servers and Python packages for tests and demo
+#   scripts/setup.sh lint      the above, and clang with its tools
+#
+# Debian packages come through apt-get (as root, or with sudo); Python packages go into build/venv, the servers that
+# come as Python wheels into build/servers. Nothing else of the machine is touched.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+# "a|b": either will do (the name differs between releases).
+packages_build='gcc libc6-dev meson ninja-build pkg-config|pkgconf libmongoc-dev libpq-dev libyaml-dev
+	libjansson-dev zlib1g-dev libzstd-dev libssl-dev libcmocka-dev'
+packages_test='postgresql postgresql-client pgbouncer python3 python3-venv libcurl4|libcurl4t64'
+packages_lint='clang clang-tidy'
+
+say() { printf 'setup: %s\n' "$*" >&2; }
+die() { say "$*"; exit 1; }
+
+is_installed() {
+	[ "$(dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null)" = installed ]
+}
+
+# Prints the first of "a|b|c" that apt knows, for those of which none is installed.
+missing_packages() {
+	local entry name found
+	for entry in "$@"; do
+		found=
+		for name in ${entry//|/ }; do
+			if is_installed "$name"; then
+				found=yes
+				break
+			fi
+		done
+		[ -n "$found" ] || printf '%s\n' "$entry"
+	done
+}
+
+as_root() {
+	if [ "$(id -u)" = 0 ]; then
+		"$@"
+	else
+		sudo "$@"
+	fi
+}
+
+install_packages() {
+	local missing=() wanted=() entry name
+	mapfile -t missing < <(missing_packages "$@")
+	[ ${#missing[@]} -gt 0 ] || return 0
+	if [ "$(id -u)" != 0 ] && ! command -v sudo >/dev/null; then
+		die "these Debian packages are missing, and neither root nor sudo is at hand to install them: ${missing[*]}"
+	fi
+	say "installing Debian packages: ${missing[*]}"
+	as_root apt-get -o DPkg::Lock::Timeout=300 -q update >build/setup.log 2>&1 ||
+		say "apt-get update failed; trying with the lists that are there"
+	for entry in "${missing[@]}"; do
+		name=${entry%%|*}
+		for alternative in ${entry//|/ }; do
+			if apt-cache show "$alternative" >/dev/null 2>&1; then
+				name=$alternative
+				break
+			fi
+		done
+		wanted+=("$name")
+	done
+	as_root env DEBIAN_FRONTEND=noninteractive apt-get -o DPkg::Lock::Timeout=300 -q -y --no-install-recommends \
+		install "${wanted[@]}" >>build/setup.log 2>&1 || {
+		tail -n 20 build/setup.log >&2
+		die "apt-get could not install ${wanted[*]} (build/setup.log has all of it)"
+	}
+}
+
+# Where there is no dpkg: only look, and say what is missing.
+look_for_tools() {
+	local missing=() what
+	for what in "$@"; do
+		case $what in
+		*.pc) pkg-config --exists "${what%.pc}" 2>/dev/null || missing+=("${what%.pc} (library and headers)") ;;
+		*) command -v "$what" >/dev/null || missing+=("$what") ;;
+		esac
+	done
+	[ ${#missing[@]} = 0 ] || die "this is no Debian system; please install: ${missing[*]}"
+}
+
+debian_python() {
+	if [ -x /usr/bin/python3 ]; then
+		echo /usr/bin/python3
+	else
+		command -v python3
+	fi
+}
+
+pip_install() { # what, arguments
+	local what=$1
+	shift
+	say "installing Python packages: $what"
+	build/venv/bin/python -m pip --disable-pip-version-check --no-input install -q --no-deps "$@" >>build/setup.log 2>&1 || {
+		tail -n 20 build/setup.log >&2
+		die "pip could not install the packages of $what (build/setup.log has all of it)"
+	}
+}
+
+install_python() {
+	local python stamp
+	python=$(debian_python)
+	stamp="$("$python" --version) $(cat tests/requirements.txt tests/servers.txt | sha256sum)"
+	if [ -f build/venv/stamp ] && [ "$(cat build/venv/stamp)" = "$stamp" ]; then
+		return 0
+	fi
+	: >>build/setup.log
+	rm -rf build/venv build/servers
+	"$python" -m venv build/venv >>build/setup.log 2>&1 || die "python3 could not make build/venv (build/setup.log says why)"
+	pip_install tests/requirements.txt -r tests/requirements.txt
+	pip_install tests/servers.txt -r tests/servers.txt --target build/servers --python-version 3.11 \
+		--only-binary=:all:
+	find build/servers -path '*/bin/*' -type f -exec chmod a+rx {} +
+	printf '%s\n' "$stamp" >build/venv/stamp
+}
+
+what=${1:-build}
+packages=$packages_build
+tools='cc meson ninja pkg-config libpq.pc yaml-0.1.pc jansson.pc zlib.pc libzstd.pc libcrypto.pc cmocka.pc'
+case $what in
+build) ;;
+test)
+	packages="$packages $packages_test"
+	tools="$tools python3 initdb postgres pgbouncer"
+	;;
+lint)
+	packages="$packages $packages_test $packages_lint"
+	tools="$tools python3 clang clang-tidy"
+	;;
+*) die "unknown: $what (build, test or lint)" ;;
+esac
+
+mkdir -p build
+exec 9>build/setup.lock
+flock 9
+# shellcheck disable=SC2086 # lists of words
+if command -v dpkg-query >/dev/null && command -v apt-get >/dev/null; then
+	install_packages $packages
+else
+	look_for_tools $tools
+fi
+[ "$what" = build ] || install_python
