@@ -95,6 +95,13 @@ enum utf8_result utf8_check(const char *s, size_t n, size_t *at)
 	return UTF8_NUL;
 }
 
+size_t utf8_char_len(const char *s, size_t n)
+{
+	if (n == 0)
+		return 0;
+	return (unsigned char)s[0] < 0x80 ? 1 : multibyte_len(s, n);
+}
+
 size_t utf8_count(const char *s, size_t n)
 {
 	size_t i = 0, continuations = 0;

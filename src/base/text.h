@@ -16,6 +16,8 @@ enum utf8_result {
 /* Checks n bytes; fast on ASCII. *at (may be NULL) gets the offset of the first trouble. UTF8_BAD wins over UTF8_NUL.
  */
 enum utf8_result utf8_check(const char *s, size_t n, size_t *at);
+/* Bytes of the valid character that starts at s (1 for U+0000, too); 0 when there is none in n bytes. */
+size_t utf8_char_len(const char *s, size_t n);
 /* Number of characters of valid UTF-8. */
 size_t utf8_count(const char *s, size_t n);
 /* Appends s with NULs and bad bytes left out (strip) or replaced by U+FFFD (replace). */

@@ -1,4 +1,4 @@
-/* doc.h - read-only views on BSON documents. No I/O, no allocation.
+/* doc.h - read-only views on BSON documents. No I/O, no allocation (but doc_is_wellformed beyond 128 levels).
  *
  * A `struct val` borrows from the document's bytes and lives as long as they do. Every length is checked against the
  * document's end, so corrupt bytes end an iteration with `corrupt` set and never read outside.
@@ -57,8 +57,56 @@ struct doc_iter {
 
 /* doc is a whole BSON document of at most `len` bytes. False when its header or end is wrong. */
 bool doc_iter_init(struct doc_iter *it, const uint8_t *doc, size_t len);
+
+/* Bytes of payload by type byte: >= 0 fixed; BSON_SIZE_VAR: told by the payload; BSON_SIZE_BAD: no such type. */
+enum { BSON_SIZE_VAR = -1, BSON_SIZE_BAD = -2 };
+extern const int8_t bson_payload_size[256];
+/* Payload of a type of variable size at p, checked against end. False if it does not fit or has no proper end. */
+bool doc_payload_var(uint8_t kind, const uint8_t *p, const uint8_t *end, uint32_t *len);
+
+/* Length of the key at p. A document ends with a NUL, so the search ends at `end` at the latest. */
+static inline size_t doc_key_len(const uint8_t *p, const uint8_t *end)
+{
+	const uint64_t ones = UINT64_C(0x0101010101010101);
+	const uint8_t *q = p;
+	uint64_t x, zero;
+
+	for (; end - q >= 8; q += 8) {
+		memcpy(&x, q, 8);
+		zero = (x - ones) & ~x & (ones << 7);
+		if (zero)
+			return (size_t)(q - p) + ((size_t)__builtin_ctzll(zero) >> 3);
+	}
+	while (*q)
+		q++;
+	return (size_t)(q - p);
+}
+
 /* False at the end, or when the bytes are corrupt (it->corrupt then). */
-bool doc_iter_next(struct doc_iter *it, struct field *f);
+static inline bool doc_iter_next(struct doc_iter *it, struct field *f)
+{
+	const uint8_t *p = it->p, *end = it->end;
+	size_t key_len;
+	int size;
+
+	if (p >= end)
+		return false;
+	key_len = doc_key_len(p + 1, end);
+	f->key = (const char *)p + 1;
+	f->key_len = (uint32_t)key_len;
+	f->val.kind = *p;
+	size = bson_payload_size[*p];
+	p += key_len + 2;
+	f->val.data = p;
+	f->val.len = (uint32_t)size;
+	if (p <= end && (size >= 0 ? size <= end - p : doc_payload_var(f->val.kind, p, end, &f->val.len))) {
+		it->p = p + f->val.len;
+		return true;
+	}
+	it->corrupt = true;
+	it->p = end;
+	return false;
+}
 /* Iterates a DOCUMENT or ARRAY value. */
 static inline bool doc_iter_val(struct doc_iter *it, const struct val *v)
 {
@@ -100,6 +148,13 @@ static inline const char *val_text(const struct val *v, size_t *len)
 }
 /* BINARY: subtype and bytes (of the old subtype 2 the inner length is taken off). */
 const uint8_t *val_binary(const struct val *v, uint8_t *subtype, size_t *len);
+/* REGEX: pattern and options. */
+void val_regex(const struct val *v, const char **pattern, size_t *pattern_len, const char **options,
+	       size_t *options_len);
+/* DBPOINTER: name of the collection, and the ObjectId (12 bytes). */
+const char *val_dbpointer(const struct val *v, size_t *len, const uint8_t **oid);
+/* CODEWSCOPE: the code, and its scope as a DOCUMENT. */
+const char *val_codewscope(const struct val *v, size_t *len, struct val *scope);
 
 /* "objectId", "string", "int", "long", ...: MongoDB's $type aliases. */
 const char *bson_kind_name(uint8_t kind);

@@ -34,7 +34,8 @@ struct extjson_opts {
 
 /* What happened while writing, for the ledger. */
 struct extjson_info {
-	bool mended;
+	bool mended;        /* NUL or bad bytes were replaced, left out or escaped                 */
+	bool negative_zero; /* a bare -0 was written, whose sign a jsonb number cannot keep        */
 };
 
 /* Appends v (any kind) to out as JSON. FAULT_OK, or FAULT_NUL, FAULT_UTF8, FAULT_DUPLICATE_KEY, FAULT_CORRUPT,
