@@ -1,0 +1,347 @@
+/* begin.c - everything before the threads start: the checks, the guard, --clean, a new run or the old one.
+ *
+ * Nothing is written to the target before all checks that need no writing have passed; a new run's tables, steps and
+ * row in docrow.run come in one synchronous transaction, so a crash leaves all of it or nothing.
+ */
+#include <stdio.h>
+
+#include "engine_private.h"
+#include "text.h"
+
+struct begin {
+	struct engine *e;
+	struct pg *pg;
+	struct arena *arena;
+	struct state_run old; /* the newest run that is not cleaned */
+	bool has_old;
+	char *identity; /* of the source: server and every mapped collection */
+};
+
+/* --- the source: what is there --- */
+
+static const struct source_collection *find_collection(const struct source_collection *list, size_t n,
+						       const char *name)
+{
+	for (size_t i = 0; i < n; i++)
+		if (strcmp(list[i].name, name) == 0 && !list[i].skipped)
+			return &list[i];
+	return NULL;
+}
+
+static bool report_missing(struct engine *e, const struct buf *missing, size_t nmissing, size_t nfound,
+			   struct err *err)
+{
+	const char *db = source_database(e->source);
+	if (nfound == 0) {
+		err_set(err, ERR_NO_COLLECTIONS, "none of the mapped collections is in database \"%s\"", db);
+		err_detail(err, "source: %s", source_describe(e->source));
+		return err_hint(err, "usually the database name is wrong: name the right one in the source URI "
+				     "(mongodb://host/DATABASE), and check that the user may list its collections");
+	}
+	err_set(err, ERR_COLLECTION_MISSING, "%zu mapped collection%s not in database \"%s\"", nmissing,
+		nmissing == 1 ? " is" : "s are", db);
+	err_detail(err, "missing: %.*s", (int)missing->len, (const char *)missing->data);
+	return err_hint(
+		err, "check the database name; where a collection may be absent, say optional: true in the mapping");
+}
+
+/* The copy may not start with a mapped collection missing: a wrong database name would look like success. */
+static bool look_at_source(struct begin *b, struct err *err)
+{
+	struct engine *e = b->e;
+	struct source_collection *list;
+	size_t n, nfound = 0, nmissing = 0;
+	if (!source_collections(e->source, b->arena, &list, &n, err))
+		return false;
+	_cleanup_(buf_free) struct buf missing, identity;
+	buf_init(&missing, 0);
+	buf_init(&identity, 0);
+	buf_printf(&identity, "%s\n", source_identity(e->source));
+	for (size_t i = 0; i < e->plan->ncollections; i++) {
+		const struct plan_collection *c = &e->plan->collections[i];
+		struct table_progress *t = &e->tables[i];
+		const struct source_collection *s = find_collection(list, n, c->name);
+		t->present = s != NULL;
+		if (s == NULL) {
+			if (!c->map->optional && nmissing++ < 40)
+				buf_printf(&missing, "%s%s", missing.len > 0 ? ", " : "", c->name);
+			continue;
+		}
+		nfound++;
+		t->est_docs = s->est_docs;
+		buf_printf(&identity, "%s ", c->name);
+		if (!source_collection_identity(e->source, c->name, &identity, err))
+			return false;
+		buf_putc(&identity, '\n');
+	}
+	if (nfound == 0 || nmissing > 0)
+		return report_missing(e, &missing, nmissing, nfound, err);
+	b->identity = arena_strdup(b->arena, buf_cstr(&identity));
+	return true;
+}
+
+static void set_reject_limits(struct engine *e)
+{
+	for (size_t i = 0; i < e->plan->ncollections; i++) {
+		struct table_progress *t = &e->tables[i];
+		uint64_t limit = e->options.max_rejects;
+		if (limit == 0)
+			limit = e->plan->collections[i].map->max_rejects;
+		if (limit == 0)
+			limit = e->plan->mapping->max_rejects;
+		if (limit == 0)
+			limit = t->est_docs / 100 > 10000 ? t->est_docs / 100 : 10000;
+		t->reject_limit = limit;
+	}
+}
+
+/* --- the guard --- */
+
+static bool refuse_running(const struct state_lease *l, struct err *err)
+{
+	err_set(err, ERR_RUN_RUNNING, "another docrow is at work on this target");
+	err_detail(err, "%d worker%s with a fresh heartbeat, held by %s", l->live, l->live == 1 ? "" : "s",
+		   l->holder);
+	return err_hint(err, "let it finish (docrow status shows it), stop it, or help it: docrow migrate --join");
+}
+
+/* Waits until the leases of a process that was killed have run out; refuses when they are renewed meanwhile. */
+static bool wait_for_leases(struct begin *b, struct err *err)
+{
+	struct state_lease l;
+	double first = 0;
+	for (;;) {
+		if (!state_leases(b->pg, b->old.id, &l, err))
+			return false;
+		if (l.live == 0)
+			return true;
+		if (first == 0)
+			log_line(LOG_INFO,
+				 "an earlier docrow (%s) still holds its lease; waiting up to %d s for it to run out",
+				 l.holder, l.waiting_seconds);
+		else if (l.newest > first) /* it was renewed: somebody is alive */
+			return refuse_running(&l, err);
+		if (first == 0)
+			first = l.newest;
+		clock_sleep_ms(100);
+		if (stop_requested())
+			return err_set(err, ERR_STOPPED, "stopped while waiting for an earlier lease");
+	}
+}
+
+static bool digest_matches(const struct begin *b)
+{
+	char hex[65];
+	text_hex(b->e->plan->mapping->digest, 32, hex);
+	return strcmp(hex, b->old.mapping_digest) == 0;
+}
+
+static bool guard_same_run(struct begin *b, struct err *err)
+{
+	if (!digest_matches(b)) {
+		err_set(err, ERR_RUN_OTHER_MAPPING, "run %lld was started with another mapping",
+			(long long)b->old.id);
+		err_detail(err,
+			   "the run's mapping \"%s\" and the one given differ; the run's text is kept in docrow.run",
+			   b->old.mapping_name);
+		return err_hint(err, "resume with the mapping of the run, or begin again with --clean");
+	}
+	if (strcmp(b->identity, b->old.source_identity) != 0) {
+		err_set(err, ERR_RUN_OTHER_SOURCE, "run %lld was started from another source", (long long)b->old.id);
+		err_detail(err,
+			   "the run's source was %s; this one is %s (database, replica set or a collection's UUID "
+			   "differ)",
+			   b->old.source_describe, source_describe(b->e->source));
+		return err_hint(err, "resume from the source of the run, or begin again with --clean");
+	}
+	return true;
+}
+
+/* --- new, resume, clean --- */
+
+static void options_json(const struct engine_options *o, struct buf *out)
+{
+	buf_printf(out, "{\"batch_size\":%llu,\"chunk_bytes\":%llu,\"search_indexes\":%s,\"load_only\":%s}",
+		   (unsigned long long)o->batch_docs, (unsigned long long)o->chunk_bytes,
+		   o->no_search_indexes ? "false" : "true", o->load_only ? "true" : "false");
+}
+
+static bool create_run(struct begin *b, struct err *err)
+{
+	struct engine *e = b->e;
+	const struct mapping *m = e->plan->mapping;
+	char digest[65];
+	text_hex(m->digest, 32, digest);
+	_cleanup_(buf_free) struct buf options;
+	buf_init(&options, 0);
+	options_json(&e->options, &options);
+	struct state_run run = {
+		.mapping_name = (char *)m->name,
+		.mapping_text = (char *)m->text,
+		.mapping_digest = digest,
+		.source_identity = b->identity,
+		.source_describe = (char *)source_describe(e->source),
+		.operation_time = (char *)source_operation_time(e->source),
+		.options = (char *)buf_cstr(&options),
+		.version = (char *)e->options.version,
+	};
+	bool ok = pg_exec(b->pg, "BEGIN", err) && state_run_create(b->pg, &run, err) &&
+		  sink_create(b->pg, &e->plan->schema, err) && settle_add_steps(e, b->pg, run.id, err) &&
+		  pg_exec(b->pg, "COMMIT", err);
+	if (!ok) {
+		struct err ignored;
+		bool rolled_back = pg_exec(b->pg, "ROLLBACK", &ignored);
+		(void)rolled_back; /* a lost connection rolls back by itself */
+		return false;
+	}
+	e->run = run.id;
+	return true;
+}
+
+static bool begin_new(struct begin *b, struct err *err)
+{
+	struct engine *e = b->e;
+	if (b->has_old) {
+		bool done = strcmp(b->old.status, "done") == 0;
+		struct state_lease l = {0};
+		if (!done && !state_leases(b->pg, b->old.id, &l, err))
+			return false;
+		if (l.live > 0)
+			return refuse_running(&l, err);
+		err_set(err, done ? ERR_RUN_FINISHED : ERR_RUN_UNFINISHED, "run %lld on this target is %s",
+			(long long)b->old.id, done ? "finished already" : "not finished");
+		err_detail(err, "started %s with mapping \"%s\", status %s", b->old.started, b->old.mapping_name,
+			   b->old.status);
+		return err_hint(err,
+				done ? "to move everything again: docrow migrate --clean (empties what docrow filled)"
+				     : "go on where it stopped: docrow migrate --resume; or begin again: docrow "
+				       "migrate --clean");
+	}
+	return sink_check(b->pg, &e->plan->schema, false, err) && state_install(b->pg, err) && create_run(b, err);
+}
+
+/* Options that decide how chunks were cut and which steps exist are the run's, whatever the command line says now. */
+static void adopt_options(struct engine *e, const struct state_run *run)
+{
+	e->options.no_search_indexes = strstr(run->options, "\"search_indexes\":false") != NULL ||
+				       strstr(run->options, "\"search_indexes\": false") != NULL;
+}
+
+static bool load_progress(struct begin *b, struct err *err)
+{
+	struct engine *e = b->e;
+	struct state_progress *rows;
+	size_t n;
+	if (!state_progress(b->pg, e->run, b->arena, &rows, &n, err))
+		return false;
+	for (size_t i = 0; i < n; i++) {
+		int c = rows[i].phase == STATE_LOAD ? plan_find_collection(e->plan, rows[i].name) : -1;
+		if (rows[i].phase == STATE_SETTLE) {
+			atomic_fetch_add(&e->steps, rows[i].total);
+			atomic_fetch_add(&e->steps_done, rows[i].done);
+		}
+		if (c < 0)
+			continue;
+		struct table_progress *t = &e->tables[c];
+		atomic_store(&t->docs, rows[i].docs);
+		atomic_store(&t->rejects, rows[i].rejects);
+		atomic_store(&t->chunks, rows[i].total);
+		atomic_store(&t->chunks_done, rows[i].done);
+		if (rows[i].total > 0 && rows[i].done == rows[i].total) {
+			atomic_store(&t->started_at, e->started_at);
+			atomic_store(&t->finished_at, e->started_at);
+		}
+	}
+	return true;
+}
+
+static bool begin_resume(struct begin *b, struct err *err)
+{
+	struct engine *e = b->e;
+	if (!b->has_old) {
+		err_set(err, ERR_RUN_NONE, "there is no run on this target to go on with");
+		return err_hint(err, "start one: docrow migrate --mapping NAME");
+	}
+	if (strcmp(b->old.status, "done") == 0 || b->old.phase == STATE_DONE) {
+		err_set(err, ERR_RUN_FINISHED, "run %lld is finished: there is nothing to resume",
+			(long long)b->old.id);
+		return err_hint(err, "docrow status shows it; docrow migrate --clean moves everything again");
+	}
+	if (!guard_same_run(b, err))
+		return false;
+	if (e->options.mode == ENGINE_RESUME && !wait_for_leases(b, err))
+		return false;
+	e->run = b->old.id;
+	atomic_store(&e->phase, b->old.phase);
+	adopt_options(e, &b->old);
+	return source_set_operation_time(e->source, b->old.operation_time, err) && state_install(b->pg, err) &&
+	       sink_check(b->pg, &e->plan->schema, true, err) &&
+	       state_run_set_status(b->pg, e->run, "running", NULL, err);
+}
+
+/* The run is cleaned with the mapping that it was made with: the one given now may name other tables. */
+static bool clean_with(struct begin *b, const struct schema *s, struct err *err)
+{
+	bool ok = pg_exec(b->pg, "BEGIN", err) && sink_drop(b->pg, s, err) &&
+		  state_run_clean(b->pg, b->old.id, err) && pg_exec(b->pg, "COMMIT", err);
+	if (!ok) {
+		struct err ignored;
+		bool rolled_back = pg_exec(b->pg, "ROLLBACK", &ignored);
+		(void)rolled_back;
+	}
+	return ok;
+}
+
+static bool begin_clean(struct begin *b, struct err *err)
+{
+	if (!b->has_old)
+		return true;
+	if (!wait_for_leases(b, err))
+		return false;
+	struct mapping *m = NULL;
+	struct plan *p = NULL;
+	bool ok =
+		mapping_parse(&m, b->old.mapping_name, b->old.mapping_text, strlen(b->old.mapping_text), NULL, err) &&
+		plan_build(&p, m, NULL, err) && clean_with(b, &p->schema, err);
+	plan_free(p);
+	mapping_free(m);
+	b->has_old = false;
+	return ok;
+}
+
+static bool find_old_run(struct begin *b, struct err *err)
+{
+	bool installed;
+	if (!state_is_installed(b->pg, &installed, err))
+		return false;
+	return !installed || state_run_find(b->pg, b->arena, &b->old, &b->has_old, err);
+}
+
+static bool begin_by_mode(struct begin *b, struct err *err)
+{
+	switch (b->e->options.mode) {
+	case ENGINE_CLEAN_ONLY:
+		return begin_clean(b, err);
+	case ENGINE_CLEAN:
+		return look_at_source(b, err) && begin_clean(b, err) && begin_new(b, err);
+	case ENGINE_NEW:
+		return look_at_source(b, err) && begin_new(b, err);
+	case ENGINE_RESUME:
+	case ENGINE_JOIN:
+		return look_at_source(b, err) && begin_resume(b, err);
+	}
+	return err_set(err, ERR_INTERNAL, "unknown mode");
+}
+
+bool begin_run(struct engine *e, struct err *err)
+{
+	struct begin b = {.e = e, .arena = arena_new()};
+	bool ok = pg_open(&b.pg, e->target_uri, "docrow", err) && find_old_run(&b, err) && begin_by_mode(&b, err);
+	if (ok && e->options.mode != ENGINE_CLEAN_ONLY) {
+		set_reject_limits(e);
+		ok = sink_resolve(b.pg, &e->plan->schema, err) && load_progress(&b, err);
+	}
+	pg_close(b.pg);
+	arena_free(b.arena);
+	return ok;
+}

@@ -1,0 +1,376 @@
+/* duplicates.c - two _ids of one collection that became the same key (a string beside its own ObjectId).
+ *
+ * The rows of such a key can't be told apart, so all of them are deleted and the documents are read again from the
+ * source: the lowest _id keeps the key, the others become rejects, whole, with the winner's _id in the reason. Which
+ * one stays depends on the _ids only, never on which chunk came first.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "engine_private.h"
+#include "extjson.h"
+#include "id.h"
+#include "order.h"
+#include "text.h"
+
+#define KEYS_AT_ONCE 500
+
+struct twin {
+	const char *key;
+	uint8_t *doc;
+	size_t len;
+	struct val id;
+	int collection;
+};
+
+struct twins {
+	struct worker *w;
+	const struct state_unit *unit;
+	int table;
+	struct arena *arena;
+	const char **keys;
+	size_t nkeys;
+	struct twin *list;
+	size_t n, cap;
+	struct conv **convs; /* of their own, counting into the scratch ledger: the documents were counted when first
+				read */
+	uint64_t deleted, kept;
+};
+
+/* --- which _ids may have given a key --- */
+
+struct id_list {
+	struct arena *arena;
+	const uint8_t **ids;
+	size_t *lens;
+	size_t n, cap;
+};
+
+static void add_id_bytes(struct id_list *l, const uint8_t *doc, size_t len)
+{
+	if (l->n == l->cap) {
+		l->cap = l->cap > 0 ? l->cap * 2 : 64;
+		l->ids = mem_realloc(l->ids, l->cap * sizeof *l->ids);
+		l->lens = mem_realloc(l->lens, l->cap * sizeof *l->lens);
+	}
+	l->ids[l->n] = arena_memdup(l->arena, doc, len);
+	l->lens[l->n++] = len;
+}
+
+static void add_id(struct id_list *l, uint8_t kind, const void *payload, uint32_t len)
+{
+	uint8_t doc[4 + 1 + 4 + 256];
+	struct val v = {.data = payload, .len = len, .kind = kind};
+	if (doc_wrap_size("_id", &v) <= sizeof doc)
+		add_id_bytes(l, doc, doc_wrap("_id", &v, doc));
+}
+
+static void add_text_id(struct id_list *l, const char *text, bool upper)
+{
+	uint8_t payload[4 + 200];
+	size_t n = strlen(text);
+	if (n + 5 > sizeof payload)
+		return;
+	uint32_t size = (uint32_t)n + 1;
+	memcpy(payload, &size, 4);
+	for (size_t i = 0; i <= n; i++) {
+		char c = text[i];
+		payload[4 + i] = (uint8_t)(upper && c >= 'a' && c <= 'z' ? c - 'a' + 'A' : c);
+	}
+	add_id(l, BSON_K_STRING, payload, size + 4);
+}
+
+static void add_both_cases(struct id_list *l, const char *text)
+{
+	add_text_id(l, text, false);
+	add_text_id(l, text, true);
+}
+
+static void add_objectid(struct id_list *l, const uint8_t oid[OBJECTID_SIZE])
+{
+	char hex[25];
+	add_id(l, BSON_K_OBJECTID, oid, OBJECTID_SIZE);
+	id_objectid_format(oid, hex);
+	add_both_cases(l, hex);
+}
+
+static void add_uuid(struct id_list *l, const uint8_t uuid[UUID_SIZE])
+{
+	uint8_t payload[5 + UUID_SIZE] = {UUID_SIZE, 0, 0, 0, 4};
+	memcpy(payload + 5, uuid, UUID_SIZE);
+	add_id(l, BSON_K_BINARY, payload, sizeof payload);
+}
+
+/* Every _id that can give this key without standing in docrow.id_map. */
+static void add_candidates(struct id_list *l, const char *key)
+{
+	uint8_t uuid[UUID_SIZE], oid[OBJECTID_SIZE];
+	int64_t number;
+	size_t n = strlen(key);
+	if (id_uuid_parse(key, n, uuid)) {
+		add_uuid(l, uuid);
+		add_both_cases(l, key);
+		if (id_uuid_to_objectid(uuid, oid))
+			add_objectid(l, oid);
+	} else if (id_objectid_parse(key, n, oid)) {
+		add_objectid(l, oid);
+	} else {
+		add_text_id(l, key, false);
+		if (text_parse_i64(key, n, &number))
+			add_id(l, BSON_K_INT64, &number, 8);
+	}
+}
+
+static bool add_mapped(struct id_list *l, struct twins *t, const char *collection, struct err *err)
+{
+	char run[24];
+	snprintf(run, sizeof run, "%lld", (long long)t->w->engine->run);
+	_cleanup_(buf_free) struct buf id;
+	buf_init(&id, 0);
+	for (size_t i = 0; i < t->nkeys; i++) {
+		_cleanup_(pg_result_freep) struct pg_result *r = NULL;
+		struct pg_param params[] = {PG_TEXT(run), PG_TEXT(collection), PG_TEXT(t->keys[i])};
+		if (!pg_query(t->w->pg,
+			      "SELECT doc_id FROM docrow.id_map WHERE run = $1::bigint AND collection = $2::text "
+			      "AND key::text = $3::text",
+			      params, 3, &r, err))
+			return false;
+		for (int row = 0; row < pg_rows(r); row++) {
+			buf_reset(&id);
+			pg_get_bytea(r, row, 0, &id);
+			add_id_bytes(l, id.data, id.len);
+		}
+	}
+	return true;
+}
+
+/* --- reading them again --- */
+
+static bool is_wanted(const struct twins *t, const char *key)
+{
+	for (size_t i = 0; i < t->nkeys; i++)
+		if (strcmp(t->keys[i], key) == 0)
+			return true;
+	return false;
+}
+
+static void reset_rows(struct conv *conv, const struct plan_collection *c)
+{
+	for (size_t o = 0; o < c->noutputs; o++)
+		rowbuf_reset(conv_rows(conv, (int)o));
+}
+
+static void add_twin(struct twins *t, int collection, const uint8_t *doc, size_t len)
+{
+	struct conv *conv = t->convs[collection];
+	struct conv_where where;
+	enum fault fault = conv_document(conv, doc, len, &where);
+	reset_rows(conv, &t->w->engine->plan->collections[collection]);
+	/* A document with a fault became a reject when it was first read: it holds no row. */
+	if (fault != FAULT_OK || !is_wanted(t, conv_key_text(conv)))
+		return;
+	if (t->n == t->cap) {
+		t->cap = t->cap > 0 ? t->cap * 2 : 64;
+		t->list = mem_realloc(t->list, t->cap * sizeof *t->list);
+	}
+	struct twin *w = &t->list[t->n++];
+	w->collection = collection;
+	w->key = arena_strdup(t->arena, conv_key_text(conv));
+	w->doc = arena_memdup(t->arena, doc, len);
+	w->len = len;
+	if (!doc_find(w->doc, len, "_id", &w->id))
+		w->id = (struct val){0};
+}
+
+static bool read_twins(struct twins *t, int collection, struct err *err)
+{
+	const char *name = t->w->engine->plan->collections[collection].name;
+	struct id_list l = {.arena = t->arena};
+	const uint8_t *doc;
+	size_t len;
+	int got = -1;
+	for (size_t i = 0; i < t->nkeys; i++)
+		add_candidates(&l, t->keys[i]);
+	bool ok = add_mapped(&l, t, name, err) && worker_reader(t->w, err) &&
+		  source_read_ids(t->w->reader, name, l.ids, l.lens, l.n, err);
+	while (ok && (got = source_next(t->w->reader, &doc, &len, err)) == 1)
+		add_twin(t, collection, doc, len);
+	free(l.ids);
+	free(l.lens);
+	return ok && got == 0;
+}
+
+static bool feeds_table(const struct plan_collection *c, int table)
+{
+	return c->outputs[0].copy.table == table;
+}
+
+static bool read_all_twins(struct twins *t, struct err *err)
+{
+	struct engine *e = t->w->engine;
+	for (size_t c = 0; c < e->plan->ncollections; c++) {
+		if (!feeds_table(&e->plan->collections[c], t->table) || !e->tables[c].present)
+			continue;
+		if (t->convs[c] == NULL)
+			t->convs[c] = conv_new(e->plan, (int)c, t->w->scratch);
+		if (!read_twins(t, (int)c, err))
+			return false;
+	}
+	return true;
+}
+
+/* --- deciding --- */
+
+static int twin_order(const void *a, const void *b)
+{
+	const struct twin *x = a, *y = b;
+	int c = strcmp(x->key, y->key);
+	if (c == 0)
+		c = id_order(&x->id, &y->id);
+	return c != 0 ? c : x->collection - y->collection;
+}
+
+static void reject_twin(struct twins *t, const struct twin *loser, const struct twin *winner)
+{
+	_cleanup_(buf_free) struct buf message;
+	buf_init(&message, 0);
+	buf_printf(&message, "%s: %s, as the document with _id ", fault_sentence(FAULT_DUPLICATE), loser->key);
+	extjson_write_val_safe(&message, &winner->id);
+	const struct schema_table *table = &t->w->engine->plan->schema.tables[t->table];
+	struct sink_reject r = {
+		.collection = t->w->engine->plan->collections[loser->collection].name,
+		.table = table->name,
+		.column = table->columns[table->primary_key[0]].name,
+		.path = "_id",
+		.fault = FAULT_DUPLICATE,
+		.message = buf_cstr(&message),
+		.id = loser->id,
+		.key = loser->key,
+		.document = loser->doc,
+		.document_len = loser->len,
+		.ordinal = -1,
+		.kind = loser->id.kind,
+	};
+	sink_notes_reject(t->w->notes, &r);
+}
+
+static void drop_twin(struct twins *t, const struct twin *loser)
+{
+	const struct schema_table *table = &t->w->engine->plan->schema.tables[t->table];
+	struct val whole = {.data = loser->doc, .len = (uint32_t)loser->len, .kind = BSON_K_DOCUMENT};
+	struct sink_finding f = {
+		.table = table->name,
+		.column = table->columns[table->primary_key[0]].name,
+		.collection = t->w->engine->plan->collections[loser->collection].name,
+		.path = "_id",
+		.kind = "dropped",
+		.fault = FAULT_DUPLICATE,
+		.id = loser->id,
+		.key = loser->key,
+		.value = whole,
+		.ordinal = -1,
+	};
+	sink_notes_finding(t->w->notes, &f);
+}
+
+static void count_loser(struct twins *t, bool dropped)
+{
+	const char *table = t->w->engine->plan->schema.tables[t->table].name;
+	if (dropped)
+		ledger_add(t->w->ledger, LEDGER_DROPPED, table, "", 1);
+	else
+		ledger_add(t->w->ledger, LEDGER_REJECT_ROW, table, fault_name(FAULT_DUPLICATE), 1);
+}
+
+/* list[from, to) is one key in the order of _ids. The winner's rows wait in its converter until send_winners. */
+static void decide(struct twins *t, size_t from, size_t to)
+{
+	enum dup_policy policy = t->w->engine->plan->schema.tables[t->table].duplicates;
+	size_t winner = policy == DUP_LAST ? to - 1 : from;
+	struct conv_where where;
+	for (size_t i = from; i < to; i++) {
+		if (i == winner) {
+			enum fault fault = conv_document(t->convs[t->list[i].collection], t->list[i].doc,
+							 t->list[i].len, &where);
+			t->kept += fault == FAULT_OK;
+		} else if (policy == DUP_REJECT) {
+			reject_twin(t, &t->list[i], &t->list[winner]);
+			count_loser(t, false);
+		} else {
+			drop_twin(t, &t->list[i]);
+			count_loser(t, true);
+		}
+	}
+}
+
+static bool send_winners(struct twins *t, struct err *err)
+{
+	struct engine *e = t->w->engine;
+	for (size_t c = 0; c < e->plan->ncollections; c++) {
+		if (t->convs[c] == NULL)
+			continue;
+		const struct plan_collection *pc = &e->plan->collections[c];
+		for (size_t o = 0; o < pc->noutputs; o++) {
+			struct rowbuf *rb = conv_rows(t->convs[c], (int)o);
+			uint64_t rows;
+			if (rb->rows > 0 &&
+			    (!sink_copy_begin(t->w->pg, &e->plan->schema, &pc->outputs[o].copy, err) ||
+			     !sink_copy_put(t->w->pg, rb, err) || !sink_copy_end(t->w->pg, &rows, err)))
+				return false;
+		}
+	}
+	return true;
+}
+
+static bool settle_keys(struct twins *t, struct err *err)
+{
+	const struct schema *s = &t->w->engine->plan->schema;
+	t->n = 0;
+	t->kept = 0;
+	if (!sink_delete_keys(t->w->pg, s, t->table, t->keys, t->nkeys, &t->deleted, err) || !read_all_twins(t, err))
+		return false;
+	if (t->n != t->deleted) {
+		err_set(err, ERR_SOURCE_CHANGED, "the documents of a duplicated key are no longer in the source");
+		err_detail(err, "table %s: %llu rows share %zu keys, %zu documents were found",
+			   s->tables[t->table].name, (unsigned long long)t->deleted, t->nkeys, t->n);
+		return err_hint(err,
+				"the source was changed during the copy; begin again with --clean on a quiet source");
+	}
+	qsort(t->list, t->n, sizeof *t->list, twin_order);
+	for (size_t from = 0, to; from < t->n; from = to) {
+		for (to = from + 1; to < t->n && strcmp(t->list[from].key, t->list[to].key) == 0; to++)
+			;
+		decide(t, from, to);
+	}
+	return send_winners(t, err) &&
+	       sink_notes_flush(t->w->pg, t->w->notes, t->w->engine->run, 0, t->unit->id, err);
+}
+
+static bool settle_all_keys(struct twins *t, struct err *err)
+{
+	for (;;) {
+		arena_reset(t->arena);
+		if (!sink_duplicate_keys(t->w->pg, &t->w->engine->plan->schema, t->table, KEYS_AT_ONCE, t->arena,
+					 &t->keys, &t->nkeys, err))
+			return false;
+		if (t->nkeys == 0)
+			return true;
+		if (!settle_keys(t, err))
+			return false;
+	}
+}
+
+bool load_duplicates(struct worker *w, const struct state_unit *u, struct err *err)
+{
+	struct engine *e = w->engine;
+	struct twins t = {.w = w, .unit = u, .table = u->table, .arena = arena_new()};
+	t.convs = mem_zalloc(sizeof *t.convs * e->plan->ncollections);
+	bool ok = settle_all_keys(&t, err);
+	for (size_t c = 0; c < e->plan->ncollections; c++)
+		if (t.convs[c] != NULL)
+			conv_free(t.convs[c]);
+	free(t.convs);
+	free(t.list);
+	arena_free(t.arena);
+	return ok;
+}

@@ -1,0 +1,210 @@
+/* engine.c - start, poll, stop, finish. The work is in begin.c (before the threads), worker.c (the loop), load.c
+ * (rows) and settle.c (steps). */
+#include "engine.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "engine_private.h"
+
+static void workers_init(struct engine *e)
+{
+	e->nworkers = e->options.workers;
+	e->workers = mem_zalloc(sizeof *e->workers * (size_t)e->nworkers);
+	for (int i = 0; i < e->nworkers; i++) {
+		struct worker *w = &e->workers[i];
+		w->engine = e;
+		w->index = i;
+		w->convs = mem_zalloc(sizeof *w->convs * e->plan->ncollections);
+		w->ledger = ledger_new();
+		w->scratch = ledger_new();
+		w->notes = sink_notes_new();
+		w->arena = arena_new();
+		pthread_mutex_init(&w->pg_lock, NULL);
+	}
+}
+
+static void workers_free(struct engine *e)
+{
+	for (int i = 0; i < e->nworkers; i++) {
+		struct worker *w = &e->workers[i];
+		for (size_t c = 0; c < e->plan->ncollections; c++)
+			if (w->convs[c] != NULL)
+				conv_free(w->convs[c]);
+		free(w->convs);
+		ledger_free(w->ledger);
+		ledger_free(w->scratch);
+		sink_notes_free(w->notes);
+		arena_free(w->arena);
+		pthread_mutex_destroy(&w->pg_lock);
+	}
+	free(e->workers);
+}
+
+static bool threads_start(struct engine *e, struct err *err)
+{
+	if (pthread_create(&e->heartbeat, NULL, heartbeat_main, e) != 0)
+		return err_set(err, ERR_INTERNAL, "cannot start a thread");
+	e->has_heartbeat = true;
+	for (int i = 0; i < e->nworkers; i++) {
+		struct worker *w = &e->workers[i];
+		atomic_fetch_add(&e->running, 1);
+		if (pthread_create(&w->thread, NULL, worker_main, w) != 0) {
+			atomic_fetch_sub(&e->running, 1);
+			err_set(err, ERR_INTERNAL, "cannot start a thread");
+			engine_fail(e, err);
+			return false;
+		}
+		w->has_thread = true;
+	}
+	return true;
+}
+
+bool engine_start(struct engine **out, struct plan *p, struct source *s, const struct engine_options *o,
+		  struct err *err)
+{
+	struct engine *e = mem_zalloc(sizeof *e);
+	e->plan = p;
+	e->source = s;
+	e->options = *o;
+	e->target_uri = mem_strdup(o->target_uri);
+	e->options.target_uri = e->target_uri;
+	e->started_at = clock_seconds();
+	if (gethostname(e->host, sizeof e->host - 1) != 0)
+		snprintf(e->host, sizeof e->host, "unknown");
+	pthread_mutex_init(&e->lock, NULL);
+	pthread_mutex_init(&e->big_slot, NULL);
+	e->settle = settle_new(p);
+	e->tables = mem_zalloc(sizeof *e->tables * p->ncollections);
+	e->shown = mem_zalloc(sizeof *e->shown * p->ncollections);
+	workers_init(e);
+	*out = e;
+	if (!begin_run(e, err)) {
+		atomic_store(&e->stopping, true);
+		e->failed = true;
+		e->error = *err;
+		return false;
+	}
+	if (o->mode == ENGINE_CLEAN_ONLY || atomic_load(&e->phase) == STATE_DONE)
+		return true;
+	return threads_start(e, err);
+}
+
+static void snapshot_tables(struct engine *e)
+{
+	for (size_t i = 0; i < e->plan->ncollections; i++) {
+		struct table_progress *t = &e->tables[i];
+		struct engine_table *s = &e->shown[i];
+		const struct plan_collection *c = &e->plan->collections[i];
+		s->collection = c->name;
+		s->table = e->plan->schema.tables[c->outputs[0].copy.table].name;
+		s->est_docs = t->est_docs;
+		s->present = t->present;
+		s->docs = atomic_load(&t->docs);
+		s->rejects = atomic_load(&t->rejects);
+		s->chunks = atomic_load(&t->chunks);
+		s->chunks_done = atomic_load(&t->chunks_done);
+		s->started_at = atomic_load(&t->started_at);
+		s->finished_at = atomic_load(&t->finished_at);
+		s->started = s->started_at > 0;
+		s->finished = s->finished_at > 0;
+	}
+}
+
+void engine_poll(struct engine *e, struct engine_snapshot *out)
+{
+	memset(out, 0, sizeof *out);
+	snapshot_tables(e);
+	out->tables = e->shown;
+	out->ntables = e->plan->ncollections;
+	out->phase = (enum state_phase)atomic_load(&e->phase);
+	out->finished = atomic_load(&e->running) == 0;
+	out->stopping = engine_is_stopping(e);
+	out->started_at = e->started_at;
+	out->steps = atomic_load(&e->steps);
+	out->steps_done = atomic_load(&e->steps_done);
+	pthread_mutex_lock(&e->lock);
+	memcpy(out->current, e->current, sizeof out->current);
+	memcpy(out->message, e->message, sizeof out->message);
+	pthread_mutex_unlock(&e->lock);
+}
+
+void engine_stop(struct engine *e)
+{
+	atomic_store(&e->user_stop, true);
+	atomic_store(&e->stopping, true);
+}
+
+void engine_fail(struct engine *e, const struct err *err)
+{
+	pthread_mutex_lock(&e->lock);
+	if (!e->failed) {
+		e->failed = true;
+		e->error = *err;
+	}
+	pthread_mutex_unlock(&e->lock);
+	atomic_store(&e->stopping, true);
+}
+
+void engine_message(struct engine *e, const char *fmt, ...)
+{
+	va_list ap;
+	va_start(ap, fmt);
+	pthread_mutex_lock(&e->lock);
+	vsnprintf(e->message, sizeof e->message, fmt, ap);
+	pthread_mutex_unlock(&e->lock);
+	va_end(ap);
+}
+
+/* The run's row says how it ended. A failure to write that is only logged: the state of the units is what counts. */
+static void record_end(struct engine *e)
+{
+	struct err err;
+	const char *status = e->failed ? "failed" : "stopped";
+	_cleanup_(pg_closep) struct pg *pg = NULL;
+	if (!pg_open(&pg, e->target_uri, "docrow", &err) ||
+	    !state_run_set_status(pg, e->run, status, e->failed ? e->error.message : NULL, &err))
+		log_line(LOG_WARN, "the run's status could not be recorded: %s", err.message);
+}
+
+bool engine_finish(struct engine *e, struct err *err)
+{
+	for (int i = 0; i < e->nworkers; i++)
+		if (e->workers[i].has_thread)
+			pthread_join(e->workers[i].thread, NULL);
+	atomic_store(&e->stopping, true);
+	if (e->has_heartbeat)
+		pthread_join(e->heartbeat, NULL);
+	for (int i = 0; i < e->nworkers; i++)
+		worker_close(&e->workers[i]);
+	if (!e->failed && (e->options.mode == ENGINE_CLEAN_ONLY || atomic_load(&e->phase) == STATE_DONE))
+		return true;
+	if (e->run != 0 && e->has_heartbeat)
+		record_end(e);
+	if (e->failed) {
+		*err = e->error;
+		return false;
+	}
+	return err_set(err, ERR_STOPPED, "stopped before the end");
+}
+
+int64_t engine_run_id(const struct engine *e)
+{
+	return e->run;
+}
+
+void engine_free(struct engine *e)
+{
+	if (e == NULL)
+		return;
+	workers_free(e);
+	settle_free(e->settle);
+	pthread_mutex_destroy(&e->lock);
+	pthread_mutex_destroy(&e->big_slot);
+	free(e->tables);
+	free(e->shown);
+	free(e->target_uri);
+	free(e);
+}

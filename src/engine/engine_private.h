@@ -1,0 +1,106 @@
+/* engine_private.h - what the files of engine/ share.
+ *
+ * THREADS. A worker owns its connection, reader, converters and ledger. Shared are the plan (constant after
+ * begin_run), the counters for display (atomics) and the first error (under `lock`). Only `pg` of a worker is touched
+ * by another thread, to cancel, under the worker's `pg_lock`.
+ */
+#ifndef DOCROW_ENGINE_PRIVATE_H
+#define DOCROW_ENGINE_PRIVATE_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "convert.h"
+#include "engine.h"
+#include "sink.h"
+#include "sys.h"
+
+struct table_progress {
+	atomic_ullong docs, rejects, chunks, chunks_done;
+	_Atomic double started_at, finished_at;
+	uint64_t est_docs;
+	uint64_t reject_limit;
+	bool present;
+};
+
+struct worker {
+	struct engine *engine;
+	int index;
+	pthread_t thread;
+	bool has_thread;
+	pthread_mutex_t pg_lock; /* around open, close and cancel of pg                    */
+	struct pg *pg;
+	atomic_llong id; /* row in docrow.worker; 0 none                           */
+	struct source_reader *reader;
+	struct conv **convs;    /* one per collection, made on first use                  */
+	struct ledger *ledger;  /* of the unit in hand                                    */
+	struct ledger *scratch; /* of conversions that are not counted                    */
+	struct sink_notes *notes;
+	struct arena *arena;    /* of the unit in hand                                    */
+	struct backoff backoff; /* running while servers are away                         */
+	bool waiting;
+	atomic_bool busy; /* inside a unit                                          */
+};
+
+struct engine {
+	struct plan *plan;
+	struct source *source;
+	struct engine_options options;
+	char *target_uri;
+	char host[128];
+	int64_t run;
+	struct settle *settle; /* groups of references: settle.c                         */
+	struct table_progress *tables;
+	struct engine_table *shown; /* for engine_poll                                        */
+	struct worker *workers;
+	int nworkers;
+	pthread_t heartbeat;
+	bool has_heartbeat;
+	pthread_mutex_t lock;     /* error, message, current                                */
+	pthread_mutex_t big_slot; /* documents over 4 MB go through one at a time           */
+	struct err error;
+	bool failed;
+	atomic_bool stopping; /* stop asked for, or failed                              */
+	atomic_bool user_stop;
+	atomic_int phase;
+	atomic_int running; /* worker threads that have not returned                  */
+	atomic_ullong steps, steps_done;
+	char message[256], current[160];
+	double started_at, stop_at;
+};
+
+/* begin.c: everything before the threads start: checks, guard, clean, a new run or the old one. */
+bool begin_run(struct engine *e, struct err *err) MUST_CHECK;
+
+/* load.c: bodies of units that move rows. Each does its own transaction up to and with COMMIT; *mine false: rolled
+ * back, since the unit belongs to another claim. */
+bool load_chunk(struct worker *w, const struct state_unit *u, bool *mine, struct err *err) MUST_CHECK;
+bool load_split(struct worker *w, const struct state_unit *u, bool *mine, struct err *err) MUST_CHECK;
+/* Loads the documents of duplicated keys anew: the lowest _id keeps the key, the others become rejects. Inside the
+ * caller's transaction. */
+bool load_duplicates(struct worker *w, const struct state_unit *u, struct err *err) MUST_CHECK;
+bool worker_reader(struct worker *w, struct err *err) MUST_CHECK;
+
+/* settle.c: which steps there are, and their bodies. */
+struct settle *settle_new(const struct plan *p);
+void settle_free(struct settle *s);
+/* All steps of a run (split and settle), in the caller's transaction. */
+bool settle_add_steps(struct engine *e, struct pg *pg, int64_t run, struct err *err) MUST_CHECK;
+bool settle_step(struct worker *w, const struct state_unit *u, bool *mine, struct err *err) MUST_CHECK;
+
+/* worker.c */
+void *worker_main(void *arg);
+void *heartbeat_main(void *arg);
+void worker_close(struct worker *w);
+
+/* engine.c */
+void engine_fail(struct engine *e, const struct err *err); /* first error wins; stops the others */
+void engine_message(struct engine *e, const char *fmt, ...) PRINTF_LIKE(2, 3);
+static inline bool engine_is_stopping(struct engine *e)
+{
+	return atomic_load_explicit(&e->stopping, memory_order_relaxed) || stop_requested();
+}
+bool commit_if_mine(struct worker *w, const struct state_unit *u, double started, bool *mine,
+		    struct err *err) MUST_CHECK;
+
+#endif

@@ -1,0 +1,507 @@
+/* settle.c - which steps settle a run, in what order, and their bodies.
+ *
+ * By table: key (with the duplicates that stand in its way) → unique indexes (the same) → foreign keys NOT VALID →
+ * orphans, parents before children, which validates the keys → plain indexes → sequences, VACUUM. Tables that refer
+ * to each other in a circle settle their orphans first and get their foreign keys afterwards. Junctions are made of
+ * their pairs when both ends are final. Why this order is right: sink.h.
+ *
+ * It is a heap of ready steps, not phases with barriers: a step waits only for those in its `after` list and for
+ * running ones whose locks conflict. All steps are written with the run, so a resume finds the same.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "engine_private.h"
+
+struct settle {
+	const struct schema *schema;
+	struct arena *arena;
+	struct sink_orphan_group *groups; /* parents before children */
+	int ngroups;
+};
+
+struct settle *settle_new(const struct plan *p)
+{
+	struct settle *s = mem_zalloc(sizeof *s);
+	s->schema = &p->schema;
+	s->arena = arena_new();
+	s->ngroups = (int)sink_orphan_groups(&p->schema, s->arena, &s->groups);
+	return s;
+}
+
+void settle_free(struct settle *s)
+{
+	if (s == NULL)
+		return;
+	arena_free(s->arena);
+	free(s);
+}
+
+/* --- the list of steps --- */
+
+/* Keys and references go before plain indexes of the same size: more waits for them. */
+#define KEY_FIRST 4
+
+struct ints {
+	int *list;
+	int n, cap;
+};
+
+struct steps {
+	struct engine *e;
+	const struct schema *s;
+	struct arena *arena;
+	struct state_step_def *defs;
+	size_t n, cap;
+	/* By table: steps that make or change its rows, and all that touch it. */
+	struct ints *data, *touching;
+	int *group_step;  /* by group: its orphans step */
+	uint64_t *weight; /* by table: documents expected */
+};
+
+static void push(struct ints *l, int v)
+{
+	if (l->n == l->cap) {
+		l->cap = l->cap > 0 ? l->cap * 2 : 8;
+		l->list = mem_realloc(l->list, sizeof(int) * (size_t)l->cap);
+	}
+	l->list[l->n++] = v;
+}
+
+static int add_step(struct steps *st, enum state_step_kind kind, int table, int object, uint64_t weight,
+		    const char *name)
+{
+	if (st->n == st->cap) {
+		st->cap = st->cap > 0 ? st->cap * 2 : 256;
+		st->defs = mem_realloc(st->defs, st->cap * sizeof *st->defs);
+	}
+	st->defs[st->n] = (struct state_step_def){
+		.kind = kind,
+		.phase = kind == STEP_SPLIT ? STATE_SPLIT : STATE_SETTLE,
+		.name = name,
+		.table = table,
+		.object = object,
+		.weight = weight,
+	};
+	return (int)st->n++;
+}
+
+static void set_after(struct steps *st, int step, const struct ints *after)
+{
+	struct state_step_def *d = &st->defs[step];
+	int *all = arena_alloc(st->arena, sizeof(int) * (size_t)(d->nafter + after->n + 1));
+	if (d->nafter > 0)
+		memcpy(all, d->after, sizeof(int) * (size_t)d->nafter);
+	for (int i = 0; i < after->n; i++) {
+		bool known = after->list[i] == step;
+		for (int k = 0; k < d->nafter && !known; k++)
+			known = all[k] == after->list[i];
+		if (!known)
+			all[d->nafter++] = after->list[i];
+	}
+	d->after = all;
+}
+
+static void set_after_one(struct steps *st, int step, int other)
+{
+	struct ints one = {&other, 1, 1};
+	if (other >= 0)
+		set_after(st, step, &one);
+}
+
+static void set_locks(struct steps *st, int step, const struct state_lock_def *locks, int n)
+{
+	st->defs[step].locks = arena_memdup(st->arena, locks, sizeof *locks * (size_t)n);
+	st->defs[step].nlocks = n;
+	for (int i = 0; i < n; i++)
+		push(&st->touching[locks[i].table], step);
+}
+
+static void lock_one(struct steps *st, int step, int table, enum state_lock lock)
+{
+	struct state_lock_def l = {table, lock};
+	set_locks(st, step, &l, 1);
+}
+
+static const char *table_name(const struct steps *st, int t)
+{
+	return st->s->tables[t].name;
+}
+
+static void add_collections(struct steps *st)
+{
+	struct engine *e = st->e;
+	for (size_t c = 0; c < e->plan->ncollections; c++) {
+		const char *name = e->plan->collections[c].name;
+		if (!e->tables[c].present)
+			continue;
+		uint64_t weight = e->tables[c].est_docs;
+		int split = add_step(st, STEP_SPLIT, -1, -1, weight, arena_printf(st->arena, "split %s", name));
+		int count = add_step(st, STEP_COUNT, -1, -1, weight,
+				     arena_printf(st->arena, "count %s in the source", name));
+		st->defs[split].collection = st->defs[count].collection = name;
+		st->weight[e->plan->collections[c].outputs[0].copy.table] += weight;
+	}
+	for (size_t t = 0; t < st->s->ntables; t++)
+		if (st->s->tables[t].parent_table >= 0)
+			st->weight[t] = st->weight[st->s->tables[t].parent_table];
+	for (size_t j = 0; j < st->s->njunctions; j++) {
+		const struct schema_junction *u = &st->s->junctions[j];
+		st->weight[u->table] = st->weight[u->left_table] + st->weight[u->right_table];
+	}
+}
+
+static bool is_junction(const struct schema *s, int t)
+{
+	for (size_t j = 0; j < s->njunctions; j++)
+		if (s->junctions[j].table == t)
+			return true;
+	return false;
+}
+
+static void add_key(struct steps *st, int t)
+{
+	const struct schema_table *table = &st->s->tables[t];
+	struct state_lock_def *locks = arena_alloc(st->arena, sizeof *locks * (st->s->ntables + 1));
+	int n = 0;
+	if (table->nprimary_key == 0)
+		return;
+	int step = add_step(st, STEP_PRIMARY_KEY, t, -1, st->weight[t] * KEY_FIRST,
+			    arena_printf(st->arena, "primary key of %s", table->name));
+	set_after(st, step, &st->data[t]);
+	locks[n++] = (struct state_lock_def){t, LOCK_ACCESS_EXCLUSIVE};
+	/* The child rows of a duplicated key go and come with it. */
+	for (size_t c = 0; c < st->s->ntables; c++)
+		if (st->s->tables[c].parent_table == t)
+			locks[n++] = (struct state_lock_def){(int)c, LOCK_SHARE_ROW_EXCLUSIVE};
+	set_locks(st, step, locks, n);
+	for (int i = 0; i < n; i++)
+		push(&st->data[locks[i].table], step);
+}
+
+static void add_uniques(struct steps *st, int t)
+{
+	const struct schema_table *table = &st->s->tables[t];
+	for (size_t i = 0; i < table->nindexes; i++) {
+		if (!table->indexes[i].unique)
+			continue;
+		int step = add_step(st, STEP_UNIQUE, t, (int)i, st->weight[t] * KEY_FIRST,
+				    arena_printf(st->arena, "unique index %s", table->indexes[i].name));
+		set_after(st, step, &st->data[t]);
+		lock_one(st, step, t, LOCK_SHARE_ROW_EXCLUSIVE);
+		push(&st->data[t], step);
+	}
+}
+
+/* --- references --- */
+
+static int add_fkey(struct steps *st, int t, int f)
+{
+	const struct schema_fkey *k = &st->s->tables[t].fkeys[f];
+	struct state_lock_def both[2] = {{t, LOCK_SHARE_ROW_EXCLUSIVE}, {k->ref_table, LOCK_SHARE_ROW_EXCLUSIVE}};
+	int step = add_step(st, STEP_FKEY, t, f, st->weight[t] * KEY_FIRST,
+			    arena_printf(st->arena, "foreign key %s", k->name));
+	set_after(st, step, &st->data[t]);
+	set_after(st, step, &st->data[k->ref_table]);
+	set_locks(st, step, both, k->ref_table == t ? 1 : 2);
+	return step;
+}
+
+static void add_validate(struct steps *st, int t, int f, int fkey_step)
+{
+	const struct schema_fkey *k = &st->s->tables[t].fkeys[f];
+	struct state_lock_def locks[2] = {{t, LOCK_SHARE_UPDATE_EXCLUSIVE}, {k->ref_table, LOCK_ROW_SHARE}};
+	int step = add_step(st, STEP_VALIDATE, t, f, st->weight[t], arena_printf(st->arena, "validate %s", k->name));
+	set_after_one(st, step, fkey_step);
+	set_locks(st, step, locks, k->ref_table == t ? 1 : 2);
+}
+
+static void add_lock(struct state_lock_def *locks, int *n, int table, enum state_lock lock)
+{
+	for (int i = 0; i < *n; i++)
+		if (locks[i].table == table) {
+			if (locks[i].lock < lock)
+				locks[i].lock = lock;
+			return;
+		}
+	locks[(*n)++] = (struct state_lock_def){table, lock};
+}
+
+static const char *group_name(struct steps *st, const struct sink_orphan_group *g)
+{
+	const char *first = table_name(st, st->s->refs[g->refs[0]].table);
+	return g->cyclic ? arena_printf(st->arena, "orphans of %s and what refers to it in a circle", first)
+			 : arena_printf(st->arena, "orphans of %s", first);
+}
+
+/* Parents of a group must be final, and hold still while it looks at them. */
+static void wait_for_parents(struct steps *st, int step, const struct sink_orphan_group *g,
+			     struct state_lock_def *locks, int *n)
+{
+	for (size_t i = 0; i < g->nrefs; i++) {
+		const struct schema_ref *r = &st->s->refs[g->refs[i]];
+		set_after(st, step, &st->data[r->ref_table]);
+		add_lock(locks, n, r->ref_table, LOCK_ROW_SHARE);
+		if (r->move_to >= 0) {
+			set_after(st, step, &st->data[r->move_ref_table]);
+			add_lock(locks, n, r->move_ref_table, LOCK_ROW_SHARE);
+		}
+	}
+	for (size_t i = 0; i < g->nafter; i++)
+		set_after_one(st, step, st->group_step[g->after[i]]);
+}
+
+static void add_group_fkeys(struct steps *st, const struct sink_orphan_group *g, int orphans)
+{
+	for (size_t i = 0; i < g->nrefs; i++) {
+		const struct schema_ref *r = &st->s->refs[g->refs[i]];
+		if (r->fkey < 0)
+			continue;
+		int fkey = add_fkey(st, r->table, r->fkey);
+		for (size_t k = 0; k < g->nafter; k++)
+			set_after_one(st, fkey, st->group_step[g->after[k]]);
+		if (g->cyclic) {
+			set_after_one(st, fkey, orphans);
+			add_validate(st, r->table, r->fkey, fkey);
+		} else {
+			set_after_one(st, orphans, fkey);
+		}
+	}
+}
+
+static void add_orphans(struct steps *st, int index)
+{
+	const struct sink_orphan_group *g = &st->e->settle->groups[index];
+	struct state_lock_def *locks = arena_alloc(st->arena, sizeof *locks * (2 * st->s->ntables + 2));
+	int n = 0;
+	uint64_t weight = 0;
+	st->group_step[index] = -1;
+	if (g->nrefs == 0)
+		return;
+	int step = add_step(st, STEP_ORPHANS, st->s->refs[g->refs[0]].table, index, 0, group_name(st, g));
+	wait_for_parents(st, step, g, locks, &n);
+	for (size_t i = 0; i < g->ntables; i++) {
+		set_after(st, step, &st->data[g->tables[i]]);
+		add_lock(locks, &n, g->tables[i], LOCK_SHARE_ROW_EXCLUSIVE);
+		weight += st->weight[g->tables[i]];
+	}
+	st->defs[step].weight = weight * KEY_FIRST;
+	set_locks(st, step, locks, n);
+	add_group_fkeys(st, g, step);
+	for (size_t i = 0; i < g->ntables; i++)
+		push(&st->data[g->tables[i]], step);
+	st->group_step[index] = step;
+}
+
+static void add_pairs(struct steps *st, int j)
+{
+	const struct schema_junction *u = &st->s->junctions[j];
+	struct state_lock_def locks[3];
+	int n = 0;
+	int step = add_step(st, STEP_PAIRS, u->table, j, st->weight[u->table],
+			    arena_printf(st->arena, "pairs of %s", table_name(st, u->table)));
+	set_after(st, step, &st->data[u->left_table]);
+	set_after(st, step, &st->data[u->right_table]);
+	add_lock(locks, &n, u->table, LOCK_SHARE_ROW_EXCLUSIVE);
+	add_lock(locks, &n, u->left_table, LOCK_ACCESS_SHARE);
+	add_lock(locks, &n, u->right_table, LOCK_ACCESS_SHARE);
+	set_locks(st, step, locks, n);
+	push(&st->data[u->table], step);
+}
+
+/* --- what is left of the structure --- */
+
+static bool has_ref(const struct schema *s, int t, int fkey)
+{
+	for (size_t r = 0; r < s->nrefs; r++)
+		if (s->refs[r].table == t && s->refs[r].fkey == fkey)
+			return true;
+	return false;
+}
+
+/* Foreign keys whose orphans are no group's: the ends of junctions. */
+static void add_other_fkeys(struct steps *st, int t)
+{
+	for (size_t f = 0; f < st->s->tables[t].nfkeys; f++)
+		if (!has_ref(st->s, t, (int)f))
+			add_validate(st, t, (int)f, add_fkey(st, t, (int)f));
+}
+
+static void add_indexes(struct steps *st, int t)
+{
+	const struct schema_table *table = &st->s->tables[t];
+	for (size_t i = 0; i < table->nindexes; i++) {
+		if (table->indexes[i].unique ||
+		    (table->indexes[i].tier == INDEX_TIER_SEARCH && st->e->options.no_search_indexes))
+			continue;
+		int step = add_step(st, STEP_INDEX, t, (int)i, st->weight[t],
+				    arena_printf(st->arena, "index %s", table->indexes[i].name));
+		set_after(st, step, &st->data[t]);
+		lock_one(st, step, t, LOCK_SHARE);
+	}
+}
+
+static void add_vacuum(struct steps *st, int t)
+{
+	int step = add_step(st, STEP_VACUUM, t, -1, st->weight[t],
+			    arena_printf(st->arena, "vacuum and analyze %s", table_name(st, t)));
+	set_after(st, step, &st->touching[t]);
+	lock_one(st, step, t, LOCK_SHARE_UPDATE_EXCLUSIVE);
+}
+
+static void list_steps(struct steps *st)
+{
+	int ntables = (int)st->s->ntables;
+	add_collections(st);
+	if (st->e->options.load_only)
+		return;
+	for (int t = 0; t < ntables; t++)
+		if (!is_junction(st->s, t))
+			add_key(st, t);
+	for (int t = 0; t < ntables; t++)
+		if (!is_junction(st->s, t))
+			add_uniques(st, t);
+	for (int g = 0; g < st->e->settle->ngroups; g++)
+		add_orphans(st, g);
+	for (int j = 0; j < (int)st->s->njunctions; j++)
+		add_pairs(st, j);
+	for (int t = 0; t < ntables; t++)
+		if (is_junction(st->s, t)) {
+			add_key(st, t);
+			add_uniques(st, t);
+		}
+	for (int t = 0; t < ntables; t++)
+		add_other_fkeys(st, t);
+	for (int t = 0; t < ntables; t++)
+		add_indexes(st, t);
+	for (int t = 0; t < ntables; t++)
+		add_vacuum(st, t);
+}
+
+static struct ints *new_lists(size_t n)
+{
+	return mem_zalloc(sizeof(struct ints) * (n + 1));
+}
+
+static void free_lists(struct ints *l, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		free(l[i].list);
+	free(l);
+}
+
+bool settle_add_steps(struct engine *e, struct pg *pg, int64_t run, struct err *err)
+{
+	size_t n = e->plan->schema.ntables;
+	struct steps st = {.e = e, .s = &e->plan->schema, .arena = arena_new()};
+	st.data = new_lists(n);
+	st.touching = new_lists(n);
+	st.weight = mem_zalloc(sizeof(uint64_t) * (n + 1));
+	st.group_step = mem_zalloc(sizeof(int) * ((size_t)e->settle->ngroups + 1));
+	list_steps(&st);
+	bool ok = state_steps_add(pg, run, st.defs, st.n, err);
+	free_lists(st.data, n);
+	free_lists(st.touching, n);
+	free(st.weight);
+	free(st.group_step);
+	free(st.defs);
+	arena_free(st.arena);
+	return ok;
+}
+
+/* --- bodies: inside a transaction that is begun and ended here --- */
+
+static bool step_count(struct worker *w, const struct state_unit *u, struct err *err)
+{
+	uint64_t n;
+	if (!source_count(w->engine->source, u->collection, &n, err))
+		return false;
+	ledger_add(w->ledger, LEDGER_SOURCE, u->collection, "", n);
+	return true;
+}
+
+static bool step_unique(struct worker *w, const struct state_unit *u, struct err *err)
+{
+	return sink_settle_unique(w->pg, &w->engine->plan->schema, u->table, u->object, w->engine->run, u->id,
+				  w->ledger, err);
+}
+
+static bool step_orphans(struct worker *w, const struct state_unit *u, struct err *err)
+{
+	const struct sink_orphan_group *g = &w->engine->settle->groups[u->object];
+	return sink_settle_orphan_group(w->pg, &w->engine->plan->schema, g->refs, g->nrefs, w->engine->run, u->id,
+					w->ledger, err);
+}
+
+static bool step_pairs(struct worker *w, const struct state_unit *u, struct err *err)
+{
+	return sink_settle_pairs(w->pg, &w->engine->plan->schema, u->object, w->engine->run, u->id, w->ledger, err);
+}
+
+static bool step_primary_key(struct worker *w, const struct state_unit *u, struct err *err)
+{
+	const struct schema *s = &w->engine->plan->schema;
+	bool duplicates;
+	if (!sink_try_primary_key(w->pg, s, u->table, &duplicates, err))
+		return false;
+	return !duplicates || (load_duplicates(w, u, err) && sink_add_primary_key(w->pg, s, u->table, err));
+}
+
+static bool step_index(struct worker *w, const struct state_unit *u, struct err *err)
+{
+	return sink_add_index(w->pg, &w->engine->plan->schema, u->table, u->object, err);
+}
+
+static bool step_fkey(struct worker *w, const struct state_unit *u, struct err *err)
+{
+	return sink_add_fkey(w->pg, &w->engine->plan->schema, u->table, u->object, err);
+}
+
+static bool step_validate(struct worker *w, const struct state_unit *u, struct err *err)
+{
+	return sink_validate_fkey(w->pg, &w->engine->plan->schema, u->table, u->object, err);
+}
+
+typedef bool step_body(struct worker *w, const struct state_unit *u, struct err *err);
+
+static step_body *const bodies[STEP_KIND_COUNT] = {
+	[STEP_COUNT] = step_count, [STEP_UNIQUE] = step_unique,           [STEP_ORPHANS] = step_orphans,
+	[STEP_PAIRS] = step_pairs, [STEP_PRIMARY_KEY] = step_primary_key, [STEP_INDEX] = step_index,
+	[STEP_FKEY] = step_fkey,   [STEP_VALIDATE] = step_validate,
+};
+
+static const char *describe_step(const struct engine *e, const struct state_unit *u, char out[160])
+{
+	const char *table = u->table >= 0 ? e->plan->schema.tables[u->table].name : "";
+	snprintf(out, 160, "%s %s", state_step_kind_name(u->kind), u->collection != NULL ? u->collection : table);
+	return out;
+}
+
+static void show_step(struct engine *e, const struct state_unit *u)
+{
+	char text[160];
+	describe_step(e, u, text);
+	pthread_mutex_lock(&e->lock);
+	memcpy(e->current, text, sizeof text);
+	pthread_mutex_unlock(&e->lock);
+}
+
+bool settle_step(struct worker *w, const struct state_unit *u, bool *mine, struct err *err)
+{
+	struct engine *e = w->engine;
+	char text[160];
+	double started = clock_seconds();
+	show_step(e, u);
+	bool ok;
+	if (u->kind == STEP_VACUUM) /* can't run inside a transaction; doing it twice does no harm */
+		ok = sink_vacuum(w->pg, &e->plan->schema, u->table, err) && pg_exec(w->pg, "BEGIN", err) &&
+		     sink_settle_sequences(w->pg, &e->plan->schema, u->table, err);
+	else
+		ok = sink_begin_settle(w->pg, err) && bodies[u->kind](w, u, err);
+	ok = ok && commit_if_mine(w, u, started, mine, err);
+	if (ok && *mine)
+		atomic_fetch_add(&e->steps_done, 1);
+	if (!ok)
+		err_where(err, "%s", describe_step(e, u, text));
+	return ok;
+}
