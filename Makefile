@@ -12,7 +12,6 @@
 BUILD ?= build
 PREFIX ?= /usr/local
 PYTEST_ARGS ?=
-PYTHON = build/venv/bin/python
 
 all: program
 
@@ -30,14 +29,14 @@ program: setup-build
 lint: setup-lint
 	@scripts/lint.sh
 
-unit: program
-	meson test -C $(BUILD) --no-rebuild --print-errorlogs
+unit: setup-build
+	@scripts/run-tests.sh $(BUILD) unit
 
-e2e: setup-test program
-	DOCROW_BIN=$(abspath $(BUILD)/docrow) $(PYTHON) -m pytest --junitxml=$(BUILD)/e2e.junit.xml $(PYTEST_ARGS)
+e2e: setup-test
+	@scripts/run-tests.sh $(BUILD) e2e $(PYTEST_ARGS)
 
 test: lint
-	@scripts/run-tests.sh
+	@scripts/run-tests.sh $(BUILD) all $(PYTEST_ARGS); status=$$?; scripts/tally.py $(BUILD) && exit $$status
 
 demo: setup-test program
 	@scripts/demo.sh

@@ -1,0 +1,50 @@
+#!/usr/bin/env bash
+# Builds one build folder and runs its tests.
+#
+#   scripts/run-tests.sh FOLDER [unit|e2e|all] [pytest arguments]
+#
+# Kind of build by name: build-asan (AddressSanitizer and UndefinedBehaviorSanitizer), build-tsan (ThreadSanitizer),
+# build-clang, build. Warnings are errors in CI and in all but the plain one. Results are left in FOLDER for scripts/tally.py.
+# Exit status: 0 all passed, 3 tests failed (and are counted in the results), 1 anything else.
+set -uo pipefail
+cd "$(dirname "$0")/.."
+folder=${1:-build}
+what=${2:-all}
+shift $(($# < 2 ? $# : 2))
+jobs=${PYTEST_JOBS:-2}
+
+options=(-Dwerror=true)
+case $folder in
+build) [ -n "${CI:-}" ] || options=() ;;
+build-asan) options+=(-Db_sanitize=address,undefined -Db_lundef=false) ;;
+build-tsan) options+=(-Db_sanitize=thread -Db_lundef=false) ;;
+build-clang) export CC=clang ;;
+esac
+export ASAN_OPTIONS=detect_leaks=1:strict_string_checks=1:detect_stack_use_after_return=1:allocator_may_return_null=1
+export UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1
+export TSAN_OPTIONS=halt_on_error=0:second_deadlock_stack=1:suppressions=$PWD/scripts/tsan.supp
+export LSAN_OPTIONS=suppressions=$PWD/scripts/lsan.supp:print_suppressions=0
+
+rm -f "$folder"/*.junit.xml "$folder"/meson-logs/testlog.json
+if [ -f "$folder/build.ninja" ]; then
+	[ ${#options[@]} = 0 ] || meson configure "$folder" ${options[@]+"${options[@]}"}
+else
+	meson setup "$folder" ${options[@]+"${options[@]}"} >"${folder}.log" 2>&1 || { cat "${folder}.log"; exit 1; }
+	rm -f "${folder}.log"
+fi
+ninja -C "$folder" --quiet || exit 1
+
+status=0
+if [ "$what" != e2e ]; then
+	meson test -C "$folder" --no-rebuild --print-errorlogs --timeout-multiplier 4 || status=3
+fi
+if [ "$what" != unit ]; then
+	DOCROW_BIN=$PWD/$folder/docrow build/venv/bin/python -m pytest -n "$jobs" --dist worksteal \
+		--junitxml="$folder/e2e.junit.xml" "$@"
+	case $? in
+	0) ;;
+	1) [ -f "$folder/e2e.junit.xml" ] && status=3 || exit 1 ;;
+	*) exit 1 ;;
+	esac
+fi
+exit "$status"
