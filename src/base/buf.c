@@ -15,6 +15,7 @@ void buf_free(struct buf *b)
 	*b = (struct buf){.max = b->max};
 }
 
+/* cap never passes the ceiling, since buf_reserve looks at nothing else; one byte more is allocated for a NUL. */
 bool buf_grow(struct buf *b, size_t n)
 {
 	size_t max = b->max ? b->max : SIZE_MAX / 2, cap = b->cap ? b->cap : 256;
@@ -25,11 +26,12 @@ bool buf_grow(struct buf *b, size_t n)
 		b->failed = true;
 		return false;
 	}
-	/* One byte beyond the ceiling is kept for buf_cstr's NUL. */
-	while (cap < b->len + n + 1)
-		cap = cap <= max / 2 ? cap * 2 : max + 1;
+	while (cap < b->len + n)
+		cap = cap <= max / 2 ? cap * 2 : max;
+	if (cap > max)
+		cap = max;
 	if (cap > b->cap) {
-		b->data = mem_realloc(b->data, cap);
+		b->data = mem_realloc(b->data, cap + 1);
 		b->cap = cap;
 	}
 	return true;
@@ -42,7 +44,7 @@ void buf_vprintf(struct buf *b, const char *fmt, va_list ap)
 
 	va_copy(again, ap);
 	n = vsnprintf(NULL, 0, fmt, ap);
-	if (n > 0 && buf_reserve(b, (size_t)n + 1)) {
+	if (n > 0 && buf_reserve(b, (size_t)n)) {
 		vsnprintf((char *)b->data + b->len, (size_t)n + 1, fmt, again);
 		b->len += (size_t)n;
 	}
@@ -60,11 +62,8 @@ void buf_printf(struct buf *b, const char *fmt, ...)
 
 const char *buf_cstr(struct buf *b)
 {
-	if (b->cap == b->len) {
-		/* Only after exactly filling: growing ignores the ceiling, since the NUL is not content. */
-		b->cap += 1;
-		b->data = mem_realloc(b->data, b->cap);
-	}
+	if (!b->data)
+		b->data = mem_alloc(1); /* cap stays 0 */
 	b->data[b->len] = 0;
 	return (const char *)b->data;
 }
