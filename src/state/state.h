@@ -144,7 +144,7 @@ struct state_unit {
 	int object; /* index, fkey, ref or junction by kind, -1                     */
 };
 
-/* PostgreSQL's table lock modes, weakest first. X(NAME, name in docrow.step.lock_modes) */
+/* PostgreSQL's table lock modes, weakest first. X(NAME, name in docrow.step.locks) */
 #define STATE_LOCKS(X)                                                                                               \
 	X(ACCESS_SHARE, "access share")                     /* SELECT                                            */  \
 	X(ROW_SHARE, "row share")                           /* SELECT FOR UPDATE; VALIDATE on the parent         */  \
