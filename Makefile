@@ -3,7 +3,7 @@
 #   make           the program: build/docrow
 #   make test      lint, unit tests, end-to-end and fault tests against private servers
 #   make demo      moves a NextCRM sample from a private MongoDB into a private PostgreSQL (KEEP=1 leaves both running)
-#   make bench     figures (BENCH_DOCS=300000)
+#   make bench     figures (BENCH_ARGS='--docs 300000 --whole')
 #   make soak      kill and resume, over and over (SOAK_MINUTES=30)
 #   make lint      format, clang-tidy, order of the folders
 #   make install   PREFIX=/usr/local DESTDIR=
@@ -12,6 +12,8 @@
 BUILD ?= build
 PREFIX ?= /usr/local
 PYTEST_ARGS ?=
+BENCH_ARGS ?=
+SOAK_MINUTES ?= 30
 
 all: program
 
@@ -44,10 +46,11 @@ demo-stop:
 	@scripts/demo.sh stop
 
 bench: setup-test program
-	@scripts/bench.sh
+	@ninja -C $(BUILD) --quiet bench/raw_read
+	@build/venv/bin/python bench/bench.py $(BENCH_ARGS)
 
 soak: setup-test program
-	@scripts/soak.sh
+	@build/venv/bin/python scripts/soak.py --minutes $(SOAK_MINUTES)
 
 install: program
 	@meson configure $(BUILD) -Dprefix=$(PREFIX)

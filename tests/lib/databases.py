@@ -4,7 +4,7 @@ import itertools
 import os
 
 import psycopg
-import psycopg.rows
+import psycopg.sql
 
 _numbers = itertools.count(1)
 

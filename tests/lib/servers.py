@@ -19,7 +19,6 @@ import sys
 import urllib.parse
 
 import psycopg
-import psycopg.rows
 import psycopg.sql
 import pymongo
 
@@ -390,7 +389,8 @@ class Postgres(Server):
 
 
 def _start_detached(folder):
-    """Both servers for the demo; what is needed to reach and stop them goes to <folder>/servers.json."""
+    """Both servers for the demo. <folder>/.env has the settings for docrow, servers.json what is needed to stop them;
+    shell lines for a person's own clients go to stdout."""
     folder = pathlib.Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     postgres_folder = folder / "postgres"
@@ -410,9 +410,21 @@ def _start_detached(folder):
         mongo.kill()
         postgres.kill()
         raise
-    print(f"MONGODB_URI='{mongo.address('nextcrm')}'")
-    print(f"DATABASE_URL='{postgres.address('nextcrm')}'")
-    print(f"PSQL='{postgres.bin / 'psql'}'")
+    lines = {
+        "MONGODB_URI": mongo.address("nextcrm"),
+        "DATABASE_URL": postgres.address("nextcrm"),
+    }
+    (folder / ".env").write_text("".join(f"{name}='{value}'\n" for name, value in lines.items()))
+    (folder / ".env").chmod(0o600)
+    lines |= {
+        "PGHOST": "127.0.0.1",
+        "PGPORT": postgres.port,
+        "PGUSER": postgres.role,
+        "PGPASSWORD": postgres.role_password,
+        "PGDATABASE": "nextcrm",
+    }
+    for name, value in lines.items():
+        print(f"export {name}='{value}'")
 
 
 def _stop_detached(folder):
