@@ -85,9 +85,6 @@ bool sink_notes_flush(struct pg *pg, struct sink_notes *n, int64_t run, int64_t 
  *   index:    orphans of the table (a pure search beside an index build is fine, a DELETE waits for it)
  *   fkey:     orphans (junctions: pairs) of the table and of the table it refers to → sink_add_fkey
  *             → sink_validate_fkey
- *   faster:   fkey of a table right before its orphans step (after the `after` groups): sink_settle_orphan_group then
- *             validates each NOT VALID key instead of searching, searches only when that fails, and no other
- *             validation is needed. Only for groups with `cyclic` false.
  *   last:     sink_settle_sequences, sink_vacuum
  *
  * Why: keys first makes the clean case cost nothing extra (the index build finds the duplicates), and lets every

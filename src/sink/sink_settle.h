@@ -1,0 +1,36 @@
+/* sink_settle.h - what the settling files share. Private to src/sink.
+ *
+ * A statement of settling is one WITH query: the rows in question, what is done to them, what is written about them,
+ * and the counts. So it sees one snapshot, and nothing is done that is not listed.
+ */
+#ifndef DOCROW_SINK_SETTLE_H
+#define DOCROW_SINK_SETTLE_H
+
+#include "sink_sql.h"
+
+struct settle {
+	struct pg *pg;
+	const struct schema *s;
+	int64_t run, step;
+	struct ledger *ledger;
+	struct err *err;
+	bool *shrunk; /* [ntables] set for tables that lost rows; may be NULL */
+};
+
+/* Taking rows out. `rows` is a query with the columns spot (ctid), message (text), value (bytea) and value_text
+ * (text) over the table; they become rejects, or findings when `drop`. Their rows in child tables go with them. */
+struct removal {
+	int table;
+	const char *column; /* column_name of the note; may be NULL */
+	enum fault fault;
+	bool drop;
+	const char *path; /* of the ledger's DROPPED: the key's name */
+	const char *rows;
+};
+/* Counts go to the ledger; *removed (may be NULL) gets the table's own rows. */
+bool settle_remove(struct settle *st, const struct removal *r, uint64_t *removed) MUST_CHECK;
+
+/* One reference by its policy. */
+bool settle_reference(struct settle *st, int ref, uint64_t *removed) MUST_CHECK;
+
+#endif
