@@ -1,0 +1,65 @@
+/* cli.h - what the commands share: the program's frame, printing, help, versions.
+ *
+ * cli_main finds the command, reads the settings, runs it and returns the exit status. A command prints results to
+ * stdout; errors travel in a struct err and are printed once, by cli_fail.
+ */
+#ifndef DOCROW_CLI_H
+#define DOCROW_CLI_H
+
+#include <stdio.h>
+
+#include "err.h"
+#include "mem.h"
+#include "pg.h"
+#include "settings.h"
+
+struct cli {
+	struct arena *arena; /* as long as the program */
+	const char *program; /* argv[0] */
+	struct settings settings;
+};
+
+/* One command: a row of what --help and the man page say, and what it does. */
+struct command {
+	enum command_id id;
+	const char *summary; /* one line, no period */
+	const char *args;    /* "<hex|uuid>...", "" */
+	size_t min_args, max_args;
+	bool needs_settings;         /* false: it does not read .env and the environment */
+	const char *description;     /* paragraphs, parted by an empty line              */
+	const char *const *examples; /* command line, what it does, ..., NULL           */
+	int (*run)(struct cli *c);
+};
+#define ANY_NUMBER ((size_t)-1)
+
+extern const struct command *const commands[CMD_COUNT];
+
+extern const struct command cmd_migrate, cmd_status, cmd_rejects, cmd_mapping, cmd_id, cmd_config, cmd_help;
+
+int cli_main(int argc, char **argv);
+
+/* Prints the error to stderr, wrapped and coloured where that is a terminal, addresses without passwords. Returns the
+ * exit status. */
+int cli_fail(const struct err *err);
+/* One object a line instead, for --progress json. */
+int cli_fail_json(const struct err *err);
+/* A line "docrow: text" on stderr unless --quiet. */
+void cli_say(const struct cli *c, const char *fmt, ...) PRINTF_LIKE(2, 3);
+
+/* The target from the settings, opened; or an error that says how to set it. */
+bool cli_open_target(struct cli *c, struct pg **pg, struct err *err) MUST_CHECK;
+bool cli_need(struct cli *c, enum opt o, struct err *err) MUST_CHECK;
+
+/* help.c */
+void help_first_steps(FILE *out);
+void help_overview(FILE *out);
+void help_command(FILE *out, const struct command *cmd);
+void help_man(FILE *out, const struct command *cmd); /* NULL: docrow.1 */
+void help_markdown(FILE *out);
+/* messages.c */
+bool message_explain(FILE *out, const char *code); /* "DR-4001", "DR-F04", "range"; false: no such code */
+void messages_markdown(FILE *out);
+/* versions.c */
+void versions_print(FILE *out);
+
+#endif

@@ -1,0 +1,70 @@
+/* cmd_help.c - docrow help [COMMAND | CODE]. */
+#include <string.h>
+
+#include "cli.h"
+#include "text.h"
+
+static int unknown_topic(const char *topic)
+{
+	struct err err;
+	struct buf shown;
+
+	buf_init(&shown, 0);
+	text_escape(&shown, topic, strlen(topic));
+	err_set(&err, ERR_USAGE, "there is no command and no message \"%.60s\"", buf_cstr(&shown));
+	err_hint(&err, "docrow help lists the commands; codes look like DR-4001");
+	buf_free(&shown);
+	return cli_fail(&err);
+}
+
+static int run(struct cli *c)
+{
+	const struct settings *s = &c->settings;
+	const struct command *cmd = NULL;
+	bool man = s->v[OPT_MAN].from == FROM_COMMAND_LINE;
+
+	if (s->v[OPT_MARKDOWN].from == FROM_COMMAND_LINE) {
+		help_markdown(stdout);
+		return 0;
+	}
+	if (s->v[OPT_MESSAGES].from == FROM_COMMAND_LINE) {
+		messages_markdown(stdout);
+		return 0;
+	}
+	if (s->v[OPT_NAMES].from == FROM_COMMAND_LINE) {
+		for (int i = 0; i < CMD_COUNT; i++)
+			puts(command_words[i]);
+		return 0;
+	}
+	if (s->nargs > 0) {
+		for (int i = 0; i < CMD_COUNT; i++)
+			if (strcmp(command_words[i], s->args[0]) == 0)
+				cmd = commands[i];
+		if (!cmd && message_explain(stdout, s->args[0]))
+			return 0;
+		if (!cmd)
+			return unknown_topic(s->args[0]);
+	}
+	if (man)
+		help_man(stdout, cmd);
+	else if (cmd)
+		help_command(stdout, cmd);
+	else
+		help_overview(stdout);
+	return 0;
+}
+
+static const char *const examples[] = {"docrow help migrate", "the options of docrow migrate", "docrow help DR-4009",
+				       "what this message means and what to do", NULL};
+
+const struct command cmd_help = {
+	.id = CMD_HELP,
+	.summary = "explain a command or a message",
+	.args = "[COMMAND|CODE]",
+	.max_args = 1,
+	.description = "Shows the commands, the options of one command, or what a message (DR-4001) or a fault "
+		       "(range, DR-F04) "
+		       "means and what to do about it.",
+	.examples = examples,
+	.run = run,
+};

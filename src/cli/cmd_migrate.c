@@ -1,0 +1,479 @@
+/* cmd_migrate.c - docrow migrate: settings → plan, source, engine; then what is shown, signals, summary and files. */
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "address.h"
+#include "cli.h"
+#include "engine.h"
+#include "gather.h"
+#include "progress.h"
+#include "stop.h"
+#include "sys.h"
+#include "term.h"
+#include "text.h"
+
+#define ERRORS_LISTED 1000000 /* more than that stand in docrow.reject only */
+#define POLL_MS       200
+
+enum how { HOW_AUTO, HOW_PLAIN, HOW_JSON, HOW_NONE }; /* order of the choices of --progress */
+
+struct job {
+	struct cli *c;
+	enum engine_mode mode;
+	enum how how;
+	struct mapping *mapping;
+	struct plan *plan;
+	struct source *source;
+	struct engine *engine;
+	struct progress *progress;
+	const char *way_on; /* the command that resumes */
+};
+
+/* --- before the start --- */
+
+static bool mode_of(const struct settings *s, enum engine_mode *mode, struct err *err)
+{
+	static const struct {
+		enum opt opt;
+		enum engine_mode mode;
+	} modes[] = {{OPT_RESUME, ENGINE_RESUME},
+		     {OPT_JOIN, ENGINE_JOIN},
+		     {OPT_CLEAN, ENGINE_CLEAN},
+		     {OPT_CLEAN_ONLY, ENGINE_CLEAN_ONLY}};
+	const char *first = NULL;
+
+	*mode = ENGINE_NEW;
+	for (size_t i = 0; i < sizeof(modes) / sizeof(modes[0]); i++) {
+		if (!settings_flag(s, modes[i].opt))
+			continue;
+		if (first)
+			return err_set(err, ERR_USAGE, "--%s and --%s exclude each other", first,
+				       options[modes[i].opt].name);
+		first = options[modes[i].opt].name;
+		*mode = modes[i].mode;
+	}
+	return true;
+}
+
+static bool check_needed(struct job *j, struct err *err)
+{
+	bool stored = j->mode != ENGINE_NEW && j->mode != ENGINE_CLEAN; /* the run has its mapping */
+
+	if (j->mode != ENGINE_CLEAN_ONLY && !cli_need(j->c, OPT_SOURCE, err))
+		return false;
+	return cli_need(j->c, OPT_TARGET, err) && (stored || cli_need(j->c, OPT_MAPPING, err));
+}
+
+/* All errors of the file, not only the first few that fit into err. */
+static bool explain_mapping(struct buf *report, struct err *err)
+{
+	if (report->len > 0) {
+		fwrite(report->data, 1, report->len, stderr);
+		err->detail[0] = '\0';
+	}
+	return false;
+}
+
+static bool plan_from(struct job *j, const char *stored_name, const char *stored_text, struct err *err)
+{
+	const char *name = settings_text(&j->c->settings, OPT_MAPPING);
+	_cleanup_(buf_free) struct buf report;
+
+	buf_init(&report, 0);
+	bool ok = stored_text
+			  ? mapping_parse(&j->mapping, stored_name, stored_text, strlen(stored_text), &report, err)
+			  : mapping_load(&j->mapping, name, &report, err);
+	ok = ok && plan_build(&j->plan, j->mapping, &report, err);
+	return ok || explain_mapping(&report, err);
+}
+
+/* --resume, --join and --clean-only without --mapping: the run on the target knows it. */
+static bool plan_of_run(struct job *j, bool *found, struct err *err)
+{
+	_cleanup_(pg_closep) struct pg *pg = NULL;
+	struct state_run run;
+
+	*found = false;
+	if (!cli_open_target(j->c, &pg, err) || !state_is_installed(pg, found, err))
+		return false;
+	if (*found && !state_run_find(pg, j->c->arena, &run, found, err))
+		return false;
+	if (*found)
+		return plan_from(j, run.mapping_name, run.mapping_text, err);
+	if (j->mode == ENGINE_CLEAN_ONLY)
+		return true;
+	err_set(err, ERR_RUN_NONE, "there is no run on this target to go on with");
+	return err_hint(err, "start one: docrow migrate --mapping NAME");
+}
+
+static bool is_folder(const char *path)
+{
+	struct stat st;
+
+	return stat(path, &st) == 0 && S_ISDIR(st.st_mode);
+}
+
+/* The database of a URI wins over the mapping's; in a dump the mapping's is looked for among several. */
+static const char *database_for(struct job *j, const char *source)
+{
+	const char *mapped = j->mapping->source_database;
+	_cleanup_(buf_free) struct buf b;
+
+	buf_init(&b, 0);
+	if (!mapped)
+		return NULL;
+	if (address_is_mongodb(source)) {
+		address_mongodb_database(&b, source);
+		return b.len > 0 ? NULL : mapped;
+	}
+	buf_printf(&b, "%s/%s", source, mapped);
+	return is_folder(buf_cstr(&b)) ? mapped : NULL;
+}
+
+static bool open_source(struct job *j, struct err *err)
+{
+	const char *where = settings_text(&j->c->settings, OPT_SOURCE);
+	struct source_options o = {.app_name = "docrow"};
+
+	if (j->mode == ENGINE_CLEAN_ONLY)
+		return true;
+	o.database = database_for(j, where);
+	return source_open(&j->source, where, &o, err);
+}
+
+static int jobs_or_processors(int n)
+{
+	long processors = sysconf(_SC_NPROCESSORS_ONLN);
+
+	if (n > 0)
+		return n;
+	return processors < 2 ? 2 : processors > 8 ? 8 : (int)processors;
+}
+
+static struct engine_options options_of(const struct job *j)
+{
+	const struct settings *s = &j->c->settings;
+
+	return (struct engine_options){
+		.mode = j->mode,
+		.source_uri = settings_text(s, OPT_SOURCE),
+		.target_uri = settings_text(s, OPT_TARGET),
+		.workers = jobs_or_processors(settings_int(s, OPT_WORKERS)),
+		.index_jobs = jobs_or_processors(settings_int(s, OPT_INDEX_JOBS)),
+		.batch_docs = (uint64_t)s->v[OPT_BATCH_SIZE].number,
+		.chunk_bytes = (uint64_t)s->v[OPT_CHUNK_SIZE].number,
+		.lease_seconds = s->v[OPT_LEASE].number,
+		.retry_seconds = s->v[OPT_RETRY_FOR].number,
+		.max_rejects = (uint64_t)s->v[OPT_MAX_REJECTS].number,
+		.no_search_indexes = settings_flag(s, OPT_NO_SEARCH_INDEXES),
+		.load_only = settings_flag(s, OPT_LOAD_ONLY),
+		.version = DOCROW_VERSION,
+	};
+}
+
+/* --- while it runs --- */
+
+static enum progress_mode progress_mode_of(const struct job *j)
+{
+	if (j->how == HOW_JSON)
+		return PROGRESS_JSON;
+	if (j->how == HOW_NONE || settings_flag(&j->c->settings, OPT_QUIET))
+		return PROGRESS_NONE;
+	return j->how == HOW_AUTO && term_is_screen(STDERR_FILENO) ? PROGRESS_SCREEN : PROGRESS_PLAIN;
+}
+
+static void say_stopping(struct job *j, const struct engine_snapshot *s)
+{
+	struct buf b;
+	uint64_t left = 0;
+
+	for (size_t i = 0; i < s->ntables; i++)
+		left += s->tables[i].chunks - s->tables[i].chunks_done;
+	buf_init(&b, 0);
+	buf_puts(&b, "stopping: the work in hand is finished or rolled back");
+	if (s->phase == STATE_LOAD)
+		buf_printf(&b, "; %llu chunks are left for later", (unsigned long long)left);
+	else if (s->phase == STATE_SETTLE)
+		buf_printf(&b, "; %llu steps are left for later", (unsigned long long)(s->steps - s->steps_done));
+	buf_puts(&b, " (once more leaves at once)");
+	progress_log(j->progress, LOG_INFO, buf_cstr(&b));
+	buf_free(&b);
+}
+
+static void watch(struct job *j)
+{
+	struct engine_snapshot s;
+
+	for (;;) {
+		engine_poll(j->engine, &s);
+		if (stop_is_new()) {
+			engine_stop(j->engine);
+			say_stopping(j, &s);
+			engine_poll(j->engine, &s);
+		}
+		progress_update(j->progress, &s, clock_seconds());
+		if (s.finished)
+			return;
+		stop_wait(POLL_MS);
+	}
+}
+
+/* --- after it --- */
+
+struct listing {
+	struct errorlog *log;
+	uint64_t n;
+};
+
+static bool list_one(void *ctx, const struct report_reject *r)
+{
+	struct listing *l = ctx;
+
+	errorlog_add(l->log, r);
+	l->n++;
+	return true;
+}
+
+static uint64_t count_rejects(const struct report_facts *f)
+{
+	uint64_t n = 0;
+
+	for (size_t i = 0; i < f->nrejects; i++)
+		n += f->rejects[i].n;
+	return n;
+}
+
+static bool write_errors(struct pg *pg, const struct report_facts *f, const char *path, struct err *err)
+{
+	static const struct reject_filter all;
+	struct listing l = {0};
+	uint64_t total = count_rejects(f);
+
+	if (!errorlog_open(&l.log, path, err))
+		return false;
+	if (!gather_rejects(pg, f->run.id, &all, ERRORS_LISTED, list_one, &l, err)) {
+		errorlog_abandon(l.log);
+		return false;
+	}
+	return errorlog_close(l.log, f->rejects, f->nrejects, total > l.n ? total - l.n : 0, err);
+}
+
+/* The files are for people: that one cannot be written is told and does not change how the run ended. */
+static void write_files(struct job *j, struct pg *pg, struct report_facts *f, const struct account *a)
+{
+	const char *folder = settings_text(&j->c->settings, OPT_LOG_DIR);
+	const char *errors = arena_printf(j->c->arena, "%s/migration-errors.log", folder);
+	const char *checkpoint = arena_printf(j->c->arena, "%s/migration-checkpoint.json", folder);
+	struct err err;
+
+	if (strcmp(folder, ".") == 0) {
+		errors += 2;
+		checkpoint += 2;
+	}
+	if (write_errors(pg, f, errors, &err))
+		f->errors_file = errors;
+	else
+		log_line(LOG_WARN, "%s: %s", err.message, err.detail);
+	if (checkpoint_write(checkpoint, f, a, &err))
+		f->checkpoint_file = checkpoint;
+	else
+		log_line(LOG_WARN, "%s: %s", err.message, err.detail);
+}
+
+static bool look_back(struct job *j, struct pg *pg, bool done, struct report_facts *f, struct account *a,
+		      struct err *err)
+{
+	struct state_run run;
+	bool found;
+
+	if (!state_run_find(pg, j->c->arena, &run, &found, err))
+		return false;
+	if (!found)
+		return err_set(err, ERR_RUN_NONE, "the run is no longer on the target");
+	if (!gather_facts(pg, &run, j->plan, done && run.phase == STATE_DONE, j->c->arena, f, err))
+		return false;
+	if (!done)
+		f->resume_command = j->way_on;
+	account_build(a, f, j->c->arena);
+	write_files(j, pg, f, a);
+	return true;
+}
+
+static int fail(const struct job *j, const struct err *err)
+{
+	return j->how == HOW_JSON ? cli_fail_json(err) : cli_fail(err);
+}
+
+static int finish_done(struct job *j)
+{
+	_cleanup_(pg_closep) struct pg *pg = NULL;
+	_cleanup_(buf_free) struct buf out;
+	struct report_facts f;
+	struct account a;
+	struct err err;
+
+	buf_init(&out, 0);
+	if (!cli_open_target(j->c, &pg, &err) || !look_back(j, pg, true, &f, &a, &err)) {
+		err_where(&err, "the run is done, but its account cannot be read");
+		return fail(j, &err);
+	}
+	summary_write(&out, &f, &a, term_has_colour(STDOUT_FILENO) && isatty(STDOUT_FILENO) == 1);
+	fwrite(out.data, 1, out.len, stdout);
+	if (a.nbreaks > 0) {
+		err_set(&err, ERR_INTERNAL, "the account of run %lld does not balance", (long long)f.run.id);
+		err_detail(&err, "%.900s", a.breaks[0]);
+		return fail(j, &err);
+	}
+	return a.is_clean ? 0 : (int)ERR_KIND_LIMIT;
+}
+
+/* Rows, rejects and marks are safe whatever happens here: these are only the files. */
+static void leave_files(struct job *j)
+{
+	_cleanup_(pg_closep) struct pg *pg = NULL;
+	struct report_facts f;
+	struct account a;
+	struct err err;
+
+	if (!cli_open_target(j->c, &pg, &err) || !look_back(j, pg, false, &f, &a, &err))
+		log_line(LOG_WARN, "migration-checkpoint.json is not written: %s", err.message);
+}
+
+static int finish_stopped(struct job *j, struct err *err)
+{
+	int status;
+
+	if (err->code == ERR_STOPPED) {
+		status = (int)ERR_KIND_STOPPED;
+		if (j->how == HOW_JSON)
+			cli_fail_json(err);
+		else
+			fprintf(stderr, "docrow: stopped; nothing is lost. Go on with:\n  %s\n", j->way_on);
+	} else {
+		status = fail(j, err);
+		if (j->how != HOW_JSON && err->kind != ERR_KIND_USAGE)
+			fprintf(stderr, "docrow: what was committed is safe. Go on with:\n  %s\n", j->way_on);
+	}
+	fflush(stderr);
+	stop_wind_clock();
+	leave_files(j);
+	return status;
+}
+
+static int finish(struct job *j)
+{
+	struct err err;
+	bool ok = engine_finish(j->engine, &err);
+	bool stopped = !ok && err.code == ERR_STOPPED;
+
+	progress_end(j->progress, ok ? "done" : stopped ? "stopped" : "failed", clock_seconds());
+	if (!ok) {
+		int status = finish_stopped(j, &err);
+		stop_finished();
+		return status;
+	}
+	stop_finished();
+	if (j->mode == ENGINE_CLEAN_ONLY) {
+		cli_say(j->c, "taken back: the target is as before the run");
+		return 0;
+	}
+	return finish_done(j);
+}
+
+/* --- all of it --- */
+
+static bool prepare(struct job *j, bool *nothing_to_do, struct err *err)
+{
+	const struct settings *s = &j->c->settings;
+	bool found = true;
+	bool masked;
+
+	*nothing_to_do = false;
+	if (!mode_of(s, &j->mode, err) || !check_needed(j, err))
+		return false;
+	j->way_on = settings_resume_command(s, j->c->program, &masked);
+	if (masked)
+		j->way_on = arena_printf(j->c->arena, "%s   (with the password in place of ***)", j->way_on);
+	stop_install(j->way_on);
+	if (settings_text(s, OPT_MAPPING) ? !plan_from(j, NULL, NULL, err) : !plan_of_run(j, &found, err))
+		return false;
+	*nothing_to_do = !found;
+	return !found || open_source(j, err);
+}
+
+static int run_engine(struct job *j)
+{
+	struct engine_options o = options_of(j);
+	struct err err;
+
+	j->progress =
+		progress_new(progress_mode_of(j), STDERR_FILENO, term_has_colour(STDERR_FILENO), term_is_utf8());
+	log_set_writer(progress_log_writer, j->progress);
+	stop_running();
+	int status;
+	if (engine_start(&j->engine, j->plan, j->source, &o, &err)) {
+		watch(j);
+		status = finish(j);
+	} else {
+		stop_finished();
+		status = fail(j, &err);
+	}
+	engine_free(j->engine);
+	log_set_writer(NULL, NULL);
+	progress_free(j->progress);
+	return status;
+}
+
+static int run(struct cli *c)
+{
+	struct job j = {.c = c, .how = (enum how)settings_int(&c->settings, OPT_PROGRESS)};
+	struct err err;
+	bool nothing_to_do = false;
+	int status = 0;
+
+	if (!prepare(&j, &nothing_to_do, &err))
+		status = fail(&j, &err);
+	else if (nothing_to_do)
+		cli_say(c, "there is no run on this target: nothing to take back");
+	else
+		status = run_engine(&j);
+	if (j.source)
+		source_close(j.source);
+	if (j.plan)
+		plan_free(j.plan);
+	if (j.mapping)
+		mapping_free(j.mapping);
+	return status;
+}
+
+static const char *const examples[] = {"docrow migrate --mapping nextcrm",
+				       "move everything; addresses come from the environment or .env",
+				       "docrow migrate --resume",
+				       "go on with a run that was stopped, or killed",
+				       "docrow migrate --mapping ./mine.yaml --source dump/ --workers 4",
+				       "from the folder of a mongodump, with four workers",
+				       "docrow migrate --clean --mapping nextcrm",
+				       "take back what an earlier run made and start anew",
+				       NULL};
+
+const struct command cmd_migrate = {
+	.id = CMD_MIGRATE,
+	.summary = "move the documents into the target",
+	.args = "",
+	.needs_settings = true,
+	.description = "Reads every mapped collection, loads the rows, then builds keys, indexes and foreign keys. "
+		       "Work is done in "
+		       "chunks, each of which is one transaction together with the mark that it is done: stopped or "
+		       "killed at any "
+		       "moment, docrow migrate --resume ends with the same tables.\n\n"
+		       "A document that cannot become rows is kept whole, with the reason, in docrow.reject of the "
+		       "target; its "
+		       "neighbours load. The summary at the end accounts for every document and array element.\n\n"
+		       "SIGINT or SIGTERM finishes or rolls back the work in hand within seconds and prints the "
+		       "command that goes on; a "
+		       "second one leaves at once, which is safe, too.",
+	.examples = examples,
+	.run = run,
+};

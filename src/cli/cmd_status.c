@@ -1,0 +1,320 @@
+/* cmd_status.c - docrow status: where the run on the target stands, read from schema docrow. */
+#include <jansson.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cli.h"
+#include "gather.h"
+#include "text.h"
+
+struct status {
+	struct state_run run;
+	struct state_progress *progress;
+	size_t nprogress;
+	struct state_worker *workers;
+	size_t nworkers;
+	struct state_pattern *rejects;
+	size_t nrejects;
+	struct state_unit_line *failed;
+	size_t nfailed;
+	struct report_facts times;
+	double rate;
+	uint64_t live, est_docs, docs, reject_count, steps, steps_done;
+	const char *target, *way_on; /* way_on: NULL when there is nothing to resume */
+};
+
+static bool read_status(struct pg *pg, struct arena *a, struct status *s, struct err *err)
+{
+	return state_progress(pg, s->run.id, a, &s->progress, &s->nprogress, err) &&
+	       state_workers(pg, s->run.id, a, &s->workers, &s->nworkers, err) &&
+	       state_reject_patterns(pg, s->run.id, a, &s->rejects, &s->nrejects, err) &&
+	       state_failed(pg, s->run.id, 10, a, &s->failed, &s->nfailed, err) &&
+	       gather_times(pg, s->run.id, a, &s->times, err) && gather_rate(pg, s->run.id, &s->rate, err);
+}
+
+static void add_up(struct cli *c, struct status *s)
+{
+	bool masked;
+
+	for (size_t i = 0; i < s->nprogress; i++) {
+		const struct state_progress *p = &s->progress[i];
+		if (p->phase == STATE_LOAD) {
+			s->est_docs += p->est_docs;
+			s->docs += p->docs;
+		} else {
+			s->steps += p->total;
+			s->steps_done += p->done;
+		}
+	}
+	for (size_t i = 0; i < s->nworkers; i++)
+		s->live += s->workers[i].live;
+	for (size_t i = 0; i < s->nrejects; i++)
+		s->reject_count += s->rejects[i].n;
+	if (s->run.phase != STATE_DONE && s->live == 0)
+		s->way_on = settings_resume_command(&c->settings, c->program, &masked);
+}
+
+/* The row says "running" until somebody says otherwise; a killed process cannot. */
+static const char *status_word(const struct status *s)
+{
+	if (strcmp(s->run.status, "running") == 0 && s->live == 0)
+		return "interrupted";
+	return s->run.status;
+}
+
+/* --- for people --- */
+
+static void put_text(const char *label, const char *text)
+{
+	struct buf b;
+
+	if (!text || text[0] == '\0')
+		return;
+	buf_init(&b, 0);
+	text_escape(&b, text, strlen(text));
+	printf("%-9s %s\n", label, buf_cstr(&b));
+	buf_free(&b);
+}
+
+static void put_progress(const struct state_progress *p)
+{
+	char docs[32], rejects[32], seconds[32];
+	struct buf name;
+
+	buf_init(&name, 0);
+	text_escape(&name, p->name, strlen(p->name));
+	if (p->phase == STATE_LOAD)
+		printf("  %-32s %5llu of %5llu chunks %12s documents %9s rejects  %s\n", buf_cstr(&name),
+		       (unsigned long long)p->done, (unsigned long long)p->total, text_thousands(p->docs, docs),
+		       text_thousands(p->rejects, rejects), text_duration(p->seconds, seconds));
+	else
+		printf("  %-32s %5llu of %5llu steps  %s\n", buf_cstr(&name), (unsigned long long)p->done,
+		       (unsigned long long)p->total, text_duration(p->seconds, seconds));
+	buf_free(&name);
+}
+
+static void put_all_progress(const struct status *s)
+{
+	bool any = false;
+
+	for (int load = 1; load >= 0; load--) {
+		any = false;
+		for (size_t i = 0; i < s->nprogress; i++) {
+			if ((s->progress[i].phase == STATE_LOAD) != (load == 1))
+				continue;
+			if (!any)
+				puts(load ? "\nCollections" : "\nSteps");
+			any = true;
+			put_progress(&s->progress[i]);
+		}
+	}
+}
+
+static void put_workers(const struct status *s)
+{
+	if (s->nworkers > 0)
+		puts("\nWorkers");
+	for (size_t i = 0; i < s->nworkers; i++) {
+		const struct state_worker *w = &s->workers[i];
+		char age[32];
+		printf("  %s, process %d: %s, heartbeat %s ago%s%s\n", w->host, w->pid, w->live ? "alive" : "gone",
+		       text_duration(w->age, age), w->unit ? ", at " : "", w->unit ? w->unit : "");
+	}
+}
+
+static void put_failed(const struct status *s)
+{
+	if (s->nfailed > 0)
+		puts("\nUnfinished, last attempt failed");
+	for (size_t i = 0; i < s->nfailed; i++)
+		printf("  %s (%d attempts): %s\n", s->failed[i].name, s->failed[i].attempts,
+		       s->failed[i].error ? s->failed[i].error : "");
+}
+
+static void put_totals(const struct status *s)
+{
+	char n[4][32];
+
+	printf("documents %s of about %s", text_thousands(s->docs, n[0]), text_thousands(s->est_docs, n[1]));
+	if (s->rate >= 0.5 && s->live > 0) {
+		printf(", %s a second", text_thousands((uint64_t)(s->rate + 0.5), n[2]));
+		if (s->est_docs > s->docs)
+			printf(", about %s left", text_duration((double)(s->est_docs - s->docs) / s->rate, n[3]));
+	}
+	printf("\nsteps     %llu of %llu\nrejects   %s%s\n", (unsigned long long)s->steps_done,
+	       (unsigned long long)s->steps, text_thousands(s->reject_count, n[0]),
+	       s->reject_count > 0 ? " (docrow rejects)" : "");
+}
+
+static void print_status(const struct status *s)
+{
+	char n[32];
+
+	printf("run       %lld: %s, phase %s\n", (long long)s->run.id, status_word(s),
+	       state_phase_name(s->run.phase));
+	put_text("mapping", s->run.mapping_name);
+	put_text("source", s->run.source_describe);
+	put_text("target", s->target);
+	put_text("started", s->run.started);
+	put_text("finished", s->run.finished);
+	printf("time      rows %s", text_duration(s->times.load_seconds, n));
+	printf(", keys and indexes %s\n", text_duration(s->times.settle_seconds, n));
+	put_totals(s);
+	put_text("error", s->run.error);
+	put_all_progress(s);
+	put_workers(s);
+	put_failed(s);
+	if (s->way_on)
+		printf("\nGo on with: %s\n", s->way_on);
+}
+
+/* --- for machines --- */
+
+static json_t *json_text(const char *text)
+{
+	struct buf b;
+
+	if (!text)
+		return json_null();
+	buf_init(&b, 0);
+	text_escape(&b, text, strlen(text));
+	json_t *j = json_string(buf_cstr(&b));
+	buf_free(&b);
+	return j;
+}
+
+static void put(json_t *o, const char *key, json_t *value)
+{
+	json_object_set_new(o, key, value);
+}
+
+static void put_count(json_t *o, const char *key, uint64_t n)
+{
+	put(o, key, json_integer((json_int_t)n));
+}
+
+static json_t *json_progress(const struct status *s, bool load)
+{
+	json_t *list = json_array();
+
+	for (size_t i = 0; i < s->nprogress; i++) {
+		const struct state_progress *p = &s->progress[i];
+		if ((p->phase == STATE_LOAD) != load)
+			continue;
+		json_t *o = json_object();
+		put(o, load ? "collection" : "kind", json_text(p->name));
+		put_count(o, load ? "chunks" : "steps", p->total);
+		put_count(o, load ? "chunks_done" : "steps_done", p->done);
+		put_count(o, "running", p->running);
+		if (load) {
+			put_count(o, "documents", p->docs);
+			put_count(o, "expected", p->est_docs);
+			put_count(o, "rows", p->rows);
+			put_count(o, "bytes", p->bytes);
+		}
+		put_count(o, "rejects", p->rejects);
+		put(o, "seconds", json_real(p->seconds));
+		json_array_append_new(list, o);
+	}
+	return list;
+}
+
+static json_t *json_workers(const struct status *s)
+{
+	json_t *list = json_array();
+
+	for (size_t i = 0; i < s->nworkers; i++) {
+		const struct state_worker *w = &s->workers[i];
+		json_t *o = json_object();
+		put(o, "host", json_text(w->host));
+		put(o, "process", json_integer(w->pid));
+		put(o, "alive", json_boolean(w->live));
+		put(o, "heartbeat_age", json_real(w->age));
+		put(o, "unit", json_text(w->unit));
+		json_array_append_new(list, o);
+	}
+	return list;
+}
+
+static void print_json(const struct status *s)
+{
+	json_t *root = json_object();
+
+	put(root, "run", json_integer((json_int_t)s->run.id));
+	put(root, "status", json_text(status_word(s)));
+	put(root, "phase", json_text(state_phase_name(s->run.phase)));
+	put(root, "mapping", json_text(s->run.mapping_name));
+	put(root, "source", json_text(s->run.source_describe));
+	put(root, "target", json_text(s->target));
+	put(root, "started", json_text(s->run.started));
+	put(root, "finished", json_text(s->run.finished));
+	put(root, "error", json_text(s->run.error));
+	put_count(root, "documents", s->docs);
+	put_count(root, "expected", s->est_docs);
+	put_count(root, "rejects", s->reject_count);
+	put_count(root, "steps", s->steps);
+	put_count(root, "steps_done", s->steps_done);
+	put(root, "rate", json_real(s->live > 0 ? s->rate : 0));
+	put(root, "load_seconds", json_real(s->times.load_seconds));
+	put(root, "settle_seconds", json_real(s->times.settle_seconds));
+	put(root, "collections", json_progress(s, true));
+	put(root, "step_kinds", json_progress(s, false));
+	put(root, "workers", json_workers(s));
+	put(root, "resume", json_text(s->way_on));
+	json_dumpf(root, stdout, JSON_INDENT(2) | JSON_PRESERVE_ORDER);
+	putchar('\n');
+	json_decref(root);
+}
+
+static int no_run(const struct cli *c)
+{
+	if (settings_flag(&c->settings, OPT_JSON))
+		puts("{\"run\": null}");
+	else
+		puts("there is no run on this target");
+	return 0;
+}
+
+static int run(struct cli *c)
+{
+	_cleanup_(pg_closep) struct pg *pg = NULL;
+	struct status s = {0};
+	struct err err;
+	bool found = false;
+
+	if (!cli_open_target(c, &pg, &err) || !state_is_installed(pg, &found, &err) ||
+	    (found && !state_run_find(pg, c->arena, &s.run, &found, &err)))
+		return cli_fail(&err);
+	if (!found)
+		return no_run(c);
+	s.target = pg_describe(pg);
+	if (!read_status(pg, c->arena, &s, &err))
+		return cli_fail(&err);
+	add_up(c, &s);
+	if (settings_flag(&c->settings, OPT_JSON))
+		print_json(&s);
+	else
+		print_status(&s);
+	return 0;
+}
+
+static const char *const examples[] = {"docrow status",
+				       "where the run stands",
+				       "watch docrow status",
+				       "the same, again and again",
+				       "docrow status --json",
+				       "for scripts",
+				       NULL};
+
+const struct command cmd_status = {
+	.id = CMD_STATUS,
+	.summary = "show where the run on the target stands",
+	.args = "",
+	.needs_settings = true,
+	.description = "Reads schema docrow of the target, from any machine: phase, progress by collection and by "
+		       "kind of step, rate, "
+		       "rejects, who is at work, the last error, and the command that goes on with a run that is not "
+		       "finished.",
+	.examples = examples,
+	.run = run,
+};

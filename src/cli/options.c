@@ -1,0 +1,423 @@
+/* options.c - see options.h. */
+#include "options.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+#include <strings.h>
+
+#include "text.h"
+
+#define BIT(c)      (1u << CMD_##c)
+#define EVERY       ((1u << CMD_COUNT) - 1)
+#define TARGET_USER (BIT(MIGRATE) | BIT(STATUS) | BIT(REJECTS))
+
+const char *const command_words[CMD_COUNT] = {
+	[CMD_MIGRATE] = "migrate", [CMD_STATUS] = "status", [CMD_REJECTS] = "rejects", [CMD_MAPPING] = "mapping",
+	[CMD_ID] = "id",           [CMD_CONFIG] = "config", [CMD_HELP] = "help"};
+
+const struct option options[OPT_COUNT] = {
+	[OPT_MAPPING] =
+		{.name = "mapping",
+		 .letter = 'm',
+		 .kind = OPT_KIND_TEXT,
+		 .value = "NAME|FILE",
+		 .commands = BIT(MIGRATE),
+		 .env = "DOCROW_MAPPING",
+		 .help = "The mapping: a name without a slash is looked up among the installed ones "
+			 "(docrow mapping list), anything with a slash or ending in .yaml is a file. With --resume "
+			 "it may be left out: the run keeps its mapping."},
+	[OPT_SOURCE] =
+		{.name = "source",
+		 .letter = 's',
+		 .kind = OPT_KIND_ADDRESS,
+		 .value = "URI|FOLDER",
+		 .commands = BIT(MIGRATE),
+		 .env = "DOCROW_SOURCE",
+		 .env_also = "MONGODB_URI",
+		 .help = "Where the documents come from: mongodb://... or mongodb+srv://..., or the folder of a "
+			 "mongodump. The database of the URI wins over the mapping's. Prefer the environment for "
+			 "passwords: a command line can be seen by others."},
+	[OPT_TARGET] =
+		{.name = "target",
+		 .letter = 't',
+		 .kind = OPT_KIND_ADDRESS,
+		 .value = "URI",
+		 .commands = TARGET_USER,
+		 .env = "DOCROW_TARGET",
+		 .env_also = "DATABASE_URL",
+		 .help = "The PostgreSQL database to fill: postgresql://... or anything else that libpq takes. "
+			 "Parameters that only Prisma knows are understood or ignored."},
+	[OPT_RESUME] = {.name = "resume",
+			.kind = OPT_KIND_FLAG,
+			.commands = BIT(MIGRATE),
+			.help = "Go on with the unfinished run on the target. Nothing that is done is done again."},
+	[OPT_CLEAN] = {.name = "clean",
+		       .kind = OPT_KIND_FLAG,
+		       .commands = BIT(MIGRATE),
+		       .help = "Take back what an earlier run made on the target, then start anew."},
+	[OPT_CLEAN_ONLY] = {.name = "clean-only",
+			    .kind = OPT_KIND_FLAG,
+			    .commands = BIT(MIGRATE),
+			    .help = "Take back what an earlier run made on the target, and stop there."},
+	[OPT_JOIN] =
+		{.name = "join",
+		 .kind = OPT_KIND_FLAG,
+		 .commands = BIT(MIGRATE),
+		 .help = "Help a run that is going on elsewhere: the same mapping, source and target from another "
+			 "machine or process."},
+	[OPT_WORKERS] =
+		{.name = "workers",
+		 .letter = 'w',
+		 .kind = OPT_KIND_COUNT,
+		 .value = "N",
+		 .commands = BIT(MIGRATE),
+		 .env = "DOCROW_WORKERS",
+		 .otherwise = "auto",
+		 .min = 1,
+		 .max = 256,
+		 .may_be_auto = true,
+		 .help = "Workers, each with one connection to either side. auto: as many as there are processors, "
+			 "at least 2 and at most 8."},
+	[OPT_INDEX_JOBS] =
+		{.name = "index-jobs",
+		 .kind = OPT_KIND_COUNT,
+		 .value = "N",
+		 .commands = BIT(MIGRATE),
+		 .env = "DOCROW_INDEX_JOBS",
+		 .otherwise = "auto",
+		 .min = 1,
+		 .max = 256,
+		 .may_be_auto = true,
+		 .help = "How many keys, indexes and checks are built at a time once the rows are in. auto: as "
+			 "many as there are processors, at least 2 and at most 8."},
+	[OPT_BATCH_SIZE] = {.name = "batch-size",
+			    .kind = OPT_KIND_COUNT,
+			    .value = "N",
+			    .commands = BIT(MIGRATE),
+			    .env = "DOCROW_BATCH_SIZE",
+			    .min = 1,
+			    .max = 1e9,
+			    .help = "Documents a transaction, exactly. Without it transactions are cut by size "
+				    "(--chunk-size), which is faster."},
+	[OPT_CHUNK_SIZE] = {.name = "chunk-size",
+			    .kind = OPT_KIND_SIZE,
+			    .value = "SIZE",
+			    .commands = BIT(MIGRATE),
+			    .env = "DOCROW_CHUNK_SIZE",
+			    .otherwise = "16MB",
+			    .min = 65536,
+			    .max = 1073741824,
+			    .help = "About how much of a collection is loaded in one transaction."},
+	[OPT_LEASE] =
+		{.name = "lease",
+		 .kind = OPT_KIND_SECONDS,
+		 .value = "SECONDS",
+		 .commands = BIT(MIGRATE),
+		 .env = "DOCROW_LEASE",
+		 .otherwise = "15",
+		 .min = 2,
+		 .max = 3600,
+		 .help = "How long a worker that gives no sign of life keeps its work. A resume after kill -9 waits "
+			 "this long at most."},
+	[OPT_RETRY_FOR] = {.name = "retry-for",
+			   .kind = OPT_KIND_SECONDS,
+			   .value = "SECONDS",
+			   .commands = BIT(MIGRATE),
+			   .env = "DOCROW_RETRY_FOR",
+			   .otherwise = "120",
+			   .min = 0,
+			   .max = 86400,
+			   .help = "How long a server that went away is waited for before the run stops, resumable."},
+	[OPT_MAX_REJECTS] =
+		{.name = "max-rejects",
+		 .kind = OPT_KIND_COUNT,
+		 .value = "N",
+		 .commands = BIT(MIGRATE),
+		 .env = "DOCROW_MAX_REJECTS",
+		 .min = 1,
+		 .max = 1e15,
+		 .help = "Rejects in one collection after which the run stops, resumable. Without it the "
+			 "mapping's limit holds, else 10,000 or 1 % of the collection, whichever is more."},
+	[OPT_NO_SEARCH_INDEXES] =
+		{.name = "no-search-indexes",
+		 .kind = OPT_KIND_FLAG,
+		 .commands = BIT(MIGRATE),
+		 .env = "DOCROW_NO_SEARCH_INDEXES",
+		 .help = "Leave out the indexes that the mapping puts in tier search (full-text, GIN)."},
+	[OPT_LOAD_ONLY] = {.name = "load-only",
+			   .hidden = true,
+			   .kind = OPT_KIND_FLAG,
+			   .commands = BIT(MIGRATE),
+			   .help = "Stop after the rows: no keys, no indexes (for measurements)."},
+	[OPT_PROGRESS] =
+		{.name = "progress",
+		 .kind = OPT_KIND_CHOICE,
+		 .value = "HOW",
+		 .commands = BIT(MIGRATE),
+		 .env = "DOCROW_PROGRESS",
+		 .otherwise = "auto",
+		 .choices = "auto plain json none",
+		 .help = "auto: bars on a terminal, otherwise plain. plain: a line every 10 seconds and one per "
+			 "finished collection. json: one JSON object a line on standard error. none: silent."},
+	[OPT_LOG_DIR] = {.name = "log-dir",
+			 .kind = OPT_KIND_TEXT,
+			 .value = "FOLDER",
+			 .commands = BIT(MIGRATE),
+			 .env = "DOCROW_LOG_DIR",
+			 .otherwise = ".",
+			 .help = "Where migration-checkpoint.json and migration-errors.log are written."},
+	[OPT_COLLECTION] = {.name = "collection",
+			    .kind = OPT_KIND_TEXT,
+			    .value = "NAME",
+			    .commands = BIT(REJECTS),
+			    .help = "Only rejects of this collection."},
+	[OPT_TABLE] = {.name = "table",
+		       .kind = OPT_KIND_TEXT,
+		       .value = "NAME",
+		       .commands = BIT(REJECTS),
+		       .help = "Only rejects that were bound for this table."},
+	[OPT_FAULT] = {.name = "fault",
+		       .kind = OPT_KIND_TEXT,
+		       .value = "NAME",
+		       .commands = BIT(REJECTS),
+		       .help = "Only rejects with this fault (docs/messages.md lists them)."},
+	[OPT_LIMIT] = {.name = "limit",
+		       .letter = 'n',
+		       .kind = OPT_KIND_COUNT,
+		       .value = "N",
+		       .commands = BIT(REJECTS),
+		       .otherwise = "100",
+		       .min = 1,
+		       .max = 1e9,
+		       .help = "At most this many lines."},
+	[OPT_PHASES] = {.name = "phases",
+			.kind = OPT_KIND_FLAG,
+			.commands = BIT(MAPPING),
+			.help = "Show the tables in the order of their foreign keys."},
+	[OPT_JSON] = {.name = "json",
+		      .kind = OPT_KIND_FLAG,
+		      .commands = BIT(STATUS) | BIT(REJECTS) | BIT(CONFIG) | BIT(MAPPING),
+		      .help = "Print JSON for machines."},
+	[OPT_ENV_FILE] = {.name = "env-file",
+			  .kind = OPT_KIND_TEXT,
+			  .value = "FILE",
+			  .commands = EVERY,
+			  .otherwise = ".env",
+			  .help = "The file with settings that the environment does not have. Empty: none is read."},
+	[OPT_QUIET] = {.name = "quiet",
+		       .letter = 'q',
+		       .kind = OPT_KIND_FLAG,
+		       .commands = EVERY,
+		       .env = "DOCROW_QUIET",
+		       .help = "Only warnings and errors on standard error."},
+	[OPT_VERBOSE] = {.name = "verbose",
+			 .letter = 'v',
+			 .kind = OPT_KIND_FLAG,
+			 .commands = EVERY,
+			 .env = "DOCROW_VERBOSE",
+			 .help = "More on standard error. What happens stays the same."},
+	[OPT_MAN] = {.name = "man",
+		     .hidden = true,
+		     .kind = OPT_KIND_FLAG,
+		     .commands = BIT(HELP),
+		     .help = "The manual page, as roff."},
+	[OPT_MARKDOWN] = {.name = "markdown",
+			  .hidden = true,
+			  .kind = OPT_KIND_FLAG,
+			  .commands = BIT(HELP),
+			  .help = "All commands and options, as Markdown (docs/options.md)."},
+	[OPT_MESSAGES] = {.name = "messages",
+			  .hidden = true,
+			  .kind = OPT_KIND_FLAG,
+			  .commands = BIT(HELP),
+			  .help = "All messages, as Markdown (docs/messages.md)."},
+	[OPT_NAMES] = {.name = "names",
+		       .hidden = true,
+		       .kind = OPT_KIND_FLAG,
+		       .commands = BIT(HELP),
+		       .help = "The commands' names, one a line."},
+	[OPT_HELP] = {.name = "help",
+		      .letter = 'h',
+		      .kind = OPT_KIND_FLAG,
+		      .commands = EVERY,
+		      .help = "Show this and do nothing else."},
+	[OPT_VERSION] = {.name = "version",
+			 .letter = 'V',
+			 .kind = OPT_KIND_FLAG,
+			 .commands = EVERY,
+			 .help = "Name the version and the versions of the libraries in use."},
+};
+
+int option_find(const char *name, size_t len)
+{
+	for (int i = 0; i < OPT_COUNT; i++)
+		if (strlen(options[i].name) == len && memcmp(options[i].name, name, len) == 0)
+			return i;
+	return -1;
+}
+
+int option_find_letter(char letter)
+{
+	for (int i = 0; i < OPT_COUNT; i++)
+		if (options[i].letter == letter && letter != '\0')
+			return i;
+	return -1;
+}
+
+bool word_is_near(const char *word, const char *name, size_t *distance)
+{
+	size_t d = text_distance(word, name);
+	size_t shorter = strlen(word) < strlen(name) ? strlen(word) : strlen(name);
+
+	if (shorter >= 3 && strncmp(word, name, shorter) == 0)
+		d = 1; /* cut off or with something added: the beginning is what people remember */
+	if (d > 2 + strlen(name) / 8 || d >= shorter || d >= *distance)
+		return false;
+	*distance = d;
+	return true;
+}
+
+int option_nearest(const char *name, enum command_id c)
+{
+	size_t distance = SIZE_MAX;
+	int best = -1;
+
+	for (int i = 0; i < OPT_COUNT; i++)
+		if (option_belongs((enum opt)i, c) && !options[i].hidden &&
+		    word_is_near(name, options[i].name, &distance))
+			best = i;
+	return best;
+}
+
+int option_find_env(const char *name)
+{
+	for (int i = 0; i < OPT_COUNT; i++)
+		if ((options[i].env && strcmp(options[i].env, name) == 0) ||
+		    (options[i].env_also && strcmp(options[i].env_also, name) == 0))
+			return i;
+	return -1;
+}
+
+int option_nearest_env(const char *name)
+{
+	size_t distance = SIZE_MAX;
+	int best = -1;
+
+	for (int i = 0; i < OPT_COUNT; i++)
+		if (options[i].env && word_is_near(name, options[i].env, &distance))
+			best = i;
+	return best;
+}
+
+struct unit {
+	const char *name;
+	double factor;
+};
+
+/* A number and one of the units after it ("" is a unit, too). */
+static bool number_with_unit(const char *text, const struct unit *units, double *number)
+{
+	size_t digits = strspn(text, "0123456789.");
+
+	if (digits == 0 || !text_parse_double(text, digits, number))
+		return false;
+	while (text[digits] == ' ')
+		digits++;
+	for (; units->name; units++)
+		if (strcasecmp(text + digits, units->name) == 0) {
+			*number *= units->factor;
+			return true;
+		}
+	return false;
+}
+
+static bool parse_flag(const char *text, double *number)
+{
+	static const char *const words[2][5] = {{"0", "false", "no", "off", ""}, {"1", "true", "yes", "on", "1"}};
+
+	for (int v = 0; v < 2; v++)
+		for (size_t i = 0; i < 5; i++)
+			if (strcasecmp(text, words[v][i]) == 0) {
+				*number = v;
+				return true;
+			}
+	return false;
+}
+
+static bool parse_choice(const char *choices, const char *text, double *number)
+{
+	size_t len = strlen(text);
+	double position = 0;
+
+	for (const char *p = choices; len > 0 && *p != '\0'; position++) {
+		size_t word = strcspn(p, " ");
+		if (word == len && memcmp(p, text, len) == 0) {
+			*number = position;
+			return true;
+		}
+		p += word + strspn(p + word, " ");
+	}
+	return false;
+}
+
+static bool parse_count(const struct option *o, const char *text, double *number)
+{
+	int64_t v;
+
+	if (o->may_be_auto && strcmp(text, "auto") == 0) {
+		*number = 0;
+		return true;
+	}
+	if (!text_parse_i64(text, strlen(text), &v))
+		return false;
+	*number = (double)v;
+	return *number >= o->min && *number <= o->max;
+}
+
+static bool parse_measure(const struct option *o, const struct unit *units, const char *text, double *number)
+{
+	return number_with_unit(text, units, number) && *number >= o->min && *number <= o->max;
+}
+
+static const struct unit seconds[] = {{"", 1},     {"s", 1},    {"sec", 1},     {"m", 60},
+				      {"min", 60}, {"h", 3600}, {"d", 86400.0}, {NULL, 0}};
+static const struct unit sizes[] = {{"", 1},           {"B", 1},           {"K", 1024},         {"KB", 1024},
+				    {"KiB", 1024},     {"M", 1048576},     {"MB", 1048576},     {"MiB", 1048576},
+				    {"G", 1073741824}, {"GB", 1073741824}, {"GiB", 1073741824}, {NULL, 0}};
+static const struct unit shares[] = {{"", 1}, {"%", 0.01}, {NULL, 0}};
+
+bool option_parse(enum opt id, const char *text, double *number, char expected[160])
+{
+	const struct option *o = &options[id];
+	char least[32], most[32];
+
+	*number = 0;
+	switch (o->kind) {
+	case OPT_KIND_FLAG:
+		snprintf(expected, 160, "true or false");
+		return parse_flag(text, number);
+	case OPT_KIND_TEXT:
+	case OPT_KIND_ADDRESS:
+		return true;
+	case OPT_KIND_COUNT:
+		snprintf(expected, 160, "a whole number from %s to %s%s", text_thousands((uint64_t)o->min, least),
+			 text_thousands((uint64_t)o->max, most), o->may_be_auto ? ", or auto" : "");
+		return parse_count(o, text, number);
+	case OPT_KIND_SECONDS:
+		snprintf(expected, 160, "seconds from %s to %s, such as 15, 30s or 2m",
+			 text_thousands((uint64_t)o->min, least), text_thousands((uint64_t)o->max, most));
+		return parse_measure(o, seconds, text, number);
+	case OPT_KIND_SIZE:
+		snprintf(expected, 160, "a size from %s to %s, such as 16MB", text_bytes((uint64_t)o->min, least),
+			 text_bytes((uint64_t)o->max, most));
+		return parse_measure(o, sizes, text, number);
+	case OPT_KIND_SHARE:
+		snprintf(expected, 160, "a share from 0 to 1, such as 0.01 or 1%%");
+		return parse_measure(o, shares, text, number);
+	case OPT_KIND_CHOICE:
+		snprintf(expected, 160, "one of: %s", o->choices);
+		return parse_choice(o->choices, text, number);
+	}
+	return false;
+}

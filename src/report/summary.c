@@ -1,0 +1,392 @@
+/* summary.c - what a person reads at the end of a run. Plain text, at most 100 columns where names allow. */
+#include <string.h>
+
+#include "ledger.h"
+#include "report.h"
+#include "text.h"
+
+#define PATHS_SHOWN 20
+
+struct page {
+	struct buf *out;
+	const struct report_facts *f;
+	const struct account *a;
+	bool colour;
+};
+
+static void heading(struct page *p, const char *text)
+{
+	buf_printf(p->out, p->colour ? "\n\033[1m%s\033[0m\n" : "\n%s\n", text);
+}
+
+static void put_escaped(struct buf *out, const char *text)
+{
+	text_escape(out, text, strlen(text));
+}
+
+static void blanks(struct buf *out, size_t n)
+{
+	while (n-- > 0)
+		buf_putc(out, ' ');
+}
+
+/* A name, filled up to `width` characters. */
+static void put_name(struct page *p, const char *name, size_t width)
+{
+	size_t from = p->out->len;
+
+	put_escaped(p->out, name);
+	size_t n = utf8_count((const char *)p->out->data + from, p->out->len - from);
+	blanks(p->out, n < width ? width - n : 0);
+}
+
+static void put_right(struct page *p, const char *text, size_t width)
+{
+	size_t n = strlen(text);
+
+	blanks(p->out, n < width ? width - n : 0);
+	buf_puts(p->out, text);
+}
+
+static void put_count(struct page *p, uint64_t n, size_t width)
+{
+	char text[32];
+
+	put_right(p, n == 0 ? "-" : text_thousands(n, text), width);
+}
+
+static size_t name_width(const struct page *p)
+{
+	size_t width = 12;
+
+	for (size_t i = 0; i < p->a->ntables; i++)
+		if (utf8_count(p->a->tables[i].name, strlen(p->a->tables[i].name)) > width)
+			width = utf8_count(p->a->tables[i].name, strlen(p->a->tables[i].name));
+	for (size_t i = 0; i < p->a->ncollections; i++)
+		if (utf8_count(p->a->collections[i].name, strlen(p->a->collections[i].name)) > width)
+			width = utf8_count(p->a->collections[i].name, strlen(p->a->collections[i].name));
+	return width > 40 ? 40 : width;
+}
+
+static uint64_t rate(uint64_t n, double seconds)
+{
+	return seconds > 0.001 ? (uint64_t)((double)n / seconds + 0.5) : 0;
+}
+
+/* --- collections, tables, junctions --- */
+
+static uint64_t all_rejects(const struct account_collection *c, const struct account_table *t)
+{
+	return c->rejects + t->reject_rows;
+}
+
+static void line_of_collection(struct page *p, const struct account_collection *c, size_t width)
+{
+	const struct account_table *t = &p->a->tables[c->table];
+	char text[32];
+
+	put_name(p, c->name, width);
+	put_count(p, c->read, 12);
+	put_count(p, t->rows, 12);
+	put_count(p, all_rejects(c, t), 9);
+	put_count(p, t->dropped, 9);
+	put_right(p, c->seconds > 0 ? text_duration(c->seconds, text) : "-", 11);
+	put_count(p, rate(c->read, c->seconds), 11);
+	buf_putc(p->out, '\n');
+}
+
+static void collections(struct page *p)
+{
+	static const char *const titles[] = {"documents", "rows", "rejects", "dropped", "time", "docs/s"};
+	static const size_t widths[] = {12, 12, 9, 9, 11, 11};
+	size_t width = name_width(p);
+	char text[32];
+
+	heading(p, "Documents");
+	put_name(p, "collection", width);
+	for (size_t i = 0; i < 6; i++)
+		put_right(p, titles[i], widths[i]);
+	buf_putc(p->out, '\n');
+	for (size_t i = 0; i < p->a->ncollections; i++)
+		line_of_collection(p, &p->a->collections[i], width);
+	uint64_t rows = 0, rejects = 0, dropped = 0;
+	for (size_t i = 0; i < p->a->ncollections; i++)
+		rejects += p->a->collections[i].rejects;
+	for (size_t i = 0; i < p->a->ntables; i++) {
+		const struct account_table *t = &p->a->tables[i];
+		if (t->is_child || t->is_junction)
+			continue;
+		rows += t->rows;
+		rejects += t->reject_rows;
+		dropped += t->dropped;
+	}
+	put_name(p, "all", width);
+	put_count(p, p->a->read, 12);
+	put_count(p, rows, 12);
+	put_count(p, rejects, 9);
+	put_count(p, dropped, 9);
+	put_right(p, text_duration(p->f->load_seconds, text), 11);
+	put_count(p, rate(p->a->read, p->f->load_seconds), 11);
+	buf_putc(p->out, '\n');
+}
+
+static void children(struct page *p)
+{
+	size_t width = name_width(p);
+	bool any = false;
+
+	for (size_t i = 0; i < p->a->ntables; i++) {
+		const struct account_table *t = &p->a->tables[i];
+		if (!t->is_child)
+			continue;
+		if (!any) {
+			heading(p, "Elements of arrays");
+			put_name(p, "table", width);
+			buf_puts(p->out, "    elements        rows  rejects  of rejected documents\n");
+			any = true;
+		}
+		put_name(p, t->name, width);
+		put_count(p, t->elements, 12);
+		put_count(p, t->rows, 12);
+		put_count(p, t->rejected_elements + t->reject_rows + t->children_of_rejects, 9);
+		put_count(p, t->of_rejected_documents, 23);
+		buf_putc(p->out, '\n');
+	}
+}
+
+static void line_of_side(struct page *p, const struct account_side *s)
+{
+	char n[4][32];
+
+	buf_puts(p->out, "  from ");
+	put_escaped(p->out, s->collection);
+	buf_printf(p->out, ": %s elements", text_thousands(s->elements, n[0]));
+	if (s->one_sided > 0)
+		buf_printf(p->out, ", %s pairs only here", text_thousands(s->one_sided, n[1]));
+	if (s->repeats > 0)
+		buf_printf(p->out, ", %s repeated", text_thousands(s->repeats, n[2]));
+	if (s->of_rejected_documents > 0)
+		buf_printf(p->out, ", %s of rejected documents", text_thousands(s->of_rejected_documents, n[3]));
+	buf_putc(p->out, '\n');
+}
+
+static void junctions(struct page *p)
+{
+	size_t width = name_width(p);
+
+	if (p->a->njunctions == 0)
+		return;
+	heading(p, "Many to many");
+	put_name(p, "table", width);
+	buf_puts(p->out, "       pairs        rows  both sides  left out   orphans\n");
+	for (size_t i = 0; i < p->a->njunctions; i++) {
+		const struct account_junction *j = &p->a->junctions[i];
+		put_name(p, j->name, width);
+		put_count(p, j->pairs, 12);
+		put_count(p, j->rows, 12);
+		put_count(p, j->mirrored, 12);
+		put_count(p, j->left_out, 10);
+		put_count(p, j->orphans, 10);
+		buf_putc(p->out, '\n');
+		for (size_t k = 0; k < j->nsides; k++)
+			line_of_side(p, &j->sides[k]);
+	}
+}
+
+/* --- the ledger by path and column --- */
+
+struct section {
+	const char *title;
+	enum ledger_kind kinds[8];
+	size_t nkinds;
+};
+
+static const struct section sections[] = {
+	{"Left behind: values of fields that the mapping does not name", {LEDGER_UNMAPPED}, 1},
+	{"Put in or mended as the mapping asks",
+	 {LEDGER_DEFAULT_MISSING, LEDGER_DEFAULT_NULL, LEDGER_DEFAULT_INVALID, LEDGER_ACCEPTED, LEDGER_ENCODING,
+	  LEDGER_LABELLED, LEDGER_NEGATIVE_ZERO, LEDGER_ID_MAPPED},
+	 8},
+	{"References without a row to point to",
+	 {LEDGER_ORPHAN_NULL, LEDGER_ORPHAN_MOVED, LEDGER_ORPHAN_KEPT, LEDGER_STUB},
+	 4},
+	{"Taken out", {LEDGER_REJECT_ROW, LEDGER_REJECT_ELEMENT, LEDGER_CHILD_OF_REJECT, LEDGER_DROPPED}, 4},
+};
+
+static bool belongs(const struct section *s, const struct state_entry *e, enum ledger_kind *kind)
+{
+	for (size_t i = 0; i < s->nkinds; i++)
+		if (strcmp(ledger_kind_name(s->kinds[i]), e->kind) == 0) {
+			*kind = s->kinds[i];
+			return e->n > 0;
+		}
+	return false;
+}
+
+static void entry_line(struct page *p, const struct state_entry *e, enum ledger_kind kind, bool say_kind)
+{
+	put_count(p, e->n, 12);
+	buf_puts(p->out, "  ");
+	put_escaped(p->out, e->object);
+	if (e->path[0] != '\0') {
+		buf_putc(p->out, '.');
+		put_escaped(p->out, e->path);
+	}
+	if (say_kind)
+		buf_printf(p->out, "  (%s)", ledger_kind_sentence(kind));
+	buf_putc(p->out, '\n');
+}
+
+static void section(struct page *p, const struct section *s)
+{
+	size_t found = 0;
+	uint64_t others = 0;
+	enum ledger_kind kind;
+
+	for (size_t i = 0; i < p->f->nentries; i++) {
+		const struct state_entry *e = &p->f->entries[i];
+		if (!belongs(s, e, &kind))
+			continue;
+		if (found == 0)
+			heading(p, s->title);
+		if (found < PATHS_SHOWN)
+			entry_line(p, e, kind, s->nkinds > 1);
+		else
+			others += e->n;
+		found++;
+	}
+	if (found > PATHS_SHOWN) {
+		char n[32];
+		buf_printf(p->out, "        and %zu more with %s in all: SELECT * FROM docrow.ledger\n",
+			   found - PATHS_SHOWN, text_thousands(others, n));
+	}
+}
+
+/* --- what else there is to say --- */
+
+static void slowest(struct page *p)
+{
+	char text[32];
+
+	if (p->f->nslowest == 0)
+		return;
+	heading(p, "Slowest steps");
+	for (size_t i = 0; i < p->f->nslowest; i++) {
+		put_right(p, text_duration(p->f->slowest[i].seconds, text), 12);
+		buf_puts(p->out, "  ");
+		put_escaped(p->out, p->f->slowest[i].name);
+		buf_putc(p->out, '\n');
+	}
+}
+
+static void patterns(struct page *p)
+{
+	size_t n = p->f->nrejects < 10 ? p->f->nrejects : 10;
+
+	if (n == 0)
+		return;
+	heading(p, "Rejects by pattern");
+	for (size_t i = 0; i < n; i++) {
+		const struct state_pattern *r = &p->f->rejects[i];
+		put_count(p, r->n, 12);
+		buf_printf(p->out, "  %s", r->fault ? r->fault : "?");
+		if (r->collection || r->table) {
+			buf_puts(p->out, "  ");
+			put_escaped(p->out, r->collection ? r->collection : r->table);
+		}
+		if (r->path || r->column) {
+			buf_putc(p->out, '.');
+			put_escaped(p->out, r->path ? r->path : r->column);
+		}
+		if (r->bson_type)
+			buf_printf(p->out, " (%s)", r->bson_type);
+		buf_putc(p->out, '\n');
+	}
+	if (p->f->nrejects > n)
+		buf_printf(p->out, "        and %zu more patterns: docrow rejects\n", p->f->nrejects - n);
+}
+
+static void shout(struct page *p, const char *title, const char *const *list, size_t n)
+{
+	if (n == 0)
+		return;
+	buf_printf(p->out, p->colour ? "\n\033[1;31m%s\033[0m\n" : "\n%s\n", title);
+	for (size_t i = 0; i < n; i++) {
+		buf_puts(p->out, "  !! ");
+		put_escaped(p->out, list[i]);
+		buf_putc(p->out, '\n');
+	}
+}
+
+static void proof(struct page *p)
+{
+	shout(p, "THE ACCOUNT DOES NOT BALANCE", p->a->breaks, p->a->nbreaks);
+	shout(p, "THE SOURCE CHANGED DURING THE COPY", p->a->changes, p->a->nchanges);
+	shout(p, "FOREIGN KEYS LEFT NOT VALID (orphans were kept)", p->f->kept_keys, p->f->nkept_keys);
+	if (p->a->nbreaks == 0 && p->a->nchanges == 0 && p->a->nchecked > 0) {
+		heading(p, "Account");
+		buf_printf(
+			p->out,
+			"  All %zu checks hold: documents read = rows + rejects + dropped, the source's own count = "
+			"documents\n  read, elements = pairs or rows + leavings, the ledger = count(*) of every "
+			"table.\n",
+			p->a->nchecked);
+	}
+}
+
+static void what_next(struct page *p)
+{
+	heading(p, "Where to look, what next");
+	buf_puts(p->out,
+		 "  Schema docrow of the target holds the account: docrow.ledger, docrow.reject, docrow.finding\n");
+	if (p->f->errors_file)
+		buf_printf(p->out, "  %s lists the rejects, without their values\n", p->f->errors_file);
+	if (p->f->checkpoint_file)
+		buf_printf(p->out, "  %s has the counts for scripts\n", p->f->checkpoint_file);
+	if (p->f->resume_command)
+		buf_printf(p->out, "  Go on with: %s\n", p->f->resume_command);
+	else if (p->a->nbreaks > 0)
+		buf_puts(p->out, "  Do not move over: this is a bug in docrow or somebody changed the tables. Please "
+				 "report it.\n");
+	else if (p->a->rejects > 0)
+		buf_puts(p->out,
+			 "  docrow rejects shows what was rejected and why; mend the source or the mapping, then\n"
+			 "  docrow migrate --clean starts anew\n");
+	else if (p->a->nchanges > 0)
+		buf_puts(p->out, "  Stop writes to the source and start anew: docrow migrate --clean\n");
+	else
+		buf_puts(p->out, "  Point the application at the target\n");
+}
+
+static void head(struct page *p)
+{
+	const struct state_run *r = &p->f->run;
+	char n[3][32];
+
+	buf_printf(p->out, p->colour ? "\033[1mRun %lld: %s\033[0m" : "Run %lld: %s", (long long)r->id, r->status);
+	buf_printf(p->out, "   %s documents; rows %s, keys and indexes %s\n", text_thousands(p->a->read, n[0]),
+		   text_duration(p->f->load_seconds, n[1]), text_duration(p->f->settle_seconds, n[2]));
+	buf_puts(p->out, "  from     ");
+	put_escaped(p->out, r->source_describe);
+	buf_puts(p->out, "\n  to       ");
+	put_escaped(p->out, p->f->target);
+	buf_puts(p->out, "\n  mapping  ");
+	put_escaped(p->out, r->mapping_name);
+	buf_putc(p->out, '\n');
+}
+
+void summary_write(struct buf *out, const struct report_facts *f, const struct account *account, bool colour)
+{
+	struct page p = {.out = out, .f = f, .a = account, .colour = colour};
+
+	head(&p);
+	collections(&p);
+	children(&p);
+	junctions(&p);
+	for (size_t i = 0; i < sizeof(sections) / sizeof(sections[0]); i++)
+		section(&p, &sections[i]);
+	patterns(&p);
+	slowest(&p);
+	proof(&p);
+	what_next(&p);
+}
