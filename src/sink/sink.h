@@ -85,6 +85,10 @@ bool sink_notes_flush(struct pg *pg, struct sink_notes *n, int64_t run, int64_t 
  *   index:    orphans of the table (a pure search beside an index build is fine, a DELETE waits for it)
  *   fkey:     orphans (junctions: pairs) of the table and of the table it refers to → sink_add_fkey
  *             → sink_validate_fkey
+ *   faster:   fkey of a table right before its orphans step (after the `after` groups): sink_settle_orphan_group then
+ *             validates each NOT VALID key instead of searching, searches only when that fails, validates after
+ *             settling, and no other validation is needed. Only for groups with `cyclic` false: a DELETE must find no
+ *             key that points to its table.
  *   last:     sink_settle_sequences, sink_vacuum
  *
  * Why: keys first makes the clean case cost nothing extra (the index build finds the duplicates), and lets every
@@ -132,8 +136,9 @@ size_t sink_orphan_groups(const struct schema *s, struct arena *a, struct sink_o
  * Costs one anti-join when there are none. STUB writes to the parent table. */
 bool sink_settle_orphans(struct pg *pg, const struct schema *s, int ref, int64_t run, int64_t step, struct ledger *l,
 			 bool *changed, struct err *err) MUST_CHECK;
-/* All references of a group to a fixpoint: rejects first, until no more rows go; then stubs, moves, NULLs and kept
- * ones. One scan of each table when there are no orphans. */
+/* All references of a group to a fixpoint: rejects first, until no more rows go; then stubs; then moves, NULLs and
+ * kept ones, each row changed once. One scan of each table, or the validation of its keys, when there are no orphans.
+ */
 bool sink_settle_orphan_group(struct pg *pg, const struct schema *s, const int *refs, size_t n, int64_t run,
 			      int64_t step, struct ledger *l, struct err *err) MUST_CHECK;
 

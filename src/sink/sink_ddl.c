@@ -216,11 +216,13 @@ bool sink_add_fkey(struct pg *pg, const struct schema *s, int table, int fkey, s
 	return exec_buf(pg, &sql, err) || err_where(err, "foreign key %s", f->name);
 }
 
-bool sink_fkey_is_valid(struct pg *pg, const struct schema *s, int table, int fkey, bool *valid, struct err *err)
+bool sink_key_state(struct pg *pg, const struct schema *s, int table, int fkey, enum key_state *state,
+		    struct err *err)
 {
 	_cleanup_(pg_result_freep) struct pg_result *r = NULL;
 	const struct schema_table *t = &s->tables[table];
 	struct pg_param params[] = {PG_TEXT(s->name), PG_TEXT(t->name), PG_TEXT(t->fkeys[fkey].name)};
+	*state = KEY_NONE;
 	if (!pg_query(pg,
 		      "SELECT k.convalidated::int FROM pg_catalog.pg_constraint k"
 		      " JOIN pg_catalog.pg_class c ON c.oid = k.conrelid"
@@ -228,8 +230,26 @@ bool sink_fkey_is_valid(struct pg *pg, const struct schema *s, int table, int fk
 		      " WHERE n.nspname = $1 AND c.relname = $2 AND k.conname = $3 AND k.contype = 'f'",
 		      params, 3, &r, err))
 		return false;
-	*valid = pg_rows(r) > 0 && pg_get_i64(r, 0, 0) == 1;
+	if (pg_rows(r) > 0)
+		*state = pg_get_i64(r, 0, 0) == 1 ? KEY_VALID : KEY_NOT_VALID;
 	return true;
+}
+
+bool sink_fkey_is_valid(struct pg *pg, const struct schema *s, int table, int fkey, bool *valid, struct err *err)
+{
+	enum key_state state;
+	if (!sink_key_state(pg, s, table, fkey, &state, err))
+		return false;
+	*valid = state == KEY_VALID;
+	return true;
+}
+
+void sql_validate(struct buf *out, const struct schema *s, int table, int fkey)
+{
+	buf_puts(out, "ALTER TABLE ");
+	sql_table(out, s, &s->tables[table]);
+	buf_puts(out, " VALIDATE CONSTRAINT ");
+	sql_ident(out, s->tables[table].fkeys[fkey].name);
 }
 
 static bool keeps(const struct schema_ref *r)
@@ -255,10 +275,7 @@ bool sink_validate_fkey(struct pg *pg, const struct schema *s, int table, int fk
 	_cleanup_(buf_free) struct buf sql;
 	bool refused;
 	buf_init(&sql, 0);
-	buf_puts(&sql, "ALTER TABLE ");
-	sql_table(&sql, s, &s->tables[table]);
-	buf_puts(&sql, " VALIDATE CONSTRAINT ");
-	sql_ident(&sql, f->name);
+	sql_validate(&sql, s, table, fkey);
 	bool ok = is_kept(s, table, fkey) ? sink_try(pg, buf_cstr(&sql), "23503", &refused, err)
 					  : exec_buf(pg, &sql, err);
 	return ok || err_where(err, "foreign key %s", f->name);

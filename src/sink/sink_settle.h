@@ -30,7 +30,17 @@ struct removal {
 /* Counts go to the ledger; *removed (may be NULL) gets the table's own rows. */
 bool settle_remove(struct settle *st, const struct removal *r, uint64_t *removed) MUST_CHECK;
 
-/* One reference by its policy. */
-bool settle_reference(struct settle *st, int ref, uint64_t *removed) MUST_CHECK;
+/* Orphans of references; the statements of sink_settle_orphans.c. Each looks for itself what is an orphan now. */
+bool orphan_can_reject(const struct schema_ref *r);
+bool orphan_can_stub(const struct schema_ref *r);
+bool orphan_can_change(const struct schema_ref *r);
+/* Counts for each of the refs, all of one table, in one scan. */
+bool orphans_count(struct settle *st, const int *refs, size_t n, uint64_t *counts) MUST_CHECK;
+/* Rows that must go: orphans, of move_to those that cannot be moved. */
+bool orphans_reject(struct settle *st, int ref, uint64_t *removed) MUST_CHECK;
+bool orphans_stub(struct settle *st, int ref) MUST_CHECK;
+/* Moves, NULLs and kept ones of the refs, all of one table, in one UPDATE: a second one of the same row would have
+ * the server check its other foreign keys again, whose orphans are not settled yet. */
+bool orphans_change(struct settle *st, const int *refs, size_t n) MUST_CHECK;
 
 #endif

@@ -1,4 +1,4 @@
-/* sink_settle_orphans.c - references that point to no row, by the policy of each.
+/* sink_settle_orphans.c - references that point to no row: what to do with them, by the policy of each.
  *
  *   reject     the row becomes a reject, its child rows go with it
  *   move_to    the id goes to the other column, if that is NULL and its table has the id; else by `otherwise`
@@ -6,111 +6,219 @@
  *   null       NULL, with a finding
  *   keep       a finding only
  *
- * What is searched is a plain anti-join over whole tables; the row's place (ctid) leads from the search to the
- * change, so no index on the referring column is needed.
+ * The search is an anti-join over whole tables (LEFT JOIN to the parent, "docrow_p<ref>", and for move_to to the
+ * other parent, "docrow_q<ref>"); the row's place (ctid) leads from the search to the change, so no index on the
+ * referring column is needed.
  */
+#include <stdio.h>
+
 #include "sink_settle.h"
 
-static const struct schema_column *ref_type_column(const struct schema *s, const struct schema_ref *r)
+static bool rejects_rest(const struct schema_ref *r)
 {
-	return &s->tables[r->table].columns[r->column];
+	return r->otherwise == ORPHAN_REJECT || r->otherwise == ORPHAN_MOVE_TO;
 }
 
-/* "FROM child AS row WHERE it is an orphan" */
-static void put_orphans(struct buf *sql, const struct schema *s, const struct schema_ref *r)
+bool orphan_can_reject(const struct schema_ref *r)
 {
-	const struct schema_table *child = &s->tables[r->table], *parent = &s->tables[r->ref_table];
+	return r->policy == ORPHAN_REJECT || (r->policy == ORPHAN_MOVE_TO && rejects_rest(r));
+}
+
+bool orphan_can_stub(const struct schema_ref *r)
+{
+	return r->policy == ORPHAN_STUB || (r->policy == ORPHAN_MOVE_TO && r->otherwise == ORPHAN_STUB);
+}
+
+bool orphan_can_change(const struct schema_ref *r)
+{
+	return r->policy == ORPHAN_NULL || r->policy == ORPHAN_KEEP || r->policy == ORPHAN_MOVE_TO;
+}
+
+/* --- the search --- */
+
+static const struct schema_ref *ref_at(const struct settle *st, int ref)
+{
+	return &st->s->refs[ref];
+}
+
+static const struct schema_table *child_of(const struct settle *st, int ref)
+{
+	return &st->s->tables[ref_at(st, ref)->table];
+}
+
+static const struct schema_column *column_of(const struct settle *st, int ref)
+{
+	return &child_of(st, ref)->columns[ref_at(st, ref)->column];
+}
+
+static bool can_move(const struct schema_ref *r)
+{
+	return r->policy == ORPHAN_MOVE_TO && r->move_to >= 0;
+}
+
+/* Does an earlier reference of the row move its id to the same column? It goes first then. */
+static bool moves_before(const struct settle *st, int earlier, int ref)
+{
+	const struct schema_ref *e = ref_at(st, earlier), *r = ref_at(st, ref);
+	return earlier < ref && can_move(e) && e->table == r->table && e->move_to == r->move_to;
+}
+
+static void put_join(struct buf *sql, const struct settle *st, int ref, char letter, int table, int column)
+{
+	const struct schema_table *parent = &st->s->tables[table];
+	char alias[32];
+	snprintf(alias, sizeof alias, "docrow_%c%d", letter, ref);
+	buf_puts(sql, " LEFT JOIN ");
+	sql_table(sql, st->s, parent);
+	buf_printf(sql, " AS %s ON ", alias);
+	sql_column(sql, alias, parent, column);
+	buf_puts(sql, " = ");
+	sql_column(sql, ROW_ALIAS, child_of(st, ref), ref_at(st, ref)->column);
+}
+
+static void put_joins_of(struct buf *sql, const struct settle *st, int ref)
+{
+	const struct schema_ref *r = ref_at(st, ref);
+	put_join(sql, st, ref, 'p', r->ref_table, r->ref_column);
+	if (can_move(r))
+		put_join(sql, st, ref, 'q', r->move_ref_table, r->move_ref_column);
+}
+
+/* " FROM child AS row LEFT JOIN ..." with all that the conditions on these refs need. */
+static void put_from(struct buf *sql, const struct settle *st, const int *refs, size_t n)
+{
 	buf_puts(sql, " FROM ");
-	sql_table(sql, s, child);
-	buf_puts(sql, " AS " ROW_ALIAS " WHERE ");
-	sql_column(sql, ROW_ALIAS, child, r->column);
-	buf_puts(sql, " IS NOT NULL AND NOT EXISTS (SELECT 1 FROM ");
-	sql_table(sql, s, parent);
-	buf_puts(sql, " AS " PARENT_ALIAS " WHERE ");
-	sql_column(sql, PARENT_ALIAS, parent, r->ref_column);
-	buf_puts(sql, " = ");
-	sql_column(sql, ROW_ALIAS, child, r->column);
-	buf_putc(sql, ')');
+	sql_table(sql, st->s, child_of(st, refs[0]));
+	buf_puts(sql, " AS " ROW_ALIAS);
+	for (int ref = 0; ref < (int)st->s->nrefs; ref++) {
+		bool wanted = false;
+		for (size_t i = 0; i < n && !wanted; i++)
+			wanted = refs[i] == ref || (can_move(ref_at(st, refs[i])) && moves_before(st, ref, refs[i]));
+		if (wanted)
+			put_joins_of(sql, st, ref);
+	}
 }
 
-/* " AND the id can go to the other column" */
-static void put_movable(struct buf *sql, const struct schema *s, const struct schema_ref *r)
+static void put_has(struct buf *sql, const struct settle *st, int ref, char letter, int table, int column,
+		    const char *test)
 {
-	const struct schema_table *child = &s->tables[r->table], *other = &s->tables[r->move_ref_table];
+	char alias[32];
+	snprintf(alias, sizeof alias, "docrow_%c%d", letter, ref);
+	sql_column(sql, alias, &st->s->tables[table], column);
+	buf_puts(sql, test);
+}
+
+/* "(the reference is an orphan)" */
+static void put_orphan(struct buf *sql, const struct settle *st, int ref)
+{
+	const struct schema_ref *r = ref_at(st, ref);
+	buf_putc(sql, '(');
+	sql_column(sql, ROW_ALIAS, child_of(st, ref), r->column);
+	buf_puts(sql, " IS NOT NULL AND ");
+	put_has(sql, st, ref, 'p', r->ref_table, r->ref_column, " IS NULL)");
+}
+
+/* "(it is an orphan and can go to the other column)" */
+static void put_movable(struct buf *sql, const struct settle *st, int ref)
+{
+	const struct schema_ref *r = ref_at(st, ref);
+	if (!can_move(r)) {
+		buf_puts(sql, "false");
+		return;
+	}
+	buf_putc(sql, '(');
+	put_orphan(sql, st, ref);
 	buf_puts(sql, " AND ");
-	sql_column(sql, ROW_ALIAS, child, r->move_to);
-	buf_puts(sql, " IS NULL AND EXISTS (SELECT 1 FROM ");
-	sql_table(sql, s, other);
-	buf_puts(sql, " AS " PARENT_ALIAS " WHERE ");
-	sql_column(sql, PARENT_ALIAS, other, r->move_ref_column);
-	buf_puts(sql, " = ");
-	sql_column(sql, ROW_ALIAS, child, r->column);
+	sql_column(sql, ROW_ALIAS, child_of(st, ref), r->move_to);
+	buf_puts(sql, " IS NULL AND ");
+	put_has(sql, st, ref, 'q', r->move_ref_table, r->move_ref_column, " IS NOT NULL");
+	for (int earlier = 0; earlier < ref; earlier++)
+		if (moves_before(st, earlier, ref)) {
+			buf_puts(sql, " AND NOT ");
+			put_movable(sql, st, earlier);
+		}
 	buf_putc(sql, ')');
 }
 
-static void put_value_columns(struct buf *sql, const struct settle *st, const struct schema_ref *r)
+/* " WHERE it is an orphan that stays where it is" */
+static void put_where_stuck(struct buf *sql, const struct settle *st, int ref)
 {
-	const struct schema_table *child = &st->s->tables[r->table];
+	buf_puts(sql, " WHERE ");
+	put_orphan(sql, st, ref);
+	if (!can_move(ref_at(st, ref)))
+		return;
+	buf_puts(sql, " AND NOT ");
+	put_movable(sql, st, ref);
+}
+
+static void put_reference_id(struct buf *sql, const struct settle *st, int ref, enum sql_id_form form)
+{
+	const struct schema_ref *r = ref_at(st, ref);
+	const struct id_origin origin = {st->run, st->s->tables[r->ref_table].collection};
 	_cleanup_(buf_free) struct buf column;
 	buf_init(&column, 0);
-	sql_column(&column, ROW_ALIAS, child, r->column);
-	sql_id(sql, SQL_ID_BSON_VALUE, &ref_type_column(st->s, r)->type, buf_cstr(&column), st->run);
-	buf_puts(sql, " AS value, ");
-	sql_id(sql, SQL_ID_JSON, &ref_type_column(st->s, r)->type, buf_cstr(&column), st->run);
-	buf_puts(sql, " AS value_text");
+	sql_id(sql, form, &column_of(st, ref)->type,
+	       sql_column_text(&column, ROW_ALIAS, child_of(st, ref), r->column), &origin);
 }
 
-static bool count_orphans(struct settle *st, const struct schema_ref *r, uint64_t *n)
+bool orphans_count(struct settle *st, const int *refs, size_t n, uint64_t *counts)
 {
 	_cleanup_(buf_free) struct buf sql;
 	buf_init(&sql, 0);
-	buf_puts(&sql, "SELECT count(*)");
-	put_orphans(&sql, st->s, r);
-	return sink_counts(st->pg, buf_cstr(&sql), n, 1, st->err);
+	for (size_t i = 0; i < n; i++) {
+		buf_puts(&sql, i == 0 ? "SELECT count(*) FILTER (WHERE " : ", count(*) FILTER (WHERE ");
+		put_orphan(&sql, st, refs[i]);
+		buf_putc(&sql, ')');
+	}
+	put_from(&sql, st, refs, n);
+	return sink_counts(st->pg, buf_cstr(&sql), counts, (int)n, st->err);
 }
 
 /* --- reject --- */
 
-static bool reject_orphans(struct settle *st, const struct schema_ref *r, uint64_t *n)
+bool orphans_reject(struct settle *st, int ref, uint64_t *removed)
 {
-	const struct schema_table *child = &st->s->tables[r->table];
+	const struct schema_ref *r = ref_at(st, ref);
 	_cleanup_(buf_free) struct buf rows;
 	_cleanup_(buf_free) struct buf text;
 	buf_init(&rows, 0);
 	buf_init(&text, 0);
 	buf_puts(&rows, "SELECT " ROW_ALIAS ".ctid AS spot, ");
-	buf_printf(&text, "%s points to ", child->columns[r->column].name);
+	buf_printf(&text, "%s points to ", column_of(st, ref)->name);
 	sql_literal(&rows, buf_cstr(&text));
 	buf_puts(&rows, " || ");
-	sql_id(&rows, SQL_ID_TEXT, &child->columns[r->column].type,
-	       sql_column_text(&text, ROW_ALIAS, child, r->column), st->run);
+	put_reference_id(&rows, st, ref, SQL_ID_TEXT);
 	buf_puts(&rows, " || ");
 	buf_reset(&text);
 	buf_printf(&text, ", which is no row of %s", st->s->tables[r->ref_table].name);
+	if (can_move(r))
+		buf_printf(&text, " and cannot go to %s", child_of(st, ref)->columns[r->move_to].name);
 	sql_literal(&rows, buf_cstr(&text));
-	buf_puts(&rows, " AS message, ");
-	put_value_columns(&rows, st, r);
-	put_orphans(&rows, st->s, r);
+	buf_puts(&rows, " AS message, NULL::bytea AS value, NULL::text AS value_text");
+	put_from(&rows, st, &ref, 1);
+	put_where_stuck(&rows, st, ref);
 	struct removal removal = {.table = r->table,
-				  .column = child->columns[r->column].name,
+				  .column = column_of(st, ref)->name,
 				  .fault = FAULT_ORPHAN,
 				  .rows = buf_cstr(&rows)};
-	return settle_remove(st, &removal, n);
+	return settle_remove(st, &removal, removed);
 }
 
-/* --- null, move, keep: a finding for each, and perhaps an UPDATE --- */
+/* --- null, move, keep: a finding for each, one UPDATE for all --- */
 
-struct change {
-	const char *kind;
-	enum ledger_kind count;
-	bool move;   /* only those that can be moved */
-	bool update; /* to NULL, after move */
-};
-
-static void put_changed_rows(struct buf *sql, const struct settle *st, const struct schema_ref *r,
-			     const struct change *c)
+static const char *change_kind(const struct schema_ref *r)
 {
-	const struct schema_table *child = &st->s->tables[r->table];
+	enum orphan_policy p = r->policy == ORPHAN_MOVE_TO ? r->otherwise : r->policy;
+	return p == ORPHAN_KEEP ? "orphan_kept" : "orphan_null";
+}
+
+static bool becomes_null(const struct schema_ref *r)
+{
+	return r->policy == ORPHAN_NULL || (r->policy == ORPHAN_MOVE_TO && r->otherwise == ORPHAN_NULL);
+}
+
+static void put_row_columns(struct buf *sql, const struct settle *st, const struct schema_table *child)
+{
 	buf_puts(sql, "WITH docrow_o AS MATERIALIZED (SELECT " ROW_ALIAS ".ctid AS spot, ");
 	sql_key_text(sql, ROW_ALIAS, child);
 	buf_puts(sql, " AS key, ");
@@ -119,69 +227,134 @@ static void put_changed_rows(struct buf *sql, const struct settle *st, const str
 	sql_document_id(sql, SQL_ID_JSON, ROW_ALIAS, child, st->run);
 	buf_puts(sql, " AS doc_id_text, ");
 	sql_ordinal(sql, ROW_ALIAS, child);
-	buf_puts(sql, " AS ordinal, ");
-	put_value_columns(sql, st, r);
-	put_orphans(sql, st->s, r);
-	if (c->move)
-		put_movable(sql, st->s, r);
+	buf_puts(sql, " AS ordinal");
+}
+
+/* Per ref: what it is (bad_, moved_) and its original (value_, text_). */
+static void put_changed_rows(struct buf *sql, const struct settle *st, const int *refs, size_t n)
+{
+	put_row_columns(sql, st, child_of(st, refs[0]));
+	for (size_t i = 0; i < n; i++) {
+		buf_puts(sql, ", ");
+		put_orphan(sql, st, refs[i]);
+		buf_printf(sql, " AS bad_%d, ", refs[i]);
+		put_movable(sql, st, refs[i]);
+		buf_printf(sql, " AS moved_%d, ", refs[i]);
+		put_reference_id(sql, st, refs[i], SQL_ID_BSON_VALUE);
+		buf_printf(sql, " AS value_%d, ", refs[i]);
+		put_reference_id(sql, st, refs[i], SQL_ID_JSON);
+		buf_printf(sql, " AS text_%d", refs[i]);
+	}
+	put_from(sql, st, refs, n);
+	for (size_t i = 0; i < n; i++) {
+		buf_puts(sql, i == 0 ? " WHERE " : " OR ");
+		put_orphan(sql, st, refs[i]);
+	}
 	buf_putc(sql, ')');
 }
 
-static void put_update(struct buf *sql, const struct schema *s, const struct schema_ref *r, const struct change *c)
+/* "WHEN ... THEN ..." for every reason why this column gets another value; nothing when there is none. */
+static void put_cases(struct buf *sql, const struct settle *st, const int *refs, size_t n, int column)
 {
-	const struct schema_table *child = &s->tables[r->table];
-	buf_puts(sql, ", docrow_u AS (UPDATE ");
-	sql_table(sql, s, child);
-	buf_puts(sql, " AS " ROW_ALIAS " SET ");
-	if (c->move) {
-		sql_ident(sql, child->columns[r->move_to].name);
-		buf_puts(sql, " = ");
-		sql_column(sql, ROW_ALIAS, child, r->column);
-		buf_puts(sql, ", ");
+	for (size_t i = 0; i < n; i++) {
+		const struct schema_ref *r = ref_at(st, refs[i]);
+		if (can_move(r) && r->move_to == column) {
+			buf_printf(sql, " WHEN docrow_o.moved_%d THEN ", refs[i]);
+			sql_column(sql, ROW_ALIAS, child_of(st, refs[i]), r->column);
+		}
+		if (r->column == column && (becomes_null(r) || can_move(r)))
+			buf_printf(sql, " WHEN docrow_o.%s_%d THEN NULL", becomes_null(r) ? "bad" : "moved", refs[i]);
 	}
-	sql_ident(sql, child->columns[r->column].name);
-	buf_puts(sql, " = NULL FROM docrow_o WHERE " ROW_ALIAS ".ctid = docrow_o.spot)");
 }
 
-static void put_finding(struct buf *sql, const struct settle *st, const struct schema_ref *r, const struct change *c)
+static void put_update(struct buf *sql, const struct settle *st, const int *refs, size_t n)
 {
-	const struct schema_table *child = &st->s->tables[r->table];
-	buf_printf(
-		sql,
-		", docrow_n AS (INSERT INTO docrow.finding (run, step, kind, fault, table_name, column_name, "
-		"collection, doc_id, doc_id_text, key, ordinal, value, value_text) SELECT %lld, %lld, '%s', '%s', ",
-		(long long)st->run, (long long)st->step, c->kind, fault_name(FAULT_ORPHAN));
+	const struct schema_table *child = child_of(st, refs[0]);
+	_cleanup_(buf_free) struct buf sets;
+	_cleanup_(buf_free) struct buf cases;
+	buf_init(&sets, 0);
+	buf_init(&cases, 0);
+	for (int c = 0; c < (int)child->ncolumns; c++) {
+		buf_reset(&cases);
+		put_cases(&cases, st, refs, n, c);
+		if (cases.len == 0)
+			continue;
+		buf_puts(&sets, sets.len > 0 ? ", " : "");
+		sql_ident(&sets, child->columns[c].name);
+		buf_printf(&sets, " = CASE%s ELSE ", buf_cstr(&cases));
+		sql_column(&sets, ROW_ALIAS, child, c);
+		buf_puts(&sets, " END");
+	}
+	if (sets.len == 0)
+		return;
+	buf_puts(sql, ", docrow_u AS (UPDATE ");
+	sql_table(sql, st->s, child);
+	buf_printf(sql, " AS " ROW_ALIAS " SET %s FROM docrow_o WHERE " ROW_ALIAS ".ctid = docrow_o.spot AND (false",
+		   buf_cstr(&sets));
+	for (size_t i = 0; i < n; i++)
+		buf_printf(sql, " OR docrow_o.%s_%d", becomes_null(ref_at(st, refs[i])) ? "bad" : "moved", refs[i]);
+	buf_puts(sql, "))");
+}
+
+static void put_findings(struct buf *sql, const struct settle *st, int ref)
+{
+	const struct schema_table *child = child_of(st, ref);
+	buf_printf(sql,
+		   ", docrow_n%d AS (INSERT INTO docrow.finding (run, step, fault, kind, table_name, column_name,"
+		   " collection, doc_id, doc_id_text, key, ordinal, value, value_text) SELECT %lld, %lld, '%s',"
+		   " CASE WHEN moved_%d THEN 'orphan_moved' ELSE '%s' END, ",
+		   ref, (long long)st->run, (long long)st->step, fault_name(FAULT_ORPHAN), ref,
+		   change_kind(ref_at(st, ref)));
 	sql_literal(sql, child->name);
 	buf_puts(sql, ", ");
-	sql_literal(sql, child->columns[r->column].name);
+	sql_literal(sql, column_of(st, ref)->name);
 	buf_puts(sql, ", ");
 	sql_text_or_null(sql, child->collection);
-	buf_puts(sql,
-		 ", doc_id, doc_id_text, key, ordinal, value, value_text FROM docrow_o ORDER BY key COLLATE \"C\", "
-		 "value_text COLLATE \"C\")");
+	buf_printf(sql,
+		   ", doc_id, doc_id_text, key, ordinal, value_%d, text_%d FROM docrow_o WHERE bad_%d ORDER BY key"
+		   " COLLATE \"C\", text_%d COLLATE \"C\")",
+		   ref, ref, ref, ref);
 }
 
-static bool change_orphans(struct settle *st, const struct schema_ref *r, const struct change *c)
+static void put_change(struct buf *sql, const struct settle *st, const int *refs, size_t n)
 {
-	const struct schema_table *child = &st->s->tables[r->table];
+	put_changed_rows(sql, st, refs, n);
+	put_update(sql, st, refs, n);
+	for (size_t i = 0; i < n; i++)
+		put_findings(sql, st, refs[i]);
+	for (size_t i = 0; i < n; i++)
+		buf_printf(sql, "%scount(*) FILTER (WHERE moved_%d), count(*) FILTER (WHERE bad_%d AND NOT moved_%d)",
+			   i == 0 ? " SELECT " : ", ", refs[i], refs[i], refs[i]);
+	buf_puts(sql, " FROM docrow_o");
+}
+
+static void count_change(struct settle *st, int ref, uint64_t moved, uint64_t rest)
+{
+	const char *table = child_of(st, ref)->name, *column = column_of(st, ref)->name;
+	bool null = becomes_null(ref_at(st, ref));
+	ledger_add(st->ledger, LEDGER_ORPHAN_MOVED, table, column, moved);
+	ledger_add(st->ledger, null ? LEDGER_ORPHAN_NULL : LEDGER_ORPHAN_KEPT, table, column, rest);
+}
+
+bool orphans_change(struct settle *st, const int *refs, size_t n)
+{
 	_cleanup_(buf_free) struct buf sql;
-	uint64_t n = 0;
 	buf_init(&sql, 0);
-	put_changed_rows(&sql, st, r, c);
-	if (c->update)
-		put_update(&sql, st->s, r, c);
-	put_finding(&sql, st, r, c);
-	buf_puts(&sql, " SELECT count(*) FROM docrow_o");
-	if (!sink_counts(st->pg, buf_cstr(&sql), &n, 1, st->err))
-		return false;
-	ledger_add(st->ledger, c->count, child->name, child->columns[r->column].name, n);
-	return true;
+	put_change(&sql, st, refs, n);
+	struct arena *a = arena_new();
+	uint64_t *counts = arena_alloc(a, 2 * n * sizeof *counts);
+	bool ok = sink_counts(st->pg, buf_cstr(&sql), counts, (int)(2 * n), st->err);
+	for (size_t i = 0; ok && i < n; i++)
+		count_change(st, refs[i], counts[2 * i], counts[2 * i + 1]);
+	arena_free(a);
+	return ok;
 }
 
 /* --- stub --- */
 
-static bool check_stub(struct settle *st, const struct schema_ref *r)
+static bool check_stub(struct settle *st, int ref)
 {
+	const struct schema_ref *r = ref_at(st, ref);
 	const struct schema_table *parent = &st->s->tables[r->ref_table];
 	for (size_t c = 0; c < parent->ncolumns; c++) {
 		const struct schema_column *col = &parent->columns[c];
@@ -189,117 +362,73 @@ static bool check_stub(struct settle *st, const struct schema_ref *r)
 			continue;
 		err_set(st->err, ERR_MAPPING, "no row of %s can stand in for a missing one", parent->name);
 		err_detail(st->err, "column %s takes no NULL and has no default", col->name);
-		return err_hint(st->err, "choose another if_orphan for %s.%s", st->s->tables[r->table].name,
-				ref_type_column(st->s, r)->name);
+		return err_hint(st->err, "choose another if_orphan for %s.%s", child_of(st, ref)->name,
+				column_of(st, ref)->name);
 	}
 	return true;
 }
 
-static void put_stub_notes(struct buf *sql, const struct settle *st, const struct schema_ref *r)
+static void put_stub_findings(struct buf *sql, const struct settle *st, const struct schema_ref *r)
 {
 	const struct schema_table *parent = &st->s->tables[r->ref_table];
 	const struct pgtype *type = &parent->columns[r->ref_column].type;
-	buf_printf(
-		sql,
-		", docrow_n AS (INSERT INTO docrow.finding (run, step, kind, fault, table_name, column_name, "
-		"collection, doc_id, doc_id_text, key, ordinal, value, value_text) SELECT %lld, %lld, 'stub', '%s', ",
-		(long long)st->run, (long long)st->step, fault_name(FAULT_ORPHAN));
+	const struct id_origin origin = {st->run, parent->collection};
+	buf_printf(sql,
+		   ", docrow_n AS (INSERT INTO docrow.finding (run, step, kind, fault, table_name, column_name,"
+		   " collection, doc_id, doc_id_text, key, ordinal, value, value_text) SELECT %lld, %lld, 'stub', "
+		   "'%s', ",
+		   (long long)st->run, (long long)st->step, fault_name(FAULT_ORPHAN));
 	sql_literal(sql, parent->name);
 	buf_puts(sql, ", ");
 	sql_literal(sql, parent->columns[r->ref_column].name);
 	buf_puts(sql, ", ");
 	sql_text_or_null(sql, parent->collection);
 	buf_puts(sql, ", ");
-	sql_id(sql, SQL_ID_BSON_ID, type, "v", st->run);
+	sql_id(sql, SQL_ID_BSON_ID, type, "v", &origin);
 	buf_puts(sql, ", ");
-	sql_id(sql, SQL_ID_JSON, type, "v", st->run);
+	sql_id(sql, SQL_ID_JSON, type, "v", &origin);
 	buf_puts(sql, ", v::text, -1, ");
-	sql_id(sql, SQL_ID_BSON_VALUE, type, "v", st->run);
+	sql_id(sql, SQL_ID_BSON_VALUE, type, "v", &origin);
 	buf_puts(sql, ", ");
-	sql_id(sql, SQL_ID_JSON, type, "v", st->run);
+	sql_id(sql, SQL_ID_JSON, type, "v", &origin);
 	buf_puts(sql, " FROM docrow_o ORDER BY ");
 	sql_order_by(sql, "v", type);
 	buf_putc(sql, ')');
 }
 
-static bool make_stubs(struct settle *st, const struct schema_ref *r)
+static void put_stub(struct buf *sql, const struct settle *st, int ref)
 {
-	const struct schema_table *child = &st->s->tables[r->table], *parent = &st->s->tables[r->ref_table];
+	const struct schema_ref *r = ref_at(st, ref);
+	const struct schema_table *parent = &st->s->tables[r->ref_table];
+	buf_puts(sql, "WITH docrow_o AS MATERIALIZED (SELECT DISTINCT ");
+	sql_column(sql, ROW_ALIAS, child_of(st, ref), r->column);
+	buf_puts(sql, " AS v");
+	put_from(sql, st, &ref, 1);
+	put_where_stuck(sql, st, ref);
+	buf_puts(sql, "), docrow_i AS (INSERT INTO ");
+	sql_table(sql, st->s, parent);
+	buf_puts(sql, " (");
+	sql_ident(sql, parent->columns[r->ref_column].name);
+	buf_puts(sql, ") SELECT v FROM docrow_o ORDER BY ");
+	sql_order_by(sql, "v", &parent->columns[r->ref_column].type);
+	buf_putc(sql, ')');
+	put_stub_findings(sql, st, r);
+	buf_puts(sql, " SELECT count(*) FROM docrow_o");
+}
+
+bool orphans_stub(struct settle *st, int ref)
+{
 	_cleanup_(buf_free) struct buf sql;
+	_cleanup_(buf_free) struct buf path;
 	uint64_t n = 0;
 	buf_init(&sql, 0);
-	if (!check_stub(st, r))
+	buf_init(&path, 0);
+	if (!check_stub(st, ref))
 		return false;
-	buf_puts(&sql, "WITH docrow_o AS MATERIALIZED (SELECT DISTINCT ");
-	sql_column(&sql, ROW_ALIAS, child, r->column);
-	buf_puts(&sql, " AS v");
-	put_orphans(&sql, st->s, r);
-	buf_puts(&sql, "), docrow_i AS (INSERT INTO ");
-	sql_table(&sql, st->s, parent);
-	buf_puts(&sql, " (");
-	sql_ident(&sql, parent->columns[r->ref_column].name);
-	buf_puts(&sql, ") SELECT v FROM docrow_o ORDER BY ");
-	sql_order_by(&sql, "v", &parent->columns[r->ref_column].type);
-	buf_putc(&sql, ')');
-	put_stub_notes(&sql, st, r);
-	buf_puts(&sql, " SELECT count(*) FROM docrow_o");
+	put_stub(&sql, st, ref);
 	if (!sink_counts(st->pg, buf_cstr(&sql), &n, 1, st->err))
 		return false;
-	buf_reset(&sql);
-	buf_printf(&sql, "%s.%s", child->name, child->columns[r->column].name);
-	ledger_add(st->ledger, LEDGER_STUB, parent->name, buf_cstr(&sql), n);
-	return true;
-}
-
-/* --- one reference --- */
-
-static bool settle_by(struct settle *st, const struct schema_ref *r, enum orphan_policy policy, uint64_t *removed)
-{
-	static const struct change null = {"orphan_null", LEDGER_ORPHAN_NULL, false, true};
-	static const struct change keep = {"orphan_kept", LEDGER_ORPHAN_KEPT, false, false};
-	switch (policy) {
-	case ORPHAN_NULL:
-		return change_orphans(st, r, &null);
-	case ORPHAN_KEEP:
-		return change_orphans(st, r, &keep);
-	case ORPHAN_STUB:
-		return make_stubs(st, r);
-	case ORPHAN_MOVE_TO: /* as `otherwise` it makes no sense: the strict rule */
-	case ORPHAN_REJECT:
-		break;
-	}
-	return reject_orphans(st, r, removed);
-}
-
-static bool settle_found(struct settle *st, const struct schema_ref *r, uint64_t *removed)
-{
-	static const struct change move = {"orphan_moved", LEDGER_ORPHAN_MOVED, true, true};
-	uint64_t left;
-	if (r->policy != ORPHAN_MOVE_TO)
-		return settle_by(st, r, r->policy, removed);
-	if (r->move_to >= 0 && !change_orphans(st, r, &move))
-		return false;
-	return count_orphans(st, r, &left) && (left == 0 || settle_by(st, r, r->otherwise, removed));
-}
-
-bool settle_reference(struct settle *st, int ref, uint64_t *removed)
-{
-	const struct schema_ref *r = &st->s->refs[ref];
-	uint64_t n = 0;
-	*removed = 0;
-	bool ok = count_orphans(st, r, &n) && (n == 0 || settle_found(st, r, removed));
-	return ok ||
-	       err_where(st->err, "orphans of %s.%s", st->s->tables[r->table].name, ref_type_column(st->s, r)->name);
-}
-
-bool sink_settle_orphans(struct pg *pg, const struct schema *s, int ref, int64_t run, int64_t step, struct ledger *l,
-			 bool *changed, struct err *err)
-{
-	struct settle st = {.pg = pg, .s = s, .run = run, .step = step, .ledger = l, .err = err};
-	uint64_t removed;
-	*changed = false;
-	if (!settle_reference(&st, ref, &removed))
-		return false;
-	*changed = removed > 0;
+	buf_printf(&path, "%s.%s", child_of(st, ref)->name, column_of(st, ref)->name);
+	ledger_add(st->ledger, LEDGER_STUB, st->s->tables[ref_at(st, ref)->ref_table].name, buf_cstr(&path), n);
 	return true;
 }

@@ -92,14 +92,20 @@ static void put_insert(struct buf *sql, const struct pairs *p)
 		   p->j->if_orphan == ORPHAN_KEEP ? "" : " AND has_l AND has_r");
 }
 
-/* The document that named the pair and the id that it named: by left where the left side did. */
-static void put_named(struct buf *sql, const struct pairs *p, enum sql_id_form form_l, const char *l_value,
-		      const char *r_value)
+static void put_end_id(struct buf *sql, const struct pairs *p, enum sql_id_form form, bool left)
+{
+	int end = left ? p->j->left_table : p->j->right_table;
+	const struct id_origin origin = {p->st.run, p->st.s->tables[end].collection};
+	sql_id(sql, form, left ? left_type(p) : right_type(p), left ? "l" : "r", &origin);
+}
+
+/* The document that named the pair, or the id that it named. A pair that both sides named counts as the left's. */
+static void put_named(struct buf *sql, const struct pairs *p, enum sql_id_form form, bool document)
 {
 	buf_puts(sql, "CASE WHEN nl > 0 THEN ");
-	sql_id(sql, form_l, l_value[0] == 'l' ? left_type(p) : right_type(p), l_value, p->st.run);
+	put_end_id(sql, p, form, document);
 	buf_puts(sql, " ELSE ");
-	sql_id(sql, form_l, r_value[0] == 'l' ? left_type(p) : right_type(p), r_value, p->st.run);
+	put_end_id(sql, p, form, !document);
 	buf_puts(sql, " END");
 }
 
@@ -144,13 +150,13 @@ static void put_findings(struct buf *sql, const struct pairs *p, const char *nam
 	buf_puts(sql, ", ");
 	put_collection(sql, p);
 	buf_puts(sql, ", ");
-	put_named(sql, p, SQL_ID_BSON_ID, "l", "r");
+	put_named(sql, p, SQL_ID_BSON_ID, true);
 	buf_puts(sql, ", ");
-	put_named(sql, p, SQL_ID_JSON, "l", "r");
+	put_named(sql, p, SQL_ID_JSON, true);
 	buf_puts(sql, ", ROW(l, r)::text, -1, ");
-	put_named(sql, p, SQL_ID_BSON_VALUE, "r", "l");
+	put_named(sql, p, SQL_ID_BSON_VALUE, false);
 	buf_puts(sql, ", ");
-	put_named(sql, p, SQL_ID_JSON, "r", "l");
+	put_named(sql, p, SQL_ID_JSON, false);
 	buf_printf(sql, " FROM docrow_d WHERE %s ORDER BY l, r)", where);
 }
 

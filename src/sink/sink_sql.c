@@ -115,8 +115,12 @@ static void objectid_bson(struct buf *out, bool is_id, const char *bytes)
 }
 
 /* What id_map says of the key: the whole document, or its value under the name v. */
-static void id_map_lookup(struct buf *out, enum sql_id_form form, const char *expr, int64_t run)
+static void id_map_lookup(struct buf *out, enum sql_id_form form, const char *expr, const struct id_origin *origin)
 {
+	if (origin->collection == NULL) {
+		buf_puts(out, form == SQL_ID_JSON ? "NULL::text" : "NULL::bytea");
+		return;
+	}
 	buf_puts(out, "(SELECT ");
 	if (form == SQL_ID_BSON_ID) {
 		buf_puts(out, "m.doc_id");
@@ -127,12 +131,12 @@ static void id_map_lookup(struct buf *out, enum sql_id_form form, const char *ex
 	} else {
 		buf_puts(out, "m.doc_id_text");
 	}
-	buf_printf(out,
-		   " FROM docrow.id_map m WHERE m.run = %lld AND m.key = %s ORDER BY m.collection, m.doc_id LIMIT 1)",
-		   (long long)run, expr);
+	buf_printf(out, " FROM docrow.id_map m WHERE m.run = %lld AND m.collection = ", (long long)origin->run);
+	sql_literal(out, origin->collection);
+	buf_printf(out, " AND m.key = %s ORDER BY m.doc_id LIMIT 1)", expr);
 }
 
-static void uuid_bson(struct buf *out, bool is_id, const char *expr, int64_t run)
+static void uuid_bson(struct buf *out, bool is_id, const char *expr, const struct id_origin *origin)
 {
 	_cleanup_(buf_free) struct buf bytes;
 	buf_init(&bytes, 0);
@@ -140,7 +144,7 @@ static void uuid_bson(struct buf *out, bool is_id, const char *expr, int64_t run
 	buf_printf(out, "CASE WHEN docrow.uuid_to_objectid(%s) IS NOT NULL THEN ", expr);
 	objectid_bson(out, is_id, buf_cstr(&bytes));
 	buf_puts(out, " ELSE coalesce(");
-	id_map_lookup(out, is_id ? SQL_ID_BSON_ID : SQL_ID_BSON_VALUE, expr, run);
+	id_map_lookup(out, is_id ? SQL_ID_BSON_ID : SQL_ID_BSON_VALUE, expr, origin);
 	buf_puts(out, ", ");
 	bson_open(out, is_id, "05", 4 + 1 + 16, NULL);
 	buf_printf(out, "decode('1000000004', 'hex') || uuid_send(%s)", expr);
@@ -148,9 +152,9 @@ static void uuid_bson(struct buf *out, bool is_id, const char *expr, int64_t run
 	buf_puts(out, ") END");
 }
 
-static void text_bson(struct buf *out, bool is_id, const char *expr, int64_t run)
+static void text_bson(struct buf *out, bool is_id, const char *expr, const struct id_origin *origin)
 {
-	(void)run;
+	(void)origin;
 	_cleanup_(buf_free) struct buf utf8, length, next, bytes;
 	buf_init(&utf8, 0);
 	buf_init(&length, 0);
@@ -170,9 +174,9 @@ static void text_bson(struct buf *out, bool is_id, const char *expr, int64_t run
 	buf_puts(out, " END");
 }
 
-static void bytea_bson(struct buf *out, bool is_id, const char *expr, int64_t run)
+static void bytea_bson(struct buf *out, bool is_id, const char *expr, const struct id_origin *origin)
 {
-	(void)run;
+	(void)origin;
 	_cleanup_(buf_free) struct buf length;
 	buf_init(&length, 0);
 	buf_printf(&length, "octet_length(%s)", expr);
@@ -186,9 +190,9 @@ static void bytea_bson(struct buf *out, bool is_id, const char *expr, int64_t ru
 	buf_puts(out, " END");
 }
 
-static void integer_bson(struct buf *out, bool is_id, const char *expr, int64_t run)
+static void integer_bson(struct buf *out, bool is_id, const char *expr, const struct id_origin *origin)
 {
-	(void)run;
+	(void)origin;
 	_cleanup_(buf_free) struct buf wide;
 	buf_init(&wide, 0);
 	buf_printf(&wide, "%s::bigint", expr);
@@ -197,27 +201,27 @@ static void integer_bson(struct buf *out, bool is_id, const char *expr, int64_t 
 	bson_close(out);
 }
 
-static void uuid_json(struct buf *out, const char *expr, int64_t run)
+static void uuid_json(struct buf *out, const char *expr, const struct id_origin *origin)
 {
 	buf_printf(out, "coalesce('{\"$oid\":\"' || docrow.uuid_to_objectid(%s) || '\"}', ", expr);
-	id_map_lookup(out, SQL_ID_JSON, expr, run);
+	id_map_lookup(out, SQL_ID_JSON, expr, origin);
 	buf_printf(out,
 		   ", '{\"$binary\":{\"base64\":\"' || encode(uuid_send(%s), 'base64') || '\",\"subType\":\"04\"}}')",
 		   expr);
 }
 
-static void text_json(struct buf *out, const char *expr, int64_t run)
+static void text_json(struct buf *out, const char *expr, const struct id_origin *origin)
 {
-	(void)run;
+	(void)origin;
 	buf_printf(out,
 		   "CASE WHEN %s::text ~ '^[0-9a-f]{24}$' THEN '{\"$oid\":\"' || %s::text || '\"}' ELSE"
 		   " to_json(%s::text)::text END",
 		   expr, expr, expr);
 }
 
-static void bytea_json(struct buf *out, const char *expr, int64_t run)
+static void bytea_json(struct buf *out, const char *expr, const struct id_origin *origin)
 {
-	(void)run;
+	(void)origin;
 	buf_printf(out,
 		   "CASE WHEN octet_length(%s) = 12 THEN '{\"$oid\":\"' || encode(%s, 'hex') || '\"}' ELSE"
 		   " '{\"$binary\":{\"base64\":\"' || translate(encode(%s, 'base64'), E'\\n', '') ||"
@@ -225,16 +229,16 @@ static void bytea_json(struct buf *out, const char *expr, int64_t run)
 		   expr, expr, expr);
 }
 
-static void integer_json(struct buf *out, const char *expr, int64_t run)
+static void integer_json(struct buf *out, const char *expr, const struct id_origin *origin)
 {
-	(void)run;
+	(void)origin;
 	buf_printf(out, "%s::text", expr);
 }
 
 /* How keys of a type are shown; NULL: the type keeps no id without loss. */
 struct id_writer {
-	void (*bson)(struct buf *out, bool is_id, const char *expr, int64_t run);
-	void (*json)(struct buf *out, const char *expr, int64_t run);
+	void (*bson)(struct buf *out, bool is_id, const char *expr, const struct id_origin *origin);
+	void (*json)(struct buf *out, const char *expr, const struct id_origin *origin);
 };
 
 static const struct id_writer *find_writer(const struct pgtype *type)
@@ -263,17 +267,18 @@ static void put_id_text(struct buf *out, const struct pgtype *type, const char *
 		buf_printf(out, "left(%s::text, 100)", expr);
 }
 
-void sql_id(struct buf *out, enum sql_id_form form, const struct pgtype *type, const char *expr, int64_t run)
+void sql_id(struct buf *out, enum sql_id_form form, const struct pgtype *type, const char *expr,
+	    const struct id_origin *origin)
 {
 	const struct id_writer *w = find_writer(type);
 	if (form == SQL_ID_TEXT)
 		put_id_text(out, type, expr);
 	else if (form == SQL_ID_JSON && w != NULL)
-		w->json(out, expr, run);
+		w->json(out, expr, origin);
 	else if (form == SQL_ID_JSON)
 		buf_printf(out, "to_json(%s::text)::text", expr);
 	else if (w != NULL)
-		w->bson(out, form == SQL_ID_BSON_ID, expr, run);
+		w->bson(out, form == SQL_ID_BSON_ID, expr, origin);
 	else
 		buf_puts(out, "NULL::bytea");
 }
@@ -296,9 +301,10 @@ void sql_document_id(struct buf *out, enum sql_id_form form, const char *alias, 
 		buf_puts(out, form == SQL_ID_BSON_ID || form == SQL_ID_BSON_VALUE ? "NULL::bytea" : "NULL::text");
 		return;
 	}
+	const struct id_origin origin = {run, t->collection};
 	_cleanup_(buf_free) struct buf column;
 	buf_init(&column, 0);
-	sql_id(out, form, &t->columns[c].type, sql_column_text(&column, alias, t, c), run);
+	sql_id(out, form, &t->columns[c].type, sql_column_text(&column, alias, t, c), &origin);
 }
 
 void sql_ordinal(struct buf *out, const char *alias, const struct schema_table *t)

@@ -29,9 +29,15 @@ enum sql_id_form {
 	SQL_ID_JSON,       /* Extended JSON of x              */
 	SQL_ID_TEXT        /* 24 hex or the key, for messages */
 };
-/* expr is a key of this type; a uuid that is no ObjectId is looked up in docrow.id_map of the run. A type that no _id
- * becomes without loss gives NULL. */
-void sql_id(struct buf *out, enum sql_id_form form, const struct pgtype *type, const char *expr, int64_t run);
+/* Where ids that are no ObjectIds are looked up: docrow.id_map of the run and of the collection whose _ids they are
+ * (NULL: nowhere). */
+struct id_origin {
+	int64_t run;
+	const char *collection;
+};
+/* expr is a key of this type. A type that no _id becomes without loss gives NULL. */
+void sql_id(struct buf *out, enum sql_id_form form, const struct pgtype *type, const char *expr,
+	    const struct id_origin *origin);
 /* The id of the document that a row comes from (a child row: of its parent's); NULL for tables of no collection. */
 void sql_document_id(struct buf *out, enum sql_id_form form, const char *alias, const struct schema_table *t,
 		     int64_t run);
@@ -42,6 +48,12 @@ void sql_text_or_null(struct buf *out, const char *text);
 
 /* Column of the parent that a child table's parent_column holds; -1 when it is not known. */
 int sink_link_column(const struct schema *s, const struct schema_table *child);
+
+enum key_state { KEY_NONE, KEY_NOT_VALID, KEY_VALID };
+/* Of a foreign key, in the target's catalog. */
+bool sink_key_state(struct pg *pg, const struct schema *s, int table, int fkey, enum key_state *state,
+		    struct err *err) MUST_CHECK;
+void sql_validate(struct buf *out, const struct schema *s, int table, int fkey);
 
 /* Runs sql and reads a row of counts. */
 bool sink_counts(struct pg *pg, const char *sql, uint64_t *counts, int n, struct err *err) MUST_CHECK;
