@@ -4,6 +4,7 @@
  * source: the lowest _id keeps the key, the others become rejects, whole, with the winner's _id in the reason. Which
  * one stays depends on the _ids only, never on which chunk came first.
  */
+#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -27,14 +28,17 @@ struct twins {
 	struct worker *w;
 	const struct state_unit *unit;
 	int table;
-	struct arena *arena;
+	struct arena *arena;  /* of one batch of keys */
+	struct arena *counts; /* of the whole step    */
 	const char **keys;
 	size_t nkeys;
 	struct twin *list;
 	size_t n, cap;
 	struct conv **convs; /* of their own, counting into the scratch ledger: the documents were counted when first
 				read */
-	uint64_t deleted, kept;
+	struct sink_deleted deleted;
+	uint64_t *loaded_again; /* rows of child tables, by table; added over the batches of keys */
+	uint64_t *left, *right; /* raw pairs, by junction                                         */
 };
 
 /* --- which _ids may have given a key --- */
@@ -290,9 +294,10 @@ static void decide(struct twins *t, size_t from, size_t to)
 	struct conv_where where;
 	for (size_t i = from; i < to; i++) {
 		if (i == winner) {
-			enum fault fault = conv_document(t->convs[t->list[i].collection], t->list[i].doc,
-							 t->list[i].len, &where);
-			t->kept += fault == FAULT_OK;
+			struct twin *w = &t->list[i];
+			enum fault fault = conv_document(t->convs[w->collection], w->doc, w->len, &where);
+			assert(fault == FAULT_OK); /* it was when it was read a moment ago */
+			(void)fault;
 		} else if (policy == DUP_REJECT) {
 			reject_twin(t, &t->list[i], &t->list[winner]);
 			count_loser(t, false);
@@ -303,36 +308,71 @@ static void decide(struct twins *t, size_t from, size_t to)
 	}
 }
 
+static void count_loaded(struct twins *t, const struct plan_output *o, uint64_t rows)
+{
+	if (o->kind == PLAN_OUTPUT_CHILD)
+		t->loaded_again[o->copy.table] += rows;
+	else if (o->kind == PLAN_OUTPUT_PAIRS)
+		(o->left ? t->left : t->right)[o->copy.junction] += rows;
+}
+
+static bool send_output(struct twins *t, int collection, size_t output, struct err *err)
+{
+	const struct plan *p = t->w->engine->plan;
+	const struct plan_output *o = &p->collections[collection].outputs[output];
+	struct rowbuf *rb = conv_rows(t->convs[collection], (int)output);
+	uint64_t rows = 0;
+	if (rb->rows == 0)
+		return true;
+	if (!sink_copy_begin(t->w->pg, &p->schema, &o->copy, err) || !sink_copy_put(t->w->pg, rb, err) ||
+	    !sink_copy_end(t->w->pg, &rows, err))
+		return false;
+	count_loaded(t, o, rows);
+	return true;
+}
+
 static bool send_winners(struct twins *t, struct err *err)
 {
-	struct engine *e = t->w->engine;
-	for (size_t c = 0; c < e->plan->ncollections; c++) {
-		if (t->convs[c] == NULL)
-			continue;
-		const struct plan_collection *pc = &e->plan->collections[c];
-		for (size_t o = 0; o < pc->noutputs; o++) {
-			struct rowbuf *rb = conv_rows(t->convs[c], (int)o);
-			uint64_t rows;
-			if (rb->rows > 0 &&
-			    (!sink_copy_begin(t->w->pg, &e->plan->schema, &pc->outputs[o].copy, err) ||
-			     !sink_copy_put(t->w->pg, rb, err) || !sink_copy_end(t->w->pg, &rows, err)))
+	const struct plan *p = t->w->engine->plan;
+	for (size_t c = 0; c < p->ncollections; c++)
+		for (size_t o = 0; t->convs[c] != NULL && o < p->collections[c].noutputs; o++)
+			if (!send_output(t, (int)c, o, err))
 				return false;
-		}
-	}
 	return true;
+}
+
+/* What was deleted and not loaded again belonged to the losers. */
+static void count_losses(struct twins *t)
+{
+	const struct schema *s = &t->w->engine->plan->schema;
+	struct ledger *l = t->w->ledger;
+	for (size_t i = 0; i < s->ntables; i++)
+		if (t->deleted.by_table[i] > t->loaded_again[i])
+			ledger_add(l, LEDGER_CHILD_OF_REJECT, s->tables[i].name, "",
+				   t->deleted.by_table[i] - t->loaded_again[i]);
+	for (size_t j = 0; j < s->njunctions; j++) {
+		const struct schema_junction *u = &s->junctions[j];
+		const char *name = s->tables[u->table].name;
+		if (t->deleted.left[j] > t->left[j])
+			ledger_add(l, LEDGER_ELEMENT_REJECTED_DOC, name, u->left_collection,
+				   t->deleted.left[j] - t->left[j]);
+		if (t->deleted.right[j] > t->right[j])
+			ledger_add(l, LEDGER_ELEMENT_REJECTED_DOC, name, u->right_collection,
+				   t->deleted.right[j] - t->right[j]);
+	}
 }
 
 static bool settle_keys(struct twins *t, struct err *err)
 {
 	const struct schema *s = &t->w->engine->plan->schema;
 	t->n = 0;
-	t->kept = 0;
+	t->deleted.rows = 0;
 	if (!sink_delete_keys(t->w->pg, s, t->table, t->keys, t->nkeys, &t->deleted, err) || !read_all_twins(t, err))
 		return false;
-	if (t->n != t->deleted) {
+	if (t->n != t->deleted.rows) {
 		err_set(err, ERR_SOURCE_CHANGED, "the documents of a duplicated key are no longer in the source");
 		err_detail(err, "table %s: %llu rows share %zu keys, %zu documents were found",
-			   s->tables[t->table].name, (unsigned long long)t->deleted, t->nkeys, t->n);
+			   s->tables[t->table].name, (unsigned long long)t->deleted.rows, t->nkeys, t->n);
 		return err_hint(err,
 				"the source was changed during the copy; begin again with --clean on a quiet source");
 	}
@@ -360,17 +400,32 @@ static bool settle_all_keys(struct twins *t, struct err *err)
 	}
 }
 
+static uint64_t *counters(struct twins *t, size_t n)
+{
+	return arena_alloc(t->counts, sizeof(uint64_t) * (n + 1));
+}
+
 bool load_duplicates(struct worker *w, const struct state_unit *u, struct err *err)
 {
-	struct engine *e = w->engine;
-	struct twins t = {.w = w, .unit = u, .table = u->table, .arena = arena_new()};
-	t.convs = mem_zalloc(sizeof *t.convs * e->plan->ncollections);
+	const struct plan *p = w->engine->plan;
+	size_t ntables = p->schema.ntables, njunctions = p->schema.njunctions;
+	struct twins t = {.w = w, .unit = u, .table = u->table, .arena = arena_new(), .counts = arena_new()};
+	t.deleted.by_table = counters(&t, ntables);
+	t.deleted.left = counters(&t, njunctions);
+	t.deleted.right = counters(&t, njunctions);
+	t.loaded_again = counters(&t, ntables);
+	t.left = counters(&t, njunctions);
+	t.right = counters(&t, njunctions);
+	t.convs = mem_zalloc(sizeof *t.convs * (p->ncollections + 1));
 	bool ok = settle_all_keys(&t, err);
-	for (size_t c = 0; c < e->plan->ncollections; c++)
+	if (ok)
+		count_losses(&t);
+	for (size_t c = 0; c < p->ncollections; c++)
 		if (t.convs[c] != NULL)
 			conv_free(t.convs[c]);
 	free(t.convs);
 	free(t.list);
 	arena_free(t.arena);
+	arena_free(t.counts);
 	return ok;
 }

@@ -107,10 +107,16 @@ bool sink_try_primary_key(struct pg *pg, const struct schema *s, int table, bool
  * engine to load anew in the order of their _ids. Of a key of several columns: the text of the row value. */
 bool sink_duplicate_keys(struct pg *pg, const struct schema *s, int table, size_t limit, struct arena *a,
 			 const char ***keys, size_t *n, struct err *err) MUST_CHECK;
-/* Deletes all rows with these keys, their rows in child tables and the pairs that they put into staging; *deleted
- * gets the count of the table's own rows. Counts nothing in the ledger. */
+/* What sink_delete_keys took away. The caller gives the arrays, zeroed; counts are added. */
+struct sink_deleted {
+	uint64_t rows;          /* of the table itself                                            */
+	uint64_t *by_table;     /* [s->ntables] rows of child tables                              */
+	uint64_t *left, *right; /* [s->njunctions] raw pairs that the documents named, by side */
+};
+/* Deletes all rows with these keys, their rows in child tables and the pairs that they put into staging. Counts
+ * nothing in the ledger. */
 bool sink_delete_keys(struct pg *pg, const struct schema *s, int table, const char *const *keys, size_t n,
-		      uint64_t *deleted, struct err *err) MUST_CHECK;
+		      struct sink_deleted *deleted, struct err *err) MUST_CHECK;
 bool sink_add_primary_key(struct pg *pg, const struct schema *s, int table, struct err *err) MUST_CHECK;
 
 /* Builds a unique index; when that finds duplicates: all but the lowest key (or by policy) become rejects with both

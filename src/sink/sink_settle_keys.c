@@ -3,6 +3,8 @@
  * The index build itself is the search: when it succeeds nothing more is done. Which row stays depends on the keys
  * only: the lowest, or by policy the highest.
  */
+#include <stdio.h>
+
 #include "sink_settle.h"
 
 #define UNIQUE_VIOLATION "23505"
@@ -100,8 +102,9 @@ static void put_array(struct buf *out, const char *const *texts, size_t n)
 
 /* Links of child tables to rows that go: a query of the values of column `link` of the rows that `where` picks. */
 static bool delete_children(struct pg *pg, const struct schema *s, int table, const char *where,
-			    const struct pg_param *keys, struct err *err)
+			    const struct pg_param *keys, struct sink_deleted *deleted, struct err *err)
 {
+	uint64_t n;
 	for (size_t c = 0; c < s->ntables; c++) {
 		const struct schema_table *child = &s->tables[c];
 		int link = child->parent_table == table ? sink_link_column(s, child) : -1;
@@ -120,35 +123,45 @@ static bool delete_children(struct pg *pg, const struct schema *s, int table, co
 		buf_puts(&sql, "DELETE FROM ");
 		sql_table(&sql, s, child);
 		buf_printf(&sql, " AS " ROW_ALIAS " WHERE %s", buf_cstr(&pick));
-		if (!delete_children(pg, s, (int)c, buf_cstr(&pick), keys, err) ||
-		    !pg_run(pg, buf_cstr(&sql), keys, 1, NULL, err))
+		if (!delete_children(pg, s, (int)c, buf_cstr(&pick), keys, deleted, err) ||
+		    !pg_run(pg, buf_cstr(&sql), keys, 1, &n, err))
 			return false;
+		deleted->by_table[c] += n;
 	}
+	return true;
+}
+
+static bool delete_pairs_of(struct pg *pg, size_t junction, char side, const struct pg_param *keys, uint64_t *deleted,
+			    struct err *err)
+{
+	char sql[160];
+	uint64_t n;
+	snprintf(sql, sizeof sql, "DELETE FROM docrow.pairs_%zu WHERE side = '%c' AND %c::text = ANY($1::text[])",
+		 junction, side, side == 'L' ? 'l' : 'r');
+	if (!pg_run(pg, sql, keys, 1, &n, err))
+		return false;
+	*deleted += n;
 	return true;
 }
 
 /* Pairs that documents with these keys named: side L when the table is the left one, R when it is the right. */
 static bool delete_pairs(struct pg *pg, const struct schema *s, int table, const struct pg_param *keys,
-			 struct err *err)
+			 struct sink_deleted *deleted, struct err *err)
 {
 	for (size_t j = 0; j < s->njunctions; j++) {
 		const struct schema_junction *p = &s->junctions[j];
-		bool left = p->left_table == table && p->left_collection != NULL;
-		bool right = p->right_table == table && p->right_collection != NULL;
-		_cleanup_(buf_free) struct buf sql;
-		buf_init(&sql, 0);
-		buf_printf(&sql,
-			   "DELETE FROM docrow.pairs_%zu WHERE %s side = 'L' AND l::text = ANY($1::text[]) OR %s"
-			   " side = 'R' AND r::text = ANY($1::text[])",
-			   j, left ? "true AND" : "false AND", right ? "true AND" : "false AND");
-		if ((left || right) && !pg_run(pg, buf_cstr(&sql), keys, 1, NULL, err))
+		if (p->left_table == table && p->left_collection != NULL &&
+		    !delete_pairs_of(pg, j, 'L', keys, &deleted->left[j], err))
+			return false;
+		if (p->right_table == table && p->right_collection != NULL &&
+		    !delete_pairs_of(pg, j, 'R', keys, &deleted->right[j], err))
 			return false;
 	}
 	return true;
 }
 
 bool sink_delete_keys(struct pg *pg, const struct schema *s, int table, const char *const *keys, size_t n,
-		      uint64_t *deleted, struct err *err)
+		      struct sink_deleted *deleted, struct err *err)
 {
 	_cleanup_(buf_free) struct buf array;
 	_cleanup_(buf_free) struct buf where;
@@ -156,7 +169,7 @@ bool sink_delete_keys(struct pg *pg, const struct schema *s, int table, const ch
 	buf_init(&array, 0);
 	buf_init(&where, 0);
 	buf_init(&sql, 0);
-	*deleted = 0;
+	uint64_t rows;
 	if (n == 0)
 		return true;
 	put_array(&array, keys, n);
@@ -166,8 +179,11 @@ bool sink_delete_keys(struct pg *pg, const struct schema *s, int table, const ch
 	buf_puts(&sql, "DELETE FROM ");
 	sql_table(&sql, s, &s->tables[table]);
 	buf_printf(&sql, " AS " ROW_ALIAS " WHERE %s", buf_cstr(&where));
-	return delete_children(pg, s, table, buf_cstr(&where), &param, err) &&
-	       delete_pairs(pg, s, table, &param, err) && pg_run(pg, buf_cstr(&sql), &param, 1, deleted, err);
+	if (!delete_children(pg, s, table, buf_cstr(&where), &param, deleted, err) ||
+	    !delete_pairs(pg, s, table, &param, deleted, err) || !pg_run(pg, buf_cstr(&sql), &param, 1, &rows, err))
+		return false;
+	deleted->rows += rows;
+	return true;
 }
 
 /* --- unique indexes --- */
