@@ -1,0 +1,95 @@
+/* labels.c - enums: which texts stand for which label.
+ *
+ * A small open-addressing table made once: the labels themselves, the mapping's `labels` (which win), and, with
+ * fold_case, their lower-case forms (ASCII letters only). Two labels that fold to one text are not told apart by
+ * folding.
+ */
+#include "convert_private.h"
+#include "sys.h"
+#include "text.h"
+
+struct text_label {
+	const char *from, *to; /* to NULL: ambiguous */
+	size_t from_len, to_len;
+	bool is_label; /* stands for itself: not counted */
+};
+
+struct labels {
+	struct text_label *exact, *folded; /* folded NULL: no folding */
+	size_t mask;
+	size_t longest;
+};
+
+static struct text_label *find(struct text_label *table, size_t mask, const char *s, size_t n)
+{
+	size_t i = hash64(s, n) & mask;
+	while (table[i].from != NULL && (table[i].from_len != n || memcmp(table[i].from, s, n) != 0))
+		i = (i + 1) & mask;
+	return &table[i];
+}
+
+static void fold(char *to, const char *s, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		to[i] = s[i] >= 'A' && s[i] <= 'Z' ? (char)(s[i] | 0x20) : s[i];
+}
+
+static void add(struct arena *a, struct labels *l, const char *from, const char *to, bool is_label)
+{
+	size_t n = strlen(from);
+	*find(l->exact, l->mask, from, n) = (struct text_label){from, to, n, strlen(to), is_label};
+	if (n > l->longest)
+		l->longest = n;
+	if (l->folded == NULL)
+		return;
+	char *lower = arena_strdup(a, from);
+	fold(lower, from, n);
+	struct text_label *f = find(l->folded, l->mask, lower, n);
+	if (f->from == NULL || !is_label)
+		*f = (struct text_label){lower, to, n, strlen(to), false};
+	else if (f->to != NULL && strcmp(f->to, to) != 0)
+		f->to = NULL;
+}
+
+const struct labels *labels_new(struct arena *a, const struct schema_enum *e, const struct map_column *map)
+{
+	struct labels *l = arena_alloc(a, sizeof *l);
+	size_t nmapped = map != NULL ? map->nlabels : 0, size = 8;
+	while (size < 2 * (e->nlabels + nmapped) + 2)
+		size *= 2;
+	l->mask = size - 1;
+	l->exact = arena_alloc(a, size * sizeof *l->exact);
+	if (map != NULL && map->fold_case)
+		l->folded = arena_alloc(a, size * sizeof *l->folded);
+	for (size_t i = 0; i < e->nlabels; i++)
+		add(a, l, e->labels[i], e->labels[i], true);
+	for (size_t i = 0; i < nmapped; i++)
+		add(a, l, map->labels[i].from, map->labels[i].to,
+		    strcmp(map->labels[i].from, map->labels[i].to) == 0);
+	return l;
+}
+
+static const struct text_label *find_folded(struct conv *c, const struct labels *l, const char *s, size_t n)
+{
+	buf_reset(&c->text);
+	if (l->folded == NULL || n > l->longest || !buf_reserve(&c->text, n + 1))
+		return NULL;
+	fold((char *)c->text.data, s, n);
+	const struct text_label *found = find(l->folded, l->mask, (const char *)c->text.data, n);
+	return found->to != NULL ? found : NULL;
+}
+
+enum fault put_enum(struct conv *c, struct column *col, const struct val *v)
+{
+	size_t n;
+	const char *s = val_text(v, &n);
+	const struct text_label *found = find(col->labels->exact, col->labels->mask, s, n);
+	if (found->from == NULL)
+		found = find_folded(c, col->labels, s, n);
+	if (found == NULL)
+		return fault_note(c, FAULT_LABEL, "%zu bytes, enum %s", n, col->type.enum_name);
+	if (!found->is_label)
+		count_column(c, col, COUNT_LABELLED);
+	rowbuf_put_bytes(col->rows, found->to, found->to_len);
+	return FAULT_OK;
+}

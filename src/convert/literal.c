@@ -1,0 +1,257 @@
+/* literal.c - literals of if_missing, if_null and if_invalid: text to a field of the column's type, once.
+ *
+ * A literal is read by the same functions as a BSON string that the column accepts in every spelling; what has no
+ * such spelling (json, bytea, arrays) is read here.
+ */
+#include "convert_private.h"
+#include "text.h"
+
+/* --- JSON: is it one value? --- */
+
+struct json {
+	const char *p, *end;
+	int depth;
+};
+
+#define MAX_JSON_DEPTH 64
+
+static void skip_space(struct json *j)
+{
+	while (j->p < j->end && strchr(" \t\r\n", *j->p) != NULL && *j->p != '\0')
+		j->p++;
+}
+
+static bool json_string(struct json *j)
+{
+	for (j->p++; j->p < j->end && *j->p != '"'; j->p++) {
+		if ((unsigned char)*j->p < 0x20)
+			return false;
+		if (*j->p != '\\')
+			continue;
+		if (++j->p == j->end || strchr("\"\\/bfnrtu", *j->p) == NULL)
+			return false;
+		uint8_t bytes[2];
+		if (*j->p != 'u')
+			continue;
+		/* jsonb refuses \u0000 */
+		if (j->end - j->p < 5 || !text_unhex(j->p + 1, 4, bytes) || (bytes[0] | bytes[1]) == 0)
+			return false;
+		j->p += 4;
+	}
+	return j->p++ < j->end;
+}
+
+static bool json_number(struct json *j)
+{
+	const char *from = j->p;
+	double ignored;
+	while (j->p < j->end && strchr("+-.eE0123456789", *j->p) != NULL && *j->p != '\0')
+		j->p++;
+	const char *digits = from + (*from == '-');
+	bool zero_first = j->p - digits > 1 && digits[0] == '0' && digits[1] >= '0' && digits[1] <= '9';
+	return j->p > from && *from != '+' && *digits >= '0' && *digits <= '9' && !zero_first && j->p[-1] != '.' &&
+	       text_parse_double(from, (size_t)(j->p - from), &ignored);
+}
+
+static bool json_word(struct json *j, const char *word)
+{
+	size_t n = strlen(word);
+	if ((size_t)(j->end - j->p) < n || memcmp(j->p, word, n) != 0)
+		return false;
+	j->p += n;
+	return true;
+}
+
+static bool json_value(struct json *j);
+
+static bool json_member(struct json *j, bool has_key)
+{
+	if (has_key) {
+		skip_space(j);
+		if (j->p == j->end || *j->p != '"' || !json_string(j))
+			return false;
+		skip_space(j);
+		if (j->p == j->end || *j->p++ != ':')
+			return false;
+	}
+	return json_value(j);
+}
+
+static bool json_list(struct json *j, char close)
+{
+	j->p++;
+	skip_space(j);
+	if (j->p < j->end && *j->p == close)
+		return j->p++, true;
+	do {
+		if (!json_member(j, close == '}'))
+			return false;
+		skip_space(j);
+	} while (j->p < j->end && *j->p == ',' && j->p++ != NULL);
+	return j->p < j->end && *j->p++ == close;
+}
+
+static bool json_value(struct json *j)
+{
+	skip_space(j);
+	if (j->p == j->end || ++j->depth > MAX_JSON_DEPTH)
+		return false;
+	bool ok;
+	if (*j->p == '{' || *j->p == '[')
+		ok = json_list(j, *j->p == '{' ? '}' : ']');
+	else if (*j->p == '"')
+		ok = json_string(j);
+	else
+		ok = json_word(j, "true") || json_word(j, "false") || json_word(j, "null") || json_number(j);
+	j->depth--;
+	return ok;
+}
+
+static bool is_json(const char *text)
+{
+	struct json j = {text, text + strlen(text), 0};
+	bool ok = json_value(&j);
+	skip_space(&j);
+	return ok && j.p == j.end && utf8_check(text, strlen(text), NULL) == UTF8_OK;
+}
+
+/* --- one literal --- */
+
+static bool put_scalar(struct conv *c, struct column *col, const char *text, size_t n);
+
+static bool put_bytea_literal(struct conv *c, struct column *col, const char *text, size_t n)
+{
+	if (n < 2 || text[0] != '\\' || text[1] != 'x' || n % 2 != 0)
+		return false;
+	uint8_t *bytes = arena_alloc(c->arena, n);
+	if (!text_unhex(text + 2, n - 2, bytes))
+		return false;
+	rowbuf_put_bytes(col->rows, bytes, n / 2 - 1);
+	return true;
+}
+
+static bool put_json_literal(struct column *col, const char *text, size_t n)
+{
+	if (!is_json(text))
+		return false;
+	if (col->type.base == PGT_JSONB)
+		rowbuf_put_jsonb(col->rows, text, n);
+	else
+		rowbuf_put_bytes(col->rows, text, n);
+	return true;
+}
+
+/* Element at p up to a comma or the closing brace, quotes and backslashes taken off, into out. *is_null: NULL without
+ * quotes. Returns what comes after it, NULL on an error. */
+static const char *read_element(const char *p, struct buf *out, bool *is_null)
+{
+	bool quoted = *p == '"';
+	buf_reset(out);
+	for (p += quoted; *p != '\0' && (quoted ? *p != '"' : strchr(",{}\"", *p) == NULL); p++) {
+		if (*p == '\\' && *++p == '\0')
+			return NULL;
+		buf_putc(out, *p);
+	}
+	if (quoted && *p++ != '"')
+		return NULL;
+	*is_null = !quoted && strcasecmp(buf_cstr(out), "null") == 0;
+	return (*p == ',' || *p == '}') && (quoted || out->len > 0) ? p : NULL;
+}
+
+static bool put_array_element(struct conv *c, struct column *e, struct buf *text, bool is_null)
+{
+	if (!is_null)
+		return put_scalar(c, e, buf_cstr(text), text->len);
+	rowbuf_put_null(e->rows);
+	return true;
+}
+
+/* How many elements, and whether one is NULL; -1: not an array literal. */
+static int32_t count_elements(const char *text, struct buf *scratch, bool *has_null)
+{
+	int32_t n = 0;
+	bool is_null;
+	const char *p = text;
+	if (*p++ != '{')
+		return -1;
+	if (strcmp(p, "}") == 0)
+		return 0;
+	for (;; n++) {
+		p = read_element(p, scratch, &is_null);
+		if (p == NULL)
+			return -1;
+		*has_null |= is_null;
+		if (*p++ == '}')
+			return *p == '\0' ? n + 1 : -1;
+	}
+}
+
+static bool put_array_literal(struct conv *c, struct column *col, const char *text)
+{
+	_cleanup_(buf_free) struct buf element;
+	bool has_null = false, is_null, ok = true;
+	buf_init(&element, 0);
+	int32_t n = col->type.dims > 1 && strcmp(text, "{}") != 0 ? -1 : count_elements(text, &element, &has_null);
+	if (n < 0)
+		return false;
+	size_t mark = rowbuf_open_array(col->rows, col->type.oid, n, has_null);
+	const char *p = text;
+	for (int32_t i = 0; ok && i < n; i++) {
+		p = read_element(p + 1, &element, &is_null);
+		ok = put_array_element(c, col->element, &element, is_null);
+	}
+	if (ok)
+		rowbuf_close_array(col->rows, mark);
+	return ok;
+}
+
+static bool put_scalar(struct conv *c, struct column *col, const char *text, size_t n)
+{
+	if (col->type.base == PGT_JSON || col->type.base == PGT_JSONB)
+		return put_json_literal(col, text, n);
+	if (col->type.base == PGT_BYTEA)
+		return put_bytea_literal(c, col, text, n);
+	uint8_t *bytes = arena_alloc(c->arena, n + 5);
+	uint32_t len = (uint32_t)n + 1;
+	memcpy(bytes, &len, 4);
+	memcpy(bytes + 4, text, n);
+	struct val v = {.data = bytes, .len = (uint32_t)n + 5, .kind = BSON_K_STRING};
+	return col->put[BSON_K_STRING](c, col, &v) == FAULT_OK;
+}
+
+static void take_every_spelling(struct column *col)
+{
+	col->accept |= MAP_ACCEPT_HEX_ID | MAP_ACCEPT_UUID_STRING | MAP_ACCEPT_ISO_STRING |
+		       MAP_ACCEPT_NUMERIC_STRING | MAP_ACCEPT_BOOL_STRING;
+	/* A text that happens to have 24 hex digits stays as it is written. */
+	if (col->type.base != PGT_UUID)
+		col->accept &= ~(unsigned)MAP_ACCEPT_HEX_ID;
+	col->accept &= ~(unsigned)MAP_ACCEPT_ANY_ID;
+	col->encoding = MAP_ENCODING_REJECT;
+}
+
+const uint8_t *literal_field(struct conv *c, const struct column *col, const char *text, size_t *len)
+{
+	struct column copy = *col, element;
+	size_t from = c->scratch.buf.len;
+	copy.rows = &c->scratch;
+	copy.is_id = false;
+	take_every_spelling(&copy);
+	if (col->type.array) {
+		element = *col->element;
+		element.rows = &c->scratch;
+		take_every_spelling(&element);
+		copy.element = &element;
+	}
+	resolve_put(&copy);
+	bool ok = copy.type.array ? put_array_literal(c, &copy, text) : put_scalar(c, &copy, text, strlen(text));
+	counts_drop(c);
+	c->where.note[0] = '\0';
+	const uint8_t *field = NULL;
+	if (ok && buf_ok(&c->scratch.buf)) {
+		*len = c->scratch.buf.len - from;
+		field = arena_memdup(c->arena, c->scratch.buf.data + from, *len);
+	}
+	c->scratch.buf.len = from;
+	return field;
+}

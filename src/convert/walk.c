@@ -1,0 +1,276 @@
+/* walk.c - one pass over a document (or an array's element): wanted values into slots, unwanted ones counted.
+ *
+ * Keys are guessed before they are looked up: each key remembers which one followed it last time, and a few more
+ * steps along that chain are tried, since an optional field may be absent. A wrong guess costs a hash lookup.
+ */
+#include "convert_private.h"
+#include "text.h"
+
+#define MAX_UNMAPPED 10000 /* keys remembered for one collection; the ledger itself keeps no more */
+#define GUESSES      4
+
+/* --- compiling --- */
+
+static size_t key_hash(const char *key, uint32_t len)
+{
+	uint64_t h = UINT64_C(0xcbf29ce484222325) ^ len;
+	for (uint32_t i = 0; i < len; i++)
+		h = (h ^ (uint8_t)key[i]) * UINT64_C(0x100000001b3);
+	return (size_t)(h ^ h >> 29);
+}
+
+static bool is_key(const struct entry *e, const char *key, uint32_t len)
+{
+	return e->key_len == len && memcmp(e->key, key, len) == 0;
+}
+
+/* The place of a key: its entry, or the free place where it belongs. */
+static struct entry **place(struct node *n, const char *key, uint32_t len)
+{
+	size_t i = key_hash(key, len) & n->mask;
+	while (n->table[i] != NULL && !is_key(n->table[i], key, len))
+		i = (i + 1) & n->mask;
+	return &n->table[i];
+}
+
+static void table_grow(struct conv *c, struct node *n)
+{
+	struct entry **old = n->table;
+	size_t size = n->table == NULL ? 0 : n->mask + 1;
+	n->mask = (size == 0 ? 16 : size * 2) - 1;
+	n->table = arena_alloc(c->arena, (n->mask + 1) * sizeof(struct entry *));
+	for (size_t i = 0; i < size; i++)
+		if (old[i] != NULL)
+			*place(n, old[i]->key, old[i]->key_len) = old[i];
+}
+
+static struct entry *entry_add(struct conv *c, struct node *n, const char *key, uint32_t len)
+{
+	if (n->table == NULL || (n->used + 1) * 2 > n->mask + 1)
+		table_grow(c, n);
+	struct entry *e = arena_alloc(c->arena, sizeof *e);
+	e->key = arena_strndup(c->arena, key, len);
+	e->key_len = len;
+	*place(n, key, len) = e;
+	n->used++;
+	return e;
+}
+
+static const char *join_path(struct conv *c, const char *path, const char *key)
+{
+	return *path == '\0' ? key : arena_printf(c->arena, "%s.%s", path, key);
+}
+
+void node_compile(struct conv *c, struct node *n, const struct plan_node *pn, const char *path, bool covered)
+{
+	n->plan = pn;
+	n->path = path;
+	n->slot = pn->slot;
+	n->scope_slot = pn->scope >= 0 ? c->collection->scopes[pn->scope].slot : -1;
+	n->covered = covered || (pn->slot >= 0 && pn->slot != n->scope_slot);
+	n->nchildren = pn->nchildren;
+	n->children = arena_alloc(c->arena, pn->nchildren * sizeof *n->children);
+	struct entry *last = &n->first;
+	for (size_t i = 0; i < pn->nchildren; i++) {
+		const struct plan_node *child = pn->children[i];
+		node_compile(c, &n->children[i], child, join_path(c, path, child->key), n->covered);
+		struct entry *e = entry_add(c, n, child->key, child->key_len);
+		e->node = &n->children[i];
+		last->next = e;
+		last = e;
+	}
+}
+
+/* --- unmapped keys --- */
+
+/* Path and key with whatever bytes they hold. */
+static void count_at_path(struct conv *c, struct counter *k, const struct node *n, const char *key, uint32_t len)
+{
+	size_t path_len = strlen(n->path), at = path_len > 0 ? path_len + 1 : 0;
+	char *text = arena_alloc(c->arena, at + len + 1);
+	memcpy(text, n->path, path_len);
+	if (at > 0)
+		text[path_len] = '.';
+	memcpy(text + at, key, len);
+	*k = (struct counter){
+		.kind = LEDGER_UNMAPPED, .object = c->collection->name, .path = text, .path_len = at + len};
+}
+
+static struct entry *unmapped_entry(struct conv *c, struct node *n, const char *key, uint32_t len)
+{
+	if (c->nunmapped >= MAX_UNMAPPED)
+		return NULL;
+	c->nunmapped++;
+	struct entry *e = entry_add(c, n, key, len);
+	e->count = arena_alloc(c->arena, sizeof *e->count);
+	count_at_path(c, e->count, n, key, len);
+	return e;
+}
+
+/* --- the walk --- */
+
+static struct entry *guess(const struct entry *last, const struct field *f)
+{
+	struct entry *e = last->next;
+	for (int i = 0; i < GUESSES && e != NULL; i++, e = e->next)
+		if (is_key(e, f->key, f->key_len))
+			return e;
+	return NULL;
+}
+
+static struct entry *look_up(struct conv *c, struct node *n, struct entry *last, const struct field *f)
+{
+	struct entry *e = n->table != NULL ? *place(n, f->key, f->key_len) : NULL;
+	if (e == NULL)
+		e = unmapped_entry(c, n, f->key, f->key_len);
+	if (e != NULL && e != last)
+		last->next = e;
+	return e;
+}
+
+static void stands_twice(struct conv *c, struct slot *s, const struct val *v, unsigned at)
+{
+	struct slot last = {*v, at};
+	if (s->at == AT_TWICE) {
+		for (size_t i = 0; i < c->ntwice; i++)
+			if (c->twice[i].slot == s)
+				c->twice[i].last = last;
+		return;
+	}
+	if (c->ntwice == c->twice_cap) {
+		c->twice_cap = c->twice_cap > 0 ? c->twice_cap * 2 : 8;
+		c->twice = mem_realloc(c->twice, c->twice_cap * sizeof *c->twice);
+	}
+	c->twice[c->ntwice++] = (struct twice){s, *s, last};
+	s->at = AT_TWICE;
+}
+
+const struct twice *twice_of(const struct conv *c, const struct slot *s)
+{
+	for (size_t i = 0; i < c->ntwice; i++)
+		if (c->twice[i].slot == s)
+			return &c->twice[i];
+	return NULL;
+}
+
+static void set_slot(struct conv *c, struct slot *s, const struct val *v, unsigned at)
+{
+	if (__builtin_expect(s->at != AT_MISSING, 0)) {
+		stands_twice(c, s, v, at);
+	} else {
+		s->val = *v;
+		s->at = at;
+	}
+}
+
+/* A value stands where sub-documents were expected: every path below gets it, marked. */
+static void misplace(struct conv *c, struct scope *sc, const struct node *n, const struct val *v)
+{
+	for (size_t i = 0; i < n->nchildren; i++) {
+		const struct node *child = &n->children[i];
+		if (child->slot >= 0)
+			set_slot(c, &sc->slots[child->slot], v, AT_MISPLACED);
+		if (child->scope_slot >= 0 && child->scope_slot != child->slot)
+			set_slot(c, &sc->slots[child->scope_slot], v, AT_MISPLACED);
+		misplace(c, sc, child, v);
+	}
+}
+
+/* Unmapped fields that a column keeps are gathered as one BSON document, sub-documents around them included. */
+static size_t leftover_open(struct conv *c, const struct node *n)
+{
+	size_t at = c->leftover.len;
+	static const uint8_t length[4];
+	buf_putc(&c->leftover, BSON_K_DOCUMENT);
+	buf_put(&c->leftover, n->plan->key, n->plan->key_len + 1);
+	buf_put(&c->leftover, length, sizeof length);
+	return at;
+}
+
+void close_document(struct buf *b, size_t at)
+{
+	buf_putc(b, '\0');
+	uint32_t n = (uint32_t)(b->len - at);
+	if (buf_ok(b))
+		memcpy(b->data + at, &n, 4);
+}
+
+static void leftover_close(struct conv *c, const struct node *n, size_t at)
+{
+	size_t body = at + 1 + n->plan->key_len + 1;
+	if (c->leftover.len == body + 4)
+		c->leftover.len = at; /* nothing was kept inside */
+	else
+		close_document(&c->leftover, body);
+}
+
+static void leftover_add(struct conv *c, const struct field *f)
+{
+	buf_putc(&c->leftover, (char)f->val.kind);
+	buf_put(&c->leftover, f->key, f->key_len + 1);
+	buf_put(&c->leftover, f->val.data, f->val.len);
+}
+
+static void unmapped(struct conv *c, const struct scope *sc, const struct node *n, const struct entry *e,
+		     const struct field *f)
+{
+	count(c, e != NULL ? e->count : &c->unmapped_other);
+	if (c->is_leftover && sc->plan->parent < 0)
+		leftover_add(c, f);
+	if (c->collection->map->unmapped != MAP_UNMAPPED_REJECT || c->unmapped_seen)
+		return;
+	c->unmapped_seen = true;
+	c->unmapped_value = f->val;
+	buf_reset(&c->path_text);
+	text_escape(&c->path_text, n->path, strlen(n->path));
+	if (c->path_text.len > 0)
+		buf_putc(&c->path_text, '.');
+	text_escape(&c->path_text, f->key, f->key_len);
+}
+
+bool walk_inside(struct conv *c, struct scope *sc, struct node *n, const struct val *v)
+{
+	if (v->kind != BSON_K_DOCUMENT) {
+		if (!at_is_nothing(at_of(v->kind)))
+			misplace(c, sc, n, v);
+		return true;
+	}
+	bool keep = c->is_leftover && sc->plan->parent < 0 && !n->covered;
+	size_t at = keep ? leftover_open(c, n) : 0;
+	bool ok = walk(c, sc, n, v->data, v->len);
+	if (keep)
+		leftover_close(c, n, at);
+	return ok;
+}
+
+static bool take(struct conv *c, struct scope *sc, struct node *n, const struct val *v)
+{
+	if (n->slot >= 0)
+		set_slot(c, &sc->slots[n->slot], v, at_of(v->kind));
+	if (n->scope_slot >= 0 && n->scope_slot != n->slot)
+		set_slot(c, &sc->slots[n->scope_slot], v, at_of(v->kind));
+	return n->nchildren == 0 || walk_inside(c, sc, n, v);
+}
+
+bool walk(struct conv *c, struct scope *sc, struct node *n, const uint8_t *doc, size_t len)
+{
+	struct doc_iter it;
+	struct field f;
+	struct entry *last = &n->first;
+	if (!doc_iter_init(&it, doc, len))
+		return false;
+	while (doc_iter_next(&it, &f)) {
+		struct entry *e = guess(last, &f);
+		if (e == NULL)
+			e = look_up(c, n, last, &f);
+		if (e != NULL && e->node != NULL) {
+			if (!take(c, sc, e->node, &f.val))
+				return false;
+		} else if (!n->covered) {
+			unmapped(c, sc, n, e, &f);
+		}
+		if (e != NULL)
+			last = e;
+	}
+	return !it.corrupt;
+}
