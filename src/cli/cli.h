@@ -8,6 +8,7 @@
 
 #include <stdio.h>
 
+#include "cli_main.h"
 #include "err.h"
 #include "mem.h"
 #include "pg.h"
@@ -35,8 +36,6 @@ struct command {
 extern const struct command *const commands[CMD_COUNT];
 
 extern const struct command cmd_migrate, cmd_status, cmd_rejects, cmd_mapping, cmd_id, cmd_config, cmd_help;
-
-int cli_main(int argc, char **argv);
 
 /* Prints the error to stderr, wrapped and coloured where that is a terminal, addresses without passwords. Returns the
  * exit status. */

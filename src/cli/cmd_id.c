@@ -50,7 +50,7 @@ static bool convert(const char *word, struct err *err)
 		return true;
 	}
 	buf_init(&shown, 0);
-	text_escape(&shown, word, strlen(word));
+	text_escape(&shown, id, len);
 	if (is_uuid)
 		err_set(err, ERR_USAGE, "%.60s is a UUID, but holds no ObjectId", buf_cstr(&shown));
 	else

@@ -62,8 +62,12 @@ int cli_fail(const struct err *err)
 		buf_printf(&text, "%s(SQLSTATE %s)", text.len > 0 ? " " : "", err->sqlstate);
 	if (text.len > 0)
 		print_part(&out, "detail", buf_cstr(&text), width, colour);
+	buf_reset(&text);
 	if (err->hint[0] != '\0')
-		print_part(&out, "hint", err->hint, width, colour);
+		buf_puts(&text, err->hint);
+	else
+		buf_printf(&text, "docrow help %s says what it means and what to do", err_code_text(err->code));
+	print_part(&out, "hint", buf_cstr(&text), width, colour);
 	fwrite(out.data, 1, out.len, stderr);
 	buf_free(&masked);
 	buf_free(&text);
@@ -207,7 +211,7 @@ static int run_command(struct cli *c, const struct command *cmd, int argc, char 
 	if (!settings_args(&c->settings, argc, argv, word, cmd->id, &err))
 		return cli_fail(&err);
 	blot_command_line(argc, argv);
-	if (c->settings.v[OPT_HELP].from == FROM_COMMAND_LINE && cmd->id != CMD_HELP) {
+	if (c->settings.v[OPT_HELP].from == FROM_COMMAND_LINE) {
 		help_command(stdout, cmd);
 		return 0;
 	}

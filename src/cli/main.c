@@ -1,4 +1,4 @@
-#include "cli.h"
+#include "cli_main.h"
 
 int main(int argc, char **argv)
 {

@@ -328,13 +328,13 @@ static void note_unknown_names(struct settings *s, char **environment)
 }
 
 /* DATABASE_URL is PostgreSQL's here, but an application that still runs on MongoDB has MongoDB's address there. */
-static void database_url_as_source(struct settings *s, char **environment)
+static void database_url_as_source(struct settings *s, char **environment, bool wants_source)
 {
 	struct setting *source = &s->v[OPT_SOURCE];
 	struct setting *target = &s->v[OPT_TARGET];
 	bool is_target = target->text && strcmp(target->name, "DATABASE_URL") == 0;
 
-	if (!source->text && take_named(s, OPT_SOURCE, "DATABASE_URL", environment)) {
+	if (wants_source && !source->text && take_named(s, OPT_SOURCE, "DATABASE_URL", environment)) {
 		if (address_is_mongodb(source->text))
 			note(s, arena_printf(s->arena, "%s is the address of a MongoDB server: taken as the source",
 					     setting_where(s, source)));
@@ -373,7 +373,7 @@ bool settings_complete(struct settings *s, char **environment, enum command_id c
 	for (int o = 0; o < OPT_COUNT; o++)
 		if (every || option_belongs((enum opt)o, c))
 			take_one(s, (enum opt)o, environment);
-	database_url_as_source(s, environment);
+	database_url_as_source(s, environment, every || option_belongs(OPT_SOURCE, c));
 	note_unknown_names(s, environment);
 	for (int o = 0; o < OPT_COUNT; o++)
 		if (!check_one(s, (enum opt)o, err))
