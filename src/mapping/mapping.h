@@ -64,16 +64,54 @@ enum map_accept {                             /* values of another BSON type tha
 		  MAP_ACCEPT_DBREF = 1 << 10,         /* {$ref, $id}                                        */
 		  MAP_ACCEPT_NUMBER_TEXT = 1 << 11,   /* numbers, booleans, ObjectIds, dates as text        */
 		  MAP_ACCEPT_JSON_TEXT = 1 << 12,     /* anything as Extended JSON text                     */
-		  MAP_ACCEPT_SCALAR_ARRAY = 1 << 13   /* a single value as an array of one                  */
+		  MAP_ACCEPT_SCALAR_ARRAY = 1 << 13,  /* a single value as an array of one                  */
+		  MAP_ACCEPT_ANY_ID = 1 << 14         /* references: any value, as the UUIDv5 of such an _id */
+};
+
+/* What stood in the YAML and not only in a default: bits of the `given` fields. */
+enum map_given {
+	MAP_GIVEN_FROM = 1 << 0,
+	MAP_GIVEN_ENCODING = 1 << 1,
+	MAP_GIVEN_ACCEPT = 1 << 2,
+	MAP_GIVEN_FOLD_CASE = 1 << 3,
+	MAP_GIVEN_JSON = 1 << 4,
+	MAP_GIVEN_DUPLICATE_KEYS = 1 << 5,
+	MAP_GIVEN_UUID_ORDER = 1 << 6,
+	MAP_GIVEN_IF_ORPHAN = 1 << 7,
+	MAP_GIVEN_ON_DELETE = 1 << 8,
+	MAP_GIVEN_ON_UPDATE = 1 << 9,
+	MAP_GIVEN_ID = 1 << 10,
+	MAP_GIVEN_NAMESPACE = 1 << 11,
+	MAP_GIVEN_METHOD = 1 << 12,
+	MAP_GIVEN_UNMAPPED = 1 << 13,
+	MAP_GIVEN_LABELS = 1 << 14,
+	MAP_GIVEN_DUPLICATES = 1 << 15,
+	MAP_GIVEN_TYPE = 1 << 16
+};
+
+/* Policies for the whole mapping or one collection: what its columns and references do that do not say otherwise.
+ * Each is applied only where it has a meaning: a word of `accept` by the column's type, NULL where NULL may stand. */
+struct map_policies {
+	unsigned given;
+	unsigned accept;
+	struct map_value if_missing, if_null, if_invalid; /* reject or NULL only */
+	enum map_encoding encoding;
+	enum map_json json;
+	bool fold_case;
+	enum dup_policy duplicate_keys;
+	enum map_uuid_order uuid_order;
+	enum orphan_policy if_orphan;
+	enum fk_action on_delete, on_update;
 };
 
 struct map_reference {
+	unsigned given;
 	const char *table;  /* NULL: the column refers to nothing                              */
 	const char *column; /* default: the table's primary key                                */
 	const char *name;   /* of the constraint; default <table>_<column>_fkey                */
 	bool constraint;    /* false: no foreign key is made (the id is kept whatever it points to) */
 	enum fk_action on_delete, on_update;
-	enum orphan_policy if_orphan;
+	enum orphan_policy if_orphan; /* without a constraint it counts only if given                    */
 	const char *move_to;          /* ORPHAN_MOVE_TO: the other column of this table              */
 	enum orphan_policy otherwise; /* move_to: what if that table lacks it, too (reject)          */
 };
@@ -84,10 +122,12 @@ struct map_label {
 
 struct map_column {
 	const char *name;
+	unsigned given;
 	const char **from; /* path: keys                                                      */
 	size_t nfrom;
-	struct pgtype type;
-	bool is_id; /* from is _id                                                     */
+	bool no_source;     /* from: null: fed by nothing, the column's default stands         */
+	struct pgtype type; /* base PGT_COUNT: not readable, told already                      */
+	bool is_id;         /* from is _id                                                     */
 	bool primary_key, not_null;
 	const char *default_sql;
 	struct map_value if_missing, if_null, if_invalid;
@@ -104,7 +144,8 @@ struct map_column {
 };
 
 struct map_index {
-	const char *name;
+	const char *name; /* default <table>_<columns>_idx, unique: _key */
+	unsigned given;
 	const char **columns;
 	size_t ncolumns;
 	const char *expression, *method, *where;
@@ -119,13 +160,14 @@ struct map_child {
 	size_t nfrom;
 	const char *table;
 	const char *parent;         /* column that takes the parent's key                              */
-	const char *ordinal;        /* column that takes the position, from 0                          */
+	const char *ordinal;        /* column that takes the position, from 0; or NULL                 */
 	struct map_column *columns; /* from: paths inside the element; [] or "." = the element itself */
 	size_t ncolumns;
 	struct map_child *children;
 	size_t nchildren;
 	struct map_index *indexes;
 	size_t nindexes;
+	const char *primary_key_name;
 	int line, col;
 };
 
@@ -134,7 +176,10 @@ enum map_unmapped { MAP_UNMAPPED_REPORT, MAP_UNMAPPED_KEEP, MAP_UNMAPPED_REJECT 
 struct map_collection {
 	const char *name;
 	const char *table;
+	unsigned given;
 	bool optional;
+	bool keyless; /* true: the table gets no primary key */
+	struct map_policies policies;
 	enum map_id id;
 	enum map_uuid_order uuid_order; /* of binary subtype 3 _ids */
 	struct map_column *columns;
@@ -157,11 +202,12 @@ struct map_side {
 	size_t npath;
 	const char *column;
 	const char *constraint; /* name of the foreign key; default <table>_<column>_fkey */
-	unsigned accept;
+	unsigned given, accept;
 	int line, col;
 };
 
 struct map_junction {
+	unsigned given;
 	const char *table;
 	struct map_side left, right;
 	enum pair_sides sides;
@@ -194,6 +240,16 @@ struct mapping {
 	struct map_junction *junctions;
 	size_t njunctions;
 	uint64_t max_rejects;
+	unsigned given;
+	struct map_policies policies;
+	struct map_position *positions; /* sorted by field */
+	size_t npositions;
+};
+
+/* Where a field's value stands in the file, so that later checks can point at it. */
+struct map_position {
+	const void *field;
+	int line, col;
 };
 
 /* name_or_path: with a slash or ending in .yaml/.yml a path, else a name looked up in $DOCROW_MAPPINGS, beside the
@@ -204,6 +260,15 @@ bool mapping_load(struct mapping **m, const char *name_or_path, struct buf *repo
 bool mapping_parse(struct mapping **m, const char *file, const char *text, size_t len, struct buf *report,
 		   struct err *err) MUST_CHECK;
 void mapping_free(struct mapping *m);
+/* Words of the format, for messages and listings. */
+const char *map_id_word(enum map_id id);
+const char *map_accept_word(enum map_accept bit);
+const char *map_orphan_word(enum orphan_policy p);
+const char *map_unmapped_word(enum map_unmapped u);
+const char *map_tier_word(enum index_tier t);
+const char *map_sides_word(enum pair_sides s);
+/* "address.city"; keys that hold a dot, are empty or start with $ make it ["a.b","c"]. */
+const char *map_path_text(struct arena *a, const char *const *path, size_t n);
 /* Names of the installed mappings, into the arena. */
 size_t mapping_installed(struct arena *a, const char ***names);
 

@@ -1,0 +1,214 @@
+/* map_check.c - one column's policies against its own type: what cannot mean anything, or cannot be met. */
+#include "map_private.h"
+
+/* ---- what goes with which type ---- */
+
+enum family {
+	FAMILY_BOOL,
+	FAMILY_INT,
+	FAMILY_FLOAT,
+	FAMILY_TEXT,
+	FAMILY_ENUM,
+	FAMILY_UUID,
+	FAMILY_BYTES,
+	FAMILY_DATE,
+	FAMILY_CLOCK,
+	FAMILY_JSON,
+	FAMILY_OTHER,
+	FAMILY_COUNT
+};
+
+static const enum family families[PGT_COUNT] = {
+	[PGT_BOOL] = FAMILY_BOOL,      [PGT_INT2] = FAMILY_INT,       [PGT_INT4] = FAMILY_INT,
+	[PGT_INT8] = FAMILY_INT,       [PGT_FLOAT4] = FAMILY_FLOAT,   [PGT_FLOAT8] = FAMILY_FLOAT,
+	[PGT_NUMERIC] = FAMILY_FLOAT,  [PGT_TEXT] = FAMILY_TEXT,      [PGT_VARCHAR] = FAMILY_TEXT,
+	[PGT_CHAR] = FAMILY_TEXT,      [PGT_NAME] = FAMILY_TEXT,      [PGT_CITEXT] = FAMILY_TEXT,
+	[PGT_UUID] = FAMILY_UUID,      [PGT_BYTEA] = FAMILY_BYTES,    [PGT_DATE] = FAMILY_DATE,
+	[PGT_TIME] = FAMILY_CLOCK,     [PGT_TIMESTAMP] = FAMILY_DATE, [PGT_TIMESTAMPTZ] = FAMILY_DATE,
+	[PGT_INTERVAL] = FAMILY_CLOCK, [PGT_JSON] = FAMILY_JSON,      [PGT_JSONB] = FAMILY_JSON,
+	[PGT_INET] = FAMILY_OTHER,     [PGT_VECTOR] = FAMILY_OTHER,   [PGT_ENUM] = FAMILY_ENUM,
+};
+
+#define DATES   (MAP_ACCEPT_ISO_STRING | MAP_ACCEPT_EPOCH_MS | MAP_ACCEPT_EPOCH_S | MAP_ACCEPT_TIMESTAMP)
+#define NUMBERS (MAP_ACCEPT_NUMERIC_STRING | MAP_ACCEPT_BOOL_NUMBER)
+
+static const struct {
+	unsigned plain, key; /* words of accept; key: as an _id or a reference, besides */
+} accepts[FAMILY_COUNT] = {
+	[FAMILY_BOOL] = {MAP_ACCEPT_BOOL_STRING | MAP_ACCEPT_BOOL_NUMBER, 0},
+	[FAMILY_INT] = {NUMBERS, MAP_ACCEPT_DBREF},
+	[FAMILY_FLOAT] = {NUMBERS, MAP_ACCEPT_DBREF},
+	[FAMILY_TEXT] = {MAP_ACCEPT_NUMBER_TEXT | MAP_ACCEPT_JSON_TEXT,
+			 MAP_ACCEPT_HEX_ID | MAP_ACCEPT_OID_DOCUMENT | MAP_ACCEPT_DBREF},
+	[FAMILY_ENUM] = {0, 0},
+	[FAMILY_UUID] = {MAP_ACCEPT_OF_IDS, 0},
+	[FAMILY_BYTES] = {0, MAP_ACCEPT_OF_IDS},
+	[FAMILY_DATE] = {DATES, 0},
+	[FAMILY_CLOCK] = {MAP_ACCEPT_ISO_STRING, 0},
+	[FAMILY_JSON] = {0, 0},
+	[FAMILY_OTHER] = {0, 0},
+};
+
+static bool is_known(const struct pgtype *t)
+{
+	return t->base < PGT_COUNT;
+}
+
+unsigned map_accept_for(const struct pgtype *t, bool is_key)
+{
+	if (!is_known(t))
+		return ~0u;
+	enum family f = families[t->base];
+	unsigned bits = accepts[f].plain | (is_key ? accepts[f].key : 0);
+	return t->array || t->base == PGT_VECTOR ? bits | MAP_ACCEPT_SCALAR_ARRAY : bits;
+}
+
+bool map_id_fits(enum map_id id, const struct pgtype *t)
+{
+	if (!is_known(t))
+		return true;
+	if (t->array)
+		return false;
+	switch (id) {
+	case MAP_ID_TEXT:
+		return families[t->base] == FAMILY_TEXT;
+	case MAP_ID_BYTEA:
+		return t->base == PGT_BYTEA;
+	case MAP_ID_NATIVE:
+		return true;
+	default:
+		return t->base == PGT_UUID;
+	}
+}
+
+bool map_is_key_column(const struct map_collection *k, const struct map_column *col)
+{
+	return col->is_id && (col->primary_key || map_id_fits(k->id, &col->type));
+}
+
+/* ---- checks ---- */
+
+static const char *type_text(struct arena *a, const struct pgtype *t)
+{
+	struct buf b;
+	buf_init(&b, 0);
+	pgtype_sql(&b, t, NULL);
+	const char *text = arena_strdup(a, buf_cstr(&b));
+	buf_free(&b);
+	return text;
+}
+
+static void check_accept(const struct mapping *m, const struct map_column *k, struct complaints *c)
+{
+	unsigned odd = k->accept & ~map_accept_for(&k->type, k->is_id || k->references.table != NULL);
+	for (size_t i = 0; i < map_words_accept.n; i++)
+		if ((odd & (unsigned)map_words_accept.list[i].value) != 0)
+			complain_field(c, m, &k->accept, k->line, k->col,
+				       "accept: %s means nothing for column \"%s\" of type %s",
+				       map_words_accept.list[i].word, k->name, type_text(m->arena, &k->type));
+}
+
+static void check_literal(const struct mapping *m, const struct map_column *k, const char *key,
+			  const struct map_value *v, struct complaints *c)
+{
+	const struct schema_enum *e = k->type.base == PGT_ENUM ? &m->enums[k->type.enum_index] : NULL;
+	const char *fault = map_literal_fault(m->arena, &k->type, e, v->literal);
+	if (fault != NULL)
+		complain_field(c, m, v, k->line, k->col, "%s: \"%s\" is no value of column \"%s\": %s", key,
+			       v->literal, k->name, fault);
+}
+
+static void check_value(const struct mapping *m, const struct map_column *k, const char *key,
+			const struct map_value *v, struct complaints *c)
+{
+	for (; v != NULL; v = v->otherwise) {
+		if (v->kind == MAP_VALUE_NULL && (k->not_null || k->primary_key))
+			complain_field(c, m, v, k->line, k->col, "%s: null cannot be, column \"%s\" takes no NULL",
+				       key, k->name);
+		else if (v->kind == MAP_VALUE_LITERAL)
+			check_literal(m, k, key, v, c);
+		else if (v->kind == MAP_VALUE_ID_TIME && (families[k->type.base] != FAMILY_DATE || k->type.array))
+			complain_field(c, m, v, k->line, k->col, "%s: $id_time is a time, column \"%s\" is %s", key,
+				       k->name, type_text(m->arena, &k->type));
+	}
+}
+
+static void check_labels(const struct mapping *m, const struct map_column *k, struct complaints *c)
+{
+	bool is_enum = k->type.base == PGT_ENUM;
+	if (k->nlabels > 0 && !is_enum && families[k->type.base] != FAMILY_TEXT)
+		complain_field(c, m, &k->labels, k->line, k->col,
+			       "labels are for enums and text, column \"%s\" is %s", k->name,
+			       type_text(m->arena, &k->type));
+	for (size_t i = 0; is_enum && i < k->nlabels; i++) {
+		const struct schema_enum *e = &m->enums[k->type.enum_index];
+		const char *fault = map_literal_fault(m->arena, &k->type, e, k->labels[i].to);
+		if (fault != NULL)
+			complain_field(c, m, &k->labels[i].to, k->line, k->col, "labels: \"%s\" is no label: %s",
+				       k->labels[i].to, fault);
+	}
+}
+
+/* Policies that only some types know. */
+static void check_meaning(const struct mapping *m, const struct map_column *k, struct complaints *c)
+{
+	enum family f = families[k->type.base];
+	bool text = f == FAMILY_TEXT || f == FAMILY_JSON || f == FAMILY_ENUM;
+	bool json = f == FAMILY_JSON || (k->accept & MAP_ACCEPT_JSON_TEXT) != 0;
+	const struct {
+		unsigned given;
+		const void *field;
+		const char *key, *what;
+		bool ok;
+	} rules[] = {
+		{MAP_GIVEN_ENCODING, &k->encoding, "encoding", "text, enums and json", text},
+		{MAP_GIVEN_FOLD_CASE, &k->fold_case, "fold_case", "enums", f == FAMILY_ENUM},
+		{MAP_GIVEN_JSON, &k->json, "json", "json and jsonb", json},
+		{MAP_GIVEN_DUPLICATE_KEYS, &k->duplicate_keys, "duplicate_keys", "json and jsonb", json},
+		{MAP_GIVEN_UUID_ORDER, &k->uuid_order, "uuid_order", "uuid", f == FAMILY_UUID},
+	};
+	for (size_t i = 0; i < COUNT_OF(rules); i++)
+		if ((k->given & rules[i].given) != 0 && !rules[i].ok)
+			complain_field(c, m, rules[i].field, k->line, k->col, "%s is for %s, column \"%s\" is %s",
+				       rules[i].key, rules[i].what, k->name, type_text(m->arena, &k->type));
+}
+
+static void check_no_source(const struct mapping *m, const struct map_column *k, struct complaints *c)
+{
+	const unsigned policies = MAP_GIVEN_ENCODING | MAP_GIVEN_ACCEPT | MAP_GIVEN_FOLD_CASE | MAP_GIVEN_JSON |
+				  MAP_GIVEN_DUPLICATE_KEYS | MAP_GIVEN_UUID_ORDER | MAP_GIVEN_LABELS;
+	if ((k->given & policies) != 0)
+		complain(c, k->line, k->col, "column \"%s\" is fed by nothing (from: null), so policies mean nothing",
+			 k->name);
+	if ((k->not_null || k->primary_key) && k->default_sql == NULL)
+		complain(c, k->line, k->col,
+			 "column \"%s\" is fed by nothing (from: null) and takes no NULL, so it needs a default",
+			 k->name);
+}
+
+static void check_key(const struct mapping *m, const struct map_column *k, struct complaints *c)
+{
+	if (k->primary_key && (k->type.base == PGT_JSON || k->type.base == PGT_VECTOR))
+		complain_field(c, m, &k->type, k->line, k->col, "a primary key cannot be of type %s",
+			       type_text(m->arena, &k->type));
+	if (k->default_sql != NULL && k->default_sql[0] == '\0')
+		complain_field(c, m, &k->default_sql, k->line, k->col,
+			       "default is SQL and cannot be empty; an empty text is \"''\"");
+}
+
+void map_check_column(const struct mapping *m, const struct map_column *k, struct complaints *c)
+{
+	if (k->name == NULL || !is_known(&k->type))
+		return;
+	check_key(m, k, c);
+	if (k->no_source) {
+		check_no_source(m, k, c);
+		return;
+	}
+	check_accept(m, k, c);
+	check_meaning(m, k, c);
+	check_labels(m, k, c);
+	check_value(m, k, "if_missing", &k->if_missing, c);
+	check_value(m, k, "if_null", &k->if_null, c);
+	check_value(m, k, "if_invalid", &k->if_invalid, c);
+}

@@ -1,0 +1,248 @@
+/* map_literal.c - is a literal of if_missing, if_null or if_invalid a value of its column's type?
+ *
+ * Says so before anything runs. The text becomes a value in convert, which has the last word on what is checked here
+ * by shape only (times, inet, interval).
+ */
+#include <ctype.h>
+
+#include "id.h"
+#include "map_private.h"
+#include "text.h"
+
+typedef const char *check_fn(struct arena *a, const struct pgtype *t, const struct schema_enum *e, const char *s);
+
+static const char *check_bool(struct arena *a, const struct pgtype *t, const struct schema_enum *e, const char *s)
+{
+	return strcmp(s, "true") == 0 || strcmp(s, "false") == 0 ? NULL : "it is true or false";
+}
+
+static const char *check_int(struct arena *a, const struct pgtype *t, const struct schema_enum *e, const char *s)
+{
+	int bits = t->base == PGT_INT2 ? 16 : t->base == PGT_INT4 ? 32 : 64;
+	int64_t v, most = bits == 64 ? INT64_MAX : (INT64_C(1) << (bits - 1)) - 1;
+	if (!text_parse_i64(s, strlen(s), &v))
+		return "it is a whole number";
+	return v > most || v < -most - 1 ? "it is out of range" : NULL;
+}
+
+static const char *check_float(struct arena *a, const struct pgtype *t, const struct schema_enum *e, const char *s)
+{
+	double v;
+	return text_parse_double(s, strlen(s), &v) ? NULL : "it is a number";
+}
+
+static const char *check_numeric(struct arena *a, const struct pgtype *t, const struct schema_enum *e, const char *s)
+{
+	size_t digits = 0;
+	const char *p = s + (*s == '-' || *s == '+');
+	for (int dots = 0; *p != '\0'; p++) {
+		if (isdigit((unsigned char)*p))
+			digits++;
+		else if (*p != '.' || ++dots > 1)
+			return "it is a number without an exponent";
+	}
+	return digits > 0 ? NULL : "it is a number";
+}
+
+static const char *check_text(struct arena *a, const struct pgtype *t, const struct schema_enum *e, const char *s)
+{
+	size_t chars = utf8_count(s, strlen(s));
+	if (t->base == PGT_NAME && strlen(s) > MAP_NAME_MAX)
+		return "it is longer than 63 bytes";
+	if ((t->base == PGT_VARCHAR || t->base == PGT_CHAR) && t->length >= 0 && chars > (size_t)t->length)
+		return arena_printf(a, "it has %zu characters, at most %d fit", chars, t->length);
+	return NULL;
+}
+
+static const char *check_uuid(struct arena *a, const struct pgtype *t, const struct schema_enum *e, const char *s)
+{
+	uint8_t uuid[UUID_SIZE];
+	return id_uuid_parse(s, strlen(s), uuid) ? NULL : "it is a UUID";
+}
+
+static const char *check_enum(struct arena *a, const struct pgtype *t, const struct schema_enum *e, const char *s)
+{
+	for (size_t i = 0; i < e->nlabels; i++)
+		if (strcmp(e->labels[i], s) == 0)
+			return NULL;
+	const char *hint = map_suggest(a, s, e->labels, e->nlabels);
+	return arena_printf(a, "enum \"%s\" has no such label%s", e->name, hint);
+}
+
+static const char *check_json(struct arena *a, const struct pgtype *t, const struct schema_enum *e, const char *s)
+{
+	return map_json_ok(s, strlen(s)) ? NULL : "it is JSON";
+}
+
+/* By a picture: 9 stands for a digit, the rest for itself. */
+static bool looks_like(const char *s, size_t n, const char *picture)
+{
+	if (strlen(picture) != n)
+		return false;
+	for (size_t i = 0; i < n; i++)
+		if (picture[i] == '9' ? !isdigit((unsigned char)s[i]) : s[i] != picture[i])
+			return false;
+	return true;
+}
+
+/* 12:34, 12:34:56, 12:34:56.789 and Z, +01:00 behind it. */
+static bool is_clock(const char *s)
+{
+	size_t n = strcspn(s, "Z+-");
+	const char *zone = s + n, *dot = memchr(s, '.', n);
+	size_t whole = dot != NULL ? (size_t)(dot - s) : n;
+	bool ok = looks_like(s, whole, "99:99:99") || (dot == NULL && looks_like(s, whole, "99:99"));
+	if (dot != NULL)
+		ok = ok && dot + 1 < s + n && strspn(dot + 1, "0123456789") == n - whole - 1;
+	return ok && (*zone == '\0' || strcmp(zone, "Z") == 0 || looks_like(zone + 1, strlen(zone + 1), "99:99"));
+}
+
+static const char *check_time(struct arena *a, const struct pgtype *t, const struct schema_enum *e, const char *s)
+{
+	const char *wrong = "it is written 2026-11-25, 2026-11-25T12:34:56Z or so";
+	if (t->base == PGT_TIME)
+		return is_clock(s) ? NULL : "it is written 12:34:56";
+	if (strlen(s) < 10 || !looks_like(s, 10, "9999-99-99"))
+		return wrong;
+	if (s[10] == '\0')
+		return NULL;
+	return (s[10] == 'T' || s[10] == ' ') && is_clock(s + 11) ? NULL : wrong;
+}
+
+static check_fn *const checks[PGT_COUNT] = {
+	[PGT_BOOL] = check_bool,       [PGT_INT2] = check_int,         [PGT_INT4] = check_int,
+	[PGT_INT8] = check_int,        [PGT_FLOAT4] = check_float,     [PGT_FLOAT8] = check_float,
+	[PGT_NUMERIC] = check_numeric, [PGT_TEXT] = check_text,        [PGT_VARCHAR] = check_text,
+	[PGT_CHAR] = check_text,       [PGT_NAME] = check_text,        [PGT_CITEXT] = check_text,
+	[PGT_UUID] = check_uuid,       [PGT_DATE] = check_time,        [PGT_TIME] = check_time,
+	[PGT_TIMESTAMP] = check_time,  [PGT_TIMESTAMPTZ] = check_time, [PGT_JSON] = check_json,
+	[PGT_JSONB] = check_json,      [PGT_ENUM] = check_enum,
+};
+
+const char *map_literal_fault(struct arena *a, const struct pgtype *t, const struct schema_enum *e, const char *text)
+{
+	if (t->array)
+		return strcmp(text, "{}") == 0 ? NULL : "an array's only literal is {}";
+	return checks[t->base] != NULL ? checks[t->base](a, t, e, text) : NULL;
+}
+
+/* ---- JSON ---- */
+
+struct json {
+	const char *s, *end;
+	int depth;
+};
+
+static void skip(struct json *j)
+{
+	while (j->s < j->end && strchr(" \t\r\n", *j->s) != NULL)
+		j->s++;
+}
+
+static bool eat(struct json *j, char ch)
+{
+	skip(j);
+	if (j->s >= j->end || *j->s != ch)
+		return false;
+	j->s++;
+	return true;
+}
+
+static bool json_string(struct json *j)
+{
+	uint8_t unit[2];
+	if (!eat(j, '"'))
+		return false;
+	for (; j->s < j->end && *j->s != '"'; j->s++) {
+		if ((unsigned char)*j->s < 0x20)
+			return false;
+		if (*j->s != '\\')
+			continue;
+		if (++j->s >= j->end || strchr("\"\\/bfnrtu", *j->s) == NULL)
+			return false;
+		if (*j->s == 'u') {
+			if (j->end - j->s < 5 || !text_unhex(j->s + 1, 4, unit))
+				return false;
+			j->s += 4;
+		}
+	}
+	return j->s < j->end && *j->s++ == '"';
+}
+
+static bool json_digits(struct json *j)
+{
+	const char *start = j->s;
+	while (j->s < j->end && isdigit((unsigned char)*j->s))
+		j->s++;
+	return j->s > start;
+}
+
+static bool json_number(struct json *j)
+{
+	j->s += j->s < j->end && *j->s == '-';
+	const char *first = j->s;
+	if (!json_digits(j) || (*first == '0' && j->s - first > 1))
+		return false;
+	if (j->s < j->end && *j->s == '.' && (j->s++, !json_digits(j)))
+		return false;
+	if (j->s < j->end && (*j->s == 'e' || *j->s == 'E')) {
+		j->s++;
+		j->s += j->s < j->end && (*j->s == '-' || *j->s == '+');
+		return json_digits(j);
+	}
+	return true;
+}
+
+static bool json_word(struct json *j)
+{
+	static const char *const words[] = {"true", "false", "null"};
+	for (size_t i = 0; i < COUNT_OF(words); i++) {
+		size_t n = strlen(words[i]);
+		if ((size_t)(j->end - j->s) >= n && memcmp(j->s, words[i], n) == 0) {
+			j->s += n;
+			return true;
+		}
+	}
+	return false;
+}
+
+static bool json_value(struct json *j);
+
+static bool json_members(struct json *j, char close, bool keys)
+{
+	if (eat(j, close))
+		return true;
+	do
+		if ((keys && (!json_string(j) || !eat(j, ':'))) || !json_value(j))
+			return false;
+	while (eat(j, ','));
+	return eat(j, close);
+}
+
+static bool json_value(struct json *j)
+{
+	bool ok;
+	skip(j);
+	if (j->s >= j->end || ++j->depth > 200)
+		return false;
+	if (*j->s == '"')
+		ok = json_string(j);
+	else if (eat(j, '{'))
+		ok = json_members(j, '}', true);
+	else if (eat(j, '['))
+		ok = json_members(j, ']', false);
+	else if (*j->s == '-' || isdigit((unsigned char)*j->s))
+		ok = json_number(j);
+	else
+		ok = json_word(j);
+	j->depth--;
+	return ok;
+}
+
+bool map_json_ok(const char *s, size_t n)
+{
+	struct json j = {s, s + n, 0};
+	bool ok = json_value(&j);
+	skip(&j);
+	return ok && j.s == j.end;
+}

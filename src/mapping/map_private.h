@@ -1,0 +1,174 @@
+/* map_private.h - what the files of src/mapping share.
+ *
+ * Reading goes: map_yaml_load (text → libyaml's document, checked for shape) → map_read (document → struct mapping,
+ * by the tables in map_spec.c) → map_settle (inheritance, default names) → map_schema_build (model → schema, which
+ * finds everything that does not fit together). Each step adds its errors to one struct complaints and goes on.
+ */
+#ifndef DOCROW_MAP_PRIVATE_H
+#define DOCROW_MAP_PRIVATE_H
+
+#include <yaml.h>
+
+#include "mapping.h"
+#include "schema.h"
+
+#define MAP_NAME_MAX  63 /* bytes of a PostgreSQL name */
+#define MAP_FILE_MAX  (8u << 20)
+#define MAP_NODES_MAX 1000000u /* nodes once aliases are followed */
+#define MAP_DEPTH_MAX 64
+
+#define COUNT_OF(a) (sizeof(a) / sizeof((a)[0]))
+
+/* Errors found so far. */
+struct complaint {
+	int line, col; /* 0: the file as a whole */
+	const char *text;
+};
+struct complaints {
+	struct arena *arena;
+	const char *file;
+	struct complaint *list;
+	size_t n, cap;
+};
+void complain(struct complaints *c, int line, int col, const char *fmt, ...) PRINTF_LIKE(4, 5);
+/* Sorts, drops repeats, writes all to report (may be NULL) and fills err. True when there is nothing to tell. */
+bool complaints_finish(struct complaints *c, const char *hint, struct buf *report, struct err *err);
+/* `; did you mean "x"?` or "". */
+const char *map_suggest(struct arena *a, const char *word, const char *const *known, size_t n);
+
+/* The document tree, or false with the complaints made. */
+bool map_yaml_load(yaml_document_t *doc, const char *text, size_t len, struct complaints *c);
+
+/* How a key of the YAML is read: one row of map_spec.c. */
+enum map_kind {
+	KIND_VERSION,   /* the format's number                                                        */
+	KIND_TEXT,      /* const char *                                                               */
+	KIND_NAME,      /* const char *, not empty                                                    */
+	KIND_BOOL,      /* bool                                                                       */
+	KIND_COUNT,     /* uint64_t                                                                   */
+	KIND_PATH,      /* const char **, size_t: dotted or a list of keys                            */
+	KIND_FROM,      /* the same, or null (arg: offset of the bool)                                */
+	KIND_NAMES,     /* const char **, size_t: a list of names or one name                         */
+	KIND_LABELS,    /* const char **, size_t: a list of texts                                     */
+	KIND_WORD,      /* int: arg is a struct map_words                                             */
+	KIND_WORDS,     /* unsigned: bits, arg is a struct map_words                                  */
+	KIND_TYPE,      /* struct pgtype                                                              */
+	KIND_VALUE,     /* struct map_value                                                           */
+	KIND_RENAMES,   /* struct map_label *, size_t: a mapping from → to                            */
+	KIND_UUID,      /* uint8_t [16]                                                               */
+	KIND_ORPHAN,    /* struct map_reference: if_orphan, move_to, otherwise                        */
+	KIND_OBJECT,    /* the struct itself, arg is its struct map_spec                              */
+	KIND_SHORTHAND, /* as OBJECT, or one text that goes to the object's first key                 */
+	KIND_LIST,      /* T *, size_t: arg is the struct map_spec of T                               */
+	KIND_SIZE
+};
+
+struct map_word {
+	const char *word;
+	int value;
+};
+struct map_words {
+	const struct map_word *list;
+	size_t n;
+};
+
+struct map_key {
+	const char *name;
+	enum map_kind kind;
+	bool required;
+	size_t offset, count_offset;
+	const void *arg;
+	unsigned given; /* bit to set in the struct's `given`, or 0 */
+};
+#define NO_OFFSET ((size_t)-1)
+struct map_spec {
+	const char *what; /* "a column" */
+	size_t size;
+	size_t line_offset; /* of int line, col; NO_OFFSET: none */
+	size_t given_offset;
+	const void *preset; /* what it is before reading, NULL: zeros */
+	const struct map_key *keys;
+	size_t nkeys;
+};
+extern const struct map_spec map_spec_mapping;
+extern const struct map_words map_words_policy_value;
+extern const struct map_words map_words_orphan;
+extern const struct map_words map_words_accept;
+
+void map_read(struct mapping *m, yaml_document_t *doc, struct complaints *c);
+
+/* Position of a field's value, or of what is around it (line, col) when the field was not in the YAML. */
+void map_position(const struct mapping *m, const void *field, int *line, int *col);
+/* Complains at a field of the model. */
+void complain_field(struct complaints *c, const struct mapping *m, const void *field, int line, int col,
+		    const char *fmt, ...) PRINTF_LIKE(6, 7);
+
+/* Fills in what is inherited or follows from the rest: policies, id rules, enum indexes, default names. */
+void map_settle(struct mapping *m, struct complaints *c);
+
+/* One column's policies against its type. */
+void map_check_column(const struct mapping *m, const struct map_column *k, struct complaints *c);
+/* Words of accept that mean something for a column of this type. */
+unsigned map_accept_for(const struct pgtype *t, bool is_key);
+#define MAP_ACCEPT_OF_IDS (MAP_ACCEPT_HEX_ID | MAP_ACCEPT_UUID_STRING | MAP_ACCEPT_OID_DOCUMENT | MAP_ACCEPT_DBREF)
+/* NULL, or why the text is no value of the type: "takes true or false". labels: of the enum, or NULL. */
+const char *map_literal_fault(struct arena *a, const struct pgtype *t, const struct schema_enum *e, const char *text);
+/* True for exactly one JSON value. */
+bool map_json_ok(const char *s, size_t n);
+/* Does an id rule give values that fit this type? */
+bool map_id_fits(enum map_id id, const struct pgtype *t);
+/* The column's value is the document's key, by the collection's id rule. */
+bool map_is_key_column(const struct map_collection *k, const struct map_column *col);
+
+/* The target's schema, into the arena. Tables are in the mapping's order: all entities, then all children (depth
+ * first), then junctions. */
+void map_schema_build(struct schema *s, struct arena *a, const struct mapping *m, struct complaints *c);
+
+/* Walks every column list of a collection: its own, then its children's (depth first). */
+struct map_owner { /* of columns: a collection or a child */
+	const struct map_collection *collection;
+	const struct map_child *child; /* NULL: the collection itself                 */
+	const char *table;
+	struct map_column *columns;
+	size_t ncolumns;
+	struct map_index *indexes;
+	size_t nindexes;
+	const char *primary_key_name;
+	int line, col;
+	int parent; /* owners[]: the one above; -1 */
+};
+/* Owners of the whole mapping in the schema's order of tables; count in *n. */
+struct map_owner *map_owners(struct arena *a, const struct mapping *m, size_t *n);
+
+/* ---- building the schema (map_schema.c, map_table.c, map_refs.c, map_names.c) ---- */
+
+struct schema_builder {
+	struct schema *s;
+	struct arena *arena;
+	const struct mapping *m;
+	struct complaints *c;
+	struct map_owner *owners;
+	size_t nowners;
+	int *owner_table;                /* index into s->tables by owner; -1: not readable  */
+	int *table_owner;                /* by table: the first owner that made it; -1: junction */
+	const struct map_index **placed; /* every index that is in a table of s */
+	size_t nplaced;
+};
+
+/* Columns and primary key of the owner's table. */
+void build_table(struct schema_builder *b, size_t owner, struct schema_table *t);
+void build_indexes(struct schema_builder *b, struct schema_table *t, const struct map_index *list, size_t n);
+/* A second collection that feeds a table must be of the first one's shape. */
+void check_same_shape(struct schema_builder *b, size_t first, size_t second);
+void build_references(struct schema_builder *b);
+/* Junction tables: columns and keys; then, when the references are there, the ends. */
+void build_junction_tables(struct schema_builder *b);
+void build_junctions(struct schema_builder *b, int first_table);
+/* Names that PostgreSQL would cut or that meet each other. */
+void check_names(struct schema_builder *b);
+/* Index of the collection by name, -1. */
+int find_collection(const struct mapping *m, const char *name);
+/* The column of a collection that takes its documents' key, or NULL. */
+const struct map_column *key_column(const struct map_collection *k);
+
+#endif

@@ -1,0 +1,221 @@
+/* map_schema.c - the model of the mapping into the model of the target; finds what does not fit together.
+ *
+ * Tables first (so that everything can be looked up), then indexes, references and junctions, names last.
+ */
+#include <stdlib.h>
+
+#include "map_private.h"
+
+#define COLUMNS_MAX 1600 /* PostgreSQL's limit for a table */
+
+int find_collection(const struct mapping *m, const char *name)
+{
+	for (size_t i = 0; name != NULL && i < m->ncollections; i++)
+		if (m->collections[i].name != NULL && strcmp(m->collections[i].name, name) == 0)
+			return (int)i;
+	return -1;
+}
+
+const struct map_column *key_column(const struct map_collection *k)
+{
+	for (size_t i = 0; i < k->ncolumns; i++)
+		if (map_is_key_column(k, &k->columns[i]))
+			return &k->columns[i];
+	return NULL;
+}
+
+/* ---- the mapping as a whole ---- */
+
+static void check_enum(struct schema_builder *b, const struct schema_enum *e)
+{
+	int line = 0, col = 0;
+	map_position(b->m, &e->name, &line, &col);
+	if (e->nlabels == 0)
+		complain_field(b->c, b->m, &e->labels, line, col, "enum \"%s\" has no labels", e->name);
+	for (size_t i = 0; i < e->nlabels; i++) {
+		if (strlen(e->labels[i]) > MAP_NAME_MAX)
+			complain_field(b->c, b->m, &e->labels[i], line, col,
+				       "label \"%s\" has %zu bytes, PostgreSQL takes %d", e->labels[i],
+				       strlen(e->labels[i]), MAP_NAME_MAX);
+		for (size_t j = 0; j < i; j++)
+			if (strcmp(e->labels[i], e->labels[j]) == 0) {
+				complain_field(b->c, b->m, &e->labels[i], line, col,
+					       "label \"%s\" stands twice in enum \"%s\"", e->labels[i], e->name);
+				break;
+			}
+	}
+}
+
+static void build_enums(struct schema_builder *b)
+{
+	const struct mapping *m = b->m;
+	b->s->enums = arena_alloc(b->arena, (m->nenums + 1) * sizeof *b->s->enums);
+	b->s->nenums = m->nenums;
+	for (size_t i = 0; i < m->nenums; i++) {
+		b->s->enums[i] = m->enums[i];
+		if (m->enums[i].name != NULL)
+			check_enum(b, &m->enums[i]);
+	}
+}
+
+static void check_target(struct schema_builder *b)
+{
+	const char *name = b->m->target_schema;
+	if (strcmp(name, "docrow") == 0)
+		complain_field(b->c, b->m, &b->m->target_schema, 0, 0,
+			       "schema docrow is where docrow keeps its state; the target needs another one");
+	if (strncmp(name, "pg_", 3) == 0 || strcmp(name, "information_schema") == 0)
+		complain_field(b->c, b->m, &b->m->target_schema, 0, 0, "schema %s belongs to PostgreSQL", name);
+	if (strlen(name) > MAP_NAME_MAX)
+		complain_field(b->c, b->m, &b->m->target_schema, 0, 0,
+			       "the schema's name has %zu bytes, PostgreSQL keeps %d", strlen(name), MAP_NAME_MAX);
+	if (b->m->ncollections == 0)
+		complain_field(b->c, b->m, &b->m->collections, 0, 0, "a mapping needs at least one collection");
+}
+
+/* ---- collections ---- */
+
+static void check_unmapped(struct schema_builder *b, const struct map_collection *k)
+{
+	if (k->unmapped == MAP_UNMAPPED_KEEP && k->unmapped_column == NULL)
+		complain_field(b->c, b->m, &k->unmapped, k->line, k->col,
+			       "unmapped: keep needs unmapped_column, the jsonb column that takes the fields");
+	if (k->unmapped != MAP_UNMAPPED_KEEP && k->unmapped_column != NULL)
+		complain_field(b->c, b->m, &k->unmapped_column, k->line, k->col,
+			       "unmapped_column is for unmapped: keep");
+}
+
+static void check_collection_key(struct schema_builder *b, const struct map_collection *k)
+{
+	bool keyed = false;
+	for (size_t i = 0; i < k->ncolumns; i++) {
+		const struct map_column *col = &k->columns[i];
+		keyed |= col->primary_key;
+		if (col->is_id && col->primary_key && !map_id_fits(k->id, &col->type))
+			complain_field(b->c, b->m, &col->type, col->line, col->col,
+				       "id: %s does not give values of the type of column \"%s\"", map_id_word(k->id),
+				       col->name);
+	}
+	if (k->keyless && keyed)
+		complain_field(b->c, b->m, &k->keyless, k->line, k->col,
+			       "keyless says that the table has no primary key, but a column is one");
+	if (!k->keyless && !keyed && k->ncolumns > 0)
+		complain(b->c, k->line, k->col,
+			 "table \"%s\" has no primary key: say primary_key: true at the column that takes _id, or "
+			 "keyless: true",
+			 k->table);
+}
+
+static void check_collection(struct schema_builder *b, size_t at)
+{
+	const struct map_collection *k = &b->m->collections[at];
+	if (k->name == NULL)
+		return;
+	int first = find_collection(b->m, k->name);
+	if (first < (int)at)
+		complain_field(b->c, b->m, &k->name, k->line, k->col,
+			       "collection \"%s\" stands twice, first in line %d", k->name,
+			       b->m->collections[first].line);
+	if (strncmp(k->name, "system.", 7) == 0)
+		complain_field(b->c, b->m, &k->name, k->line, k->col, "collection \"%s\" belongs to MongoDB itself",
+			       k->name);
+	check_unmapped(b, k);
+	check_collection_key(b, k);
+}
+
+static void check_owner(struct schema_builder *b, const struct map_owner *o)
+{
+	if (o->ncolumns == 0 && (o->child == NULL || o->child->ordinal == NULL))
+		complain(b->c, o->line, o->col, "table \"%s\" has no columns", o->table != NULL ? o->table : "?");
+	if (o->ncolumns > COLUMNS_MAX - 3)
+		complain(b->c, o->line, o->col, "table \"%s\" has %zu columns, PostgreSQL takes %d",
+			 o->table != NULL ? o->table : "?", o->ncolumns, COLUMNS_MAX);
+	if (o->child != NULL && o->child->nfrom == 0 && o->child->from == NULL)
+		return; /* told by the reader */
+	if (o->child != NULL && o->child->nfrom == 0)
+		complain_field(b->c, b->m, &o->child->from, o->line, o->col,
+			       "from of a child table is the path of an array");
+	for (size_t i = 0; i < o->ncolumns; i++) {
+		const struct map_column *col = &o->columns[i];
+		map_check_column(b->m, col, b->c);
+		if (o->child == NULL && col->name != NULL && col->nfrom == 0 && col->from != NULL && !col->no_source)
+			complain_field(b->c, b->m, &col->from, col->line, col->col,
+				       "from: \".\" (the element itself) is for child tables");
+	}
+}
+
+/* ---- tables ---- */
+
+static int table_of_owner(struct schema_builder *b, size_t owner)
+{
+	const struct map_owner *o = &b->owners[owner];
+	if (o->table == NULL)
+		return -1;
+	int known = schema_find_table(b->s, o->table);
+	if (known < 0) {
+		struct schema_table *t = &b->s->tables[b->s->ntables];
+		t->name = o->table;
+		b->table_owner[b->s->ntables] = (int)owner;
+		return (int)b->s->ntables++;
+	}
+	const struct map_owner *first = &b->owners[b->table_owner[known]];
+	if (o->child != NULL || first->child != NULL) {
+		complain(b->c, o->line, o->col, "table \"%s\" is made twice, first in line %d", o->table,
+			 first->line);
+		return -1;
+	}
+	return known;
+}
+
+static void make_room(struct schema_builder *b)
+{
+	size_t most = b->nowners + b->m->njunctions, indexes = 0;
+	for (size_t i = 0; i < b->nowners; i++)
+		indexes += b->owners[i].nindexes;
+	for (size_t i = 0; i < b->m->njunctions; i++)
+		indexes += b->m->junctions[i].nindexes;
+	b->placed = arena_alloc(b->arena, (indexes + 1) * sizeof *b->placed);
+	b->s->tables = arena_alloc(b->arena, (most + 1) * sizeof *b->s->tables);
+	b->table_owner = arena_alloc(b->arena, (most + 1) * sizeof *b->table_owner);
+	b->owner_table = arena_alloc(b->arena, (b->nowners + 1) * sizeof *b->owner_table);
+}
+
+static void build_tables(struct schema_builder *b)
+{
+	make_room(b);
+	for (size_t i = 0; i < b->nowners; i++) {
+		int t = b->owner_table[i] = table_of_owner(b, i);
+		check_owner(b, &b->owners[i]);
+		if (t >= 0 && b->table_owner[t] == (int)i)
+			build_table(b, i, &b->s->tables[t]);
+		else if (t >= 0)
+			check_same_shape(b, (size_t)b->table_owner[t], i);
+	}
+}
+
+static void build_all_indexes(struct schema_builder *b)
+{
+	for (size_t i = 0; i < b->nowners; i++) {
+		const struct map_owner *o = &b->owners[i];
+		if (b->owner_table[i] >= 0)
+			build_indexes(b, &b->s->tables[b->owner_table[i]], o->indexes, o->nindexes);
+	}
+}
+
+void map_schema_build(struct schema *s, struct arena *a, const struct mapping *m, struct complaints *c)
+{
+	struct schema_builder b = {.s = s, .arena = a, .m = m, .c = c};
+	*s = (struct schema){.name = m->target_schema, .owner = m->owner, .grants = m->grants, .ngrants = m->ngrants};
+	b.owners = map_owners(a, m, &b.nowners);
+	check_target(&b);
+	build_enums(&b);
+	for (size_t i = 0; i < m->ncollections; i++)
+		check_collection(&b, i);
+	build_tables(&b);
+	int first_junction = (int)s->ntables;
+	build_junction_tables(&b);
+	build_all_indexes(&b);
+	build_references(&b);
+	build_junctions(&b, first_junction);
+	check_names(&b);
+}
