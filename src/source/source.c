@@ -1,0 +1,117 @@
+/* source.c - opens a source by the look of its address and passes every other call on to its table of functions. */
+#include "source_ops.h"
+
+#include <assert.h>
+#include <string.h>
+
+static bool is_mongodb_uri(const char *where)
+{
+	return strncmp(where, "mongodb://", 10) == 0 || strncmp(where, "mongodb+srv://", 14) == 0;
+}
+
+/* "postgres://..." given as the source is a mix-up, not a folder. */
+static const char *foreign_scheme(const char *where)
+{
+	return strstr(where, "://");
+}
+
+bool source_open(struct source **s, const char *where, const struct source_options *opts, struct err *err)
+{
+	*s = NULL;
+	if (is_mongodb_uri(where))
+		return source_mongo_open(s, where, opts, err);
+	const char *rest = foreign_scheme(where);
+	if (rest) {
+		err_set(err, ERR_SOURCE_URI, "the source's address does not start with mongodb:// or mongodb+srv://");
+		err_detail(err, "it starts with \"%.*s://\"", (int)(rest - where < 20 ? rest - where : 20), where);
+		return err_hint(err, "give a MongoDB connection string or the path of a mongodump folder");
+	}
+	return source_bson_open(s, where, opts, err);
+}
+
+void source_close(struct source *s)
+{
+	if (s)
+		s->ops->close(s);
+}
+
+const char *source_database(const struct source *s)
+{
+	return s->database;
+}
+
+const char *source_describe(const struct source *s)
+{
+	return s->describe;
+}
+
+const char *source_identity(const struct source *s)
+{
+	return s->identity;
+}
+
+const char *source_operation_time(const struct source *s)
+{
+	return s->operation_time;
+}
+
+bool source_set_operation_time(struct source *s, const char *operation_time, struct err *err)
+{
+	return s->ops->set_operation_time(s, operation_time, err);
+}
+
+bool source_collections(struct source *s, struct arena *a, struct source_collection **out, size_t *n, struct err *err)
+{
+	return s->ops->collections(s, a, out, n, err);
+}
+
+bool source_collection_identity(struct source *s, const char *collection, struct buf *out, struct err *err)
+{
+	return s->ops->collection_identity(s, collection, out, err);
+}
+
+bool source_split(struct source *s, const char *collection, uint64_t chunk_docs, uint64_t chunk_bytes,
+		  source_add_range *add, void *ctx, struct err *err)
+{
+	assert(chunk_docs > 0 || chunk_bytes > 0);
+	return s->ops->split(s, collection, chunk_docs, chunk_bytes, add, ctx, err);
+}
+
+bool source_count(struct source *s, const char *collection, uint64_t *n, struct err *err)
+{
+	return s->ops->count(s, collection, n, err);
+}
+
+bool source_reader_open(struct source_reader **r, struct source *s, struct err *err)
+{
+	*r = NULL;
+	return s->ops->reader_open(r, s, err);
+}
+
+void source_reader_close(struct source_reader *r)
+{
+	if (r)
+		r->ops->reader_close(r);
+}
+
+bool source_read(struct source_reader *r, const char *collection, const uint8_t *bounds, size_t bounds_len,
+		 struct err *err)
+{
+	return r->ops->read(r, collection, bounds, bounds_len, err);
+}
+
+int source_next(struct source_reader *r, const uint8_t **doc, size_t *len, struct err *err)
+{
+	return r->ops->next(r, doc, len, err);
+}
+
+bool source_read_ids(struct source_reader *r, const char *collection, const uint8_t *const *ids, const size_t *lens,
+		     size_t n, struct err *err)
+{
+	return r->ops->read_ids(r, collection, ids, lens, n, err);
+}
+
+void source_reader_interrupt(struct source_reader *r)
+{
+	r->ops->interrupt(r);
+}
