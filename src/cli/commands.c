@@ -14,8 +14,8 @@
 
 const struct command *const commands[CMD_COUNT] = {
 	[CMD_MIGRATE] = &cmd_migrate, [CMD_STATUS] = &cmd_status, [CMD_REJECTS] = &cmd_rejects,
-	[CMD_MAPPING] = &cmd_mapping, [CMD_ID] = &cmd_id,         [CMD_CONFIG] = &cmd_config,
-	[CMD_HELP] = &cmd_help};
+	[CMD_MAPPING] = &cmd_mapping, [CMD_SYNTH] = &cmd_synth,   [CMD_ID] = &cmd_id,
+	[CMD_CONFIG] = &cmd_config,   [CMD_HELP] = &cmd_help};
 
 /* --- printing --- */
 

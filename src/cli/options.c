@@ -14,7 +14,7 @@
 
 const char *const command_words[CMD_COUNT] = {
 	[CMD_MIGRATE] = "migrate", [CMD_STATUS] = "status", [CMD_REJECTS] = "rejects", [CMD_MAPPING] = "mapping",
-	[CMD_ID] = "id",           [CMD_CONFIG] = "config", [CMD_HELP] = "help"};
+	[CMD_SYNTH] = "synth",     [CMD_ID] = "id",         [CMD_CONFIG] = "config",   [CMD_HELP] = "help"};
 
 const struct option options[OPT_COUNT] = {
 	[OPT_MAPPING] =
@@ -22,7 +22,7 @@ const struct option options[OPT_COUNT] = {
 		 .letter = 'm',
 		 .kind = OPT_KIND_TEXT,
 		 .value = "NAME|FILE",
-		 .commands = BIT(MIGRATE),
+		 .commands = BIT(MIGRATE) | BIT(SYNTH),
 		 .env = "DOCROW_MAPPING",
 		 .help = "The mapping: a name without a slash is looked up among the installed ones "
 			 "(docrow mapping list), anything with a slash or ending in .yaml is a file. With --resume "
@@ -66,19 +66,19 @@ const struct option options[OPT_COUNT] = {
 		 .commands = BIT(MIGRATE),
 		 .help = "Help a run that is going on elsewhere: the same mapping, source and target from another "
 			 "machine or process."},
-	[OPT_WORKERS] =
-		{.name = "workers",
-		 .letter = 'w',
-		 .kind = OPT_KIND_COUNT,
-		 .value = "N",
-		 .commands = BIT(MIGRATE),
-		 .env = "DOCROW_WORKERS",
-		 .otherwise = "auto",
-		 .min = 1,
-		 .max = 256,
-		 .may_be_auto = true,
-		 .help = "Workers, each with one connection to either side. auto: as many as there are processors, "
-			 "at least 2 and at most 8."},
+	[OPT_WORKERS] = {.name = "workers",
+			 .letter = 'w',
+			 .kind = OPT_KIND_COUNT,
+			 .value = "N",
+			 .commands = BIT(MIGRATE) | BIT(SYNTH),
+			 .env = "DOCROW_WORKERS",
+			 .otherwise = "auto",
+			 .min = 1,
+			 .max = 256,
+			 .may_be_auto = true,
+			 .help = "Workers, each with one connection to either side; synth: threads. auto: as many as "
+				 "there are processors, "
+				 "at least 2 and at most 8."},
 	[OPT_INDEX_JOBS] =
 		{.name = "index-jobs",
 		 .kind = OPT_KIND_COUNT,
@@ -195,6 +195,53 @@ const struct option options[OPT_COUNT] = {
 			.kind = OPT_KIND_FLAG,
 			.commands = BIT(MAPPING),
 			.help = "Show the tables in the order of their foreign keys."},
+	[OPT_TO] = {.name = "to",
+		    .kind = OPT_KIND_ADDRESS,
+		    .value = "FOLDER|URI",
+		    .commands = BIT(SYNTH),
+		    .help = "Where the sample goes: a folder, in the layout of mongodump, or a MongoDB server "
+			    "(mongodb://...)."},
+	[OPT_DOCS] =
+		{.name = "docs",
+		 .repeats = true,
+		 .kind = OPT_KIND_TEXT,
+		 .value = "N|COLLECTION=N",
+		 .commands = BIT(SYNTH),
+		 .otherwise =
+			 "20000",
+		 .help = "Documents in all, spread over the collections, or the number for one collection. May be "
+			 "given several times."},
+	[OPT_SEED] = {.name = "seed",
+		      .kind = OPT_KIND_COUNT,
+		      .value = "N",
+		      .commands = BIT(SYNTH),
+		      .otherwise = "1",
+		      .min = 0,
+		      .max = 9007199254740992.0,
+		      .help = "The same seed makes the same bytes."},
+	[OPT_DIRT] = {.name = "dirt",
+		      .kind = OPT_KIND_SHARE,
+		      .value = "SHARE",
+		      .commands = BIT(SYNTH),
+		      .otherwise = "0",
+		      .min = 0,
+		      .max = 1,
+		      .help = "Share of the documents that get a fault, one each: 0.01 or 1%."},
+	[OPT_DIRT_LIST] =
+		{.name = "dirt-list",
+		 .kind = OPT_KIND_TEXT,
+		 .value = "FILE",
+		 .commands = BIT(SYNTH),
+		 .help = "Write the list of faults into this file: collection, _id, path and fault, parted by "
+			 "tabs."},
+	[OPT_GZIP] = {.name = "gzip",
+		      .kind = OPT_KIND_FLAG,
+		      .commands = BIT(SYNTH),
+		      .help = "Compress the files, as mongodump --gzip does."},
+	[OPT_REPLACE] = {.name = "replace",
+			 .kind = OPT_KIND_FLAG,
+			 .commands = BIT(SYNTH),
+			 .help = "Replace collections or files that are there already. Without it they are refused."},
 	[OPT_JSON] = {.name = "json",
 		      .kind = OPT_KIND_FLAG,
 		      .commands = BIT(STATUS) | BIT(REJECTS) | BIT(CONFIG) | BIT(MAPPING),

@@ -31,6 +31,13 @@ enum opt {
 	OPT_FAULT,
 	OPT_LIMIT,
 	OPT_PHASES,
+	OPT_TO,
+	OPT_DOCS,
+	OPT_SEED,
+	OPT_DIRT,
+	OPT_DIRT_LIST,
+	OPT_GZIP,
+	OPT_REPLACE,
 	OPT_JSON,
 	OPT_ENV_FILE,
 	OPT_QUIET,
@@ -55,7 +62,17 @@ enum opt_kind {
 	OPT_KIND_CHOICE   /* one of the words in `choices`                                   */
 };
 
-enum command_id { CMD_MIGRATE, CMD_STATUS, CMD_REJECTS, CMD_MAPPING, CMD_ID, CMD_CONFIG, CMD_HELP, CMD_COUNT };
+enum command_id {
+	CMD_MIGRATE,
+	CMD_STATUS,
+	CMD_REJECTS,
+	CMD_MAPPING,
+	CMD_SYNTH,
+	CMD_ID,
+	CMD_CONFIG,
+	CMD_HELP,
+	CMD_COUNT
+};
 
 struct option {
 	const char *name; /* without the dashes                                              */

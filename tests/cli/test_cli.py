@@ -12,7 +12,7 @@ import time
 import pytest
 from lib.program import BINARY, ROOT
 
-COMMANDS = ["migrate", "status", "rejects", "mapping", "id", "config", "help"]
+COMMANDS = ["migrate", "status", "rejects", "mapping", "synth", "id", "config", "help"]
 
 
 @pytest.fixture
@@ -82,7 +82,11 @@ USAGE_ERRORS = [
     (["rejects", "lst"], "DR-2001", "docrow rejects takes the word list", ""),
     (["mapping"], "DR-2001", "docrow mapping needs more", "docrow help mapping"),
     (["mapping", "shw", "x"], "DR-2001", "docrow mapping takes check, show or list", ""),
-    (["mapping", "check", "no-such-mapping"], "DR-2102", "no-such-mapping", "docrow mapping list"),
+    (["mapping", "check", "no-such-mapping"], "DR-2102", "no-such-mapping", "./no-such-mapping.yaml"),
+    (["synth"], "DR-2003", "--mapping is needed", ""),
+    (["synth", "--mapping", "x"], "DR-2003", "--to is needed", ""),
+    (["synth", "--mapping", "x", "--to", "y", "--docs", "many"], "DR-2002", '--docs: "many" is not', ""),
+    (["synth", "--mapping", "x", "--to", "y", "--dirt", "2"], "DR-2002", '--dirt: "2" is not a share', ""),
     (["help", "nothing"], "DR-2001", 'no message "nothing"', "docrow help"),
     (["id", "zz"], "DR-2001", '"zz" is neither an ObjectId', ""),
     (["id", "00000000-0000-4000-8000-000000000000"], "DR-2001", "holds no ObjectId", ""),
