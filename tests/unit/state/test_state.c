@@ -103,6 +103,15 @@ static void skip_without_server(void)
 		skip();
 }
 
+/* Behind a pooler no backend can be told to be a worker's, nor does SET ROLE stay. */
+static void skip_if_pooled(struct fixture *f)
+{
+	if (number(f->pg, "SELECT pg_backend_pid()") == pg_backend_pid(f->pg))
+		return;
+	print_message("a pooler stands before the server\n");
+	skip();
+}
+
 static int64_t add_worker(struct fixture *f, struct pg *pg)
 {
 	struct err err;
@@ -239,6 +248,7 @@ static void an_administrator_can_prepare_the_schema(void **state)
 	struct fixture *f = *state;
 	struct err err;
 	struct buf sql;
+	skip_if_pooled(f);
 	OK(state_uninstall(f->pg, false, &err));
 	OK(pg_exec(f->pg, "DROP ROLE IF EXISTS \"docrow Test\"; CREATE ROLE \"docrow Test\"", &err));
 	OK(pg_exec(f->pg, "SET ROLE \"docrow Test\"", &err));
@@ -528,6 +538,7 @@ static void a_stalled_transaction_is_ended(void **state)
 	skip_without_server();
 	struct fixture *f = *state;
 	struct err err;
+	skip_if_pooled(f);
 	struct pg *stalled = connect_pg();
 	struct state_unit u, again;
 	bool mine;
@@ -556,6 +567,7 @@ static void only_the_backend_that_was_noted_is_ended(void **state)
 	skip_without_server();
 	struct fixture *f = *state;
 	struct err err;
+	skip_if_pooled(f);
 	struct pg *other = connect_pg();
 	int evicted;
 	int64_t worker = add_worker(f, other);
