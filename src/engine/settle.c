@@ -497,7 +497,7 @@ bool settle_step(struct worker *w, const struct state_unit *u, bool *mine, struc
 		ok = sink_vacuum(w->pg, &e->plan->schema, u->table, err) && pg_exec(w->pg, "BEGIN", err) &&
 		     sink_settle_sequences(w->pg, &e->plan->schema, u->table, err);
 	else
-		ok = sink_begin_settle(w->pg, err) && bodies[u->kind](w, u, err);
+		ok = pg_exec(w->pg, "BEGIN", err) && sink_begin_settle(w->pg, err) && bodies[u->kind](w, u, err);
 	ok = ok && commit_if_mine(w, u, started, mine, err);
 	if (ok && *mine)
 		atomic_fetch_add(&e->steps_done, 1);

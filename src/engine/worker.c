@@ -85,7 +85,7 @@ static bool run_unit(struct worker *w, const struct state_unit *u, bool *mine, s
 static void give_back(struct worker *w, const struct state_unit *u, const struct err *why)
 {
 	struct err ignored;
-	char text[600];
+	char text[sizeof why->where + sizeof why->message + 2];
 	if (pg_is_lost(w->pg)) {
 		worker_disconnect(w);
 		return;
