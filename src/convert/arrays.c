@@ -142,9 +142,22 @@ static enum fault put_coordinate(struct conv *c, struct column *col, const struc
 	return FAULT_OK;
 }
 
-enum fault put_vector(struct conv *c, struct column *col, const struct val *v)
+static size_t open_vector(struct column *col, int32_t n)
+{
+	size_t mark = rowbuf_open_field(col->rows);
+	uint16_t head[2] = {__builtin_bswap16((uint16_t)n), 0};
+	buf_put(&col->rows->buf, head, sizeof head);
+	return mark;
+}
+
+static bool is_vector_size(const struct column *col, int32_t n)
 {
 	enum { MOST_DIMENSIONS = 16000 };
+	return n >= 1 && n <= MOST_DIMENSIONS && (col->type.length < 0 || n == col->type.length);
+}
+
+enum fault put_vector(struct conv *c, struct column *col, const struct val *v)
+{
 	struct shape s = {.dims = {-1}, .ndims = 1};
 	struct doc_iter it;
 	struct field f;
@@ -152,14 +165,25 @@ enum fault put_vector(struct conv *c, struct column *col, const struct val *v)
 	if (!measure(v, &s, 0) || !doc_iter_val(&it, v))
 		return FAULT_CORRUPT;
 	int32_t n = s.dims[0];
-	if (n < 1 || n > MOST_DIMENSIONS || (col->type.length >= 0 && n != col->type.length))
-		return fault_note(c, FAULT_SHAPE, "%d dimensions, not %d", n, col->type.length);
-	size_t mark = rowbuf_open_field(col->rows);
-	uint16_t head[2] = {__builtin_bswap16((uint16_t)n), 0};
-	buf_put(&col->rows->buf, head, sizeof head);
+	if (!is_vector_size(col, n))
+		return fault_note(c, FAULT_SHAPE, "%d dimensions", n);
+	size_t mark = open_vector(col, n);
 	for (int64_t i = 0; fault == FAULT_OK && doc_iter_next(&it, &f); i++)
 		fault = put_coordinate(c, col, &f.val, i);
 	if (fault == FAULT_OK)
 		rowbuf_close_field(col->rows, mark);
 	return fault;
+}
+
+enum fault put_number_as_vector(struct conv *c, struct column *col, const struct val *v)
+{
+	if (!is_vector_size(col, 1))
+		return fault_note(c, FAULT_SHAPE, "1 dimension");
+	size_t mark = open_vector(col, 1);
+	enum fault f = put_coordinate(c, col, v, 0);
+	if (f != FAULT_OK)
+		return f;
+	rowbuf_close_field(col->rows, mark);
+	count_column(c, col, COUNT_ACCEPTED);
+	return FAULT_OK;
 }

@@ -37,9 +37,11 @@ static void set_json(struct column *col, const struct map_column *map)
 
 static const struct labels *labels_of(struct conv *c, const struct column *col, const struct map_column *map)
 {
+	static const struct schema_enum none = {.name = ""};
+	if (col->type.base != PGT_ENUM)
+		return labels_new(c->arena, &none, map);
 	const struct schema *s = &c->plan->schema;
 	int i = col->type.enum_index >= 0 ? col->type.enum_index : schema_find_enum(s, col->type.enum_name);
-	static const struct schema_enum none = {.name = ""};
 	return labels_new(c->arena, i >= 0 ? &s->enums[i] : &none, map);
 }
 
@@ -70,7 +72,7 @@ static void finish_column(struct conv *c, struct column *col, const struct map_c
 {
 	set_limits(col);
 	set_json(col, map);
-	if (col->type.base == PGT_ENUM)
+	if (col->type.base == PGT_ENUM || (map != NULL && map->nlabels > 0))
 		col->labels = labels_of(c, col, map);
 	if (col->type.array)
 		col->element = element_of(c, col);
@@ -147,7 +149,8 @@ static void build_pairs(struct conv *c, struct output *o, const struct plan_scop
 	const struct map_side *own = left ? &j->map->left : &j->map->right,
 			      *other = left ? &j->map->right : &j->map->left;
 	o->owner = column_new_id(c, left ? &j->left_type : &j->right_type, left ? j->left_rule : j->right_rule,
-				 c->collection->map->uuid_order, true, o->table, own->column, "_id", 0, &c->scratch);
+				 c->collection->map->uuid_order, true, o->table, own->column, "_id",
+				 c->collection->id_accept, &c->scratch);
 	o->element = column_new_id(c, left ? &j->right_type : &j->left_type, left ? j->right_rule : j->left_rule,
 				   order_of(c, other->collection), false, o->table, other->column, scope->path_text,
 				   own->accept, &o->rows);
@@ -170,9 +173,9 @@ static void build_owner(struct conv *c, struct output *o)
 	for (size_t i = 0; i < o->ncolumns; i++) {
 		const struct column *col = &o->columns[i];
 		if (col->feed == PLAN_FEED_PARENT)
-			o->owner =
-				column_new_id(c, &col->type, c->collection->id_rule, c->collection->map->uuid_order,
-					      true, o->table, col->name, "_id", 0, &c->scratch);
+			o->owner = column_new_id(c, &col->type, c->collection->id_rule,
+						 c->collection->map->uuid_order, true, o->table, col->name, "_id",
+						 c->collection->id_accept, &c->scratch);
 	}
 }
 
@@ -185,11 +188,26 @@ static void find_key_column(const struct conv *c, struct output *o)
 			o->key_column = (int)i;
 }
 
+/* The output whose rows a nested child's rows hang on. */
+static int output_above(const struct conv *c, const struct output *o)
+{
+	int parent = c->collection->scopes[o->plan->scope].parent;
+	int table = c->plan->schema.tables[o->plan->copy.table].parent_table;
+	if (o->plan->kind != PLAN_OUTPUT_CHILD || parent <= 0)
+		return -1;
+	const struct plan_scope *above = &c->collection->scopes[parent];
+	for (size_t i = 0; i < above->noutputs; i++)
+		if (c->collection->outputs[above->outputs[i]].copy.table == table)
+			return above->outputs[i];
+	return -1;
+}
+
 static void build_output(struct conv *c, size_t i)
 {
 	struct output *o = &c->outputs[i];
 	o->plan = &c->collection->outputs[i];
 	o->table = c->plan->schema.tables[o->plan->copy.table].name;
+	o->above = output_above(c, o);
 	rowbuf_init(&o->rows);
 	if (o->plan->kind == PLAN_OUTPUT_PAIRS) {
 		build_pairs(c, o, &c->collection->scopes[o->plan->scope]);

@@ -187,7 +187,7 @@ static enum fault emit_end_of_pair(struct conv *c, struct scope *sc, struct outp
 }
 
 /* The key of the row that o just got, for child rows further inside. */
-static void keep_key(struct conv *c, struct scope *sc, const struct output *o)
+static void keep_key(struct conv *c, struct output *o)
 {
 	if (o->key_column < 0)
 		return;
@@ -195,60 +195,67 @@ static void keep_key(struct conv *c, struct scope *sc, const struct output *o)
 	uint32_t n;
 	memcpy(&n, field, 4);
 	n = __builtin_bswap32(n);
-	sc->key_at = c->scratch.buf.len;
-	sc->key_len = 4 + (n == UINT32_MAX ? 0 : n);
-	buf_put(&c->scratch.buf, field, sc->key_len);
+	o->row_key_at = c->scratch.buf.len;
+	o->row_key_len = 4 + (n == UINT32_MAX ? 0 : n);
+	buf_put(&c->scratch.buf, field, o->row_key_len);
 }
 
 static enum fault emit_scope(struct conv *c, struct scope *sc, const struct slot *array);
 
-static enum fault emit_inner(struct conv *c, struct scope *sc, bool is_rejected)
+/* Arrays inside an element (or the document), whose rows hang on the row just made of it, if it was made. */
+static enum fault emit_inner(struct conv *c, struct scope *sc)
 {
 	for (size_t i = 0; i < sc->ninner; i++) {
 		struct scope *inner = &c->scopes[sc->inner[i]];
 		const struct slot *array = &sc->slots[inner->plan->slot];
-		if (is_rejected) {
+		int above = inner->noutputs > 0 ? c->outputs[inner->outputs[0]].above : -1;
+		enum fault f = FAULT_OK;
+		if (above >= 0 && c->outputs[above].is_rejected)
 			count_rejected(c, inner, array);
-			continue;
-		}
-		enum fault f = emit_scope(c, inner, array);
+		else
+			f = emit_scope(c, inner, array);
 		if (f != FAULT_OK)
 			return f;
 	}
 	return FAULT_OK;
 }
 
-static enum fault emit_outputs(struct conv *c, struct scope *sc, const struct val *v, bool *is_rejected)
+static enum fault emit_output(struct conv *c, struct scope *sc, struct output *o, const struct val *v)
 {
-	for (size_t i = 0; i < sc->noutputs; i++) {
-		struct output *o = &c->outputs[sc->outputs[i]];
-		bool is_child = o->plan->kind == PLAN_OUTPUT_CHILD;
-		enum fault f = is_child ? emit_child(c, sc, o, v) : emit_end_of_pair(c, sc, o, v);
-		if (f == FAULT_CORRUPT)
-			return f;
-		*is_rejected |= f != FAULT_OK;
-		if (is_child && f == FAULT_OK)
-			keep_key(c, sc, o);
-	}
+	if (o->plan->kind != PLAN_OUTPUT_CHILD)
+		return emit_end_of_pair(c, sc, o, v);
+	enum fault f = emit_child(c, sc, o, v);
+	if (f == FAULT_CORRUPT)
+		return f;
+	o->is_rejected = f != FAULT_OK;
+	if (f == FAULT_OK)
+		keep_key(c, o);
 	return FAULT_OK;
+}
+
+/* Fields of the element that no column takes are not lost when the whole element is kept as a reject. */
+static void drop_unmapped(struct conv *c, const struct scope *sc, size_t log)
+{
+	for (size_t i = 0; i < sc->noutputs; i++)
+		if (c->outputs[sc->outputs[i]].is_rejected)
+			c->nlog = log;
 }
 
 static enum fault emit_element(struct conv *c, struct scope *sc, const struct val *v, int64_t ordinal)
 {
 	size_t scratch = c->scratch.buf.len, log = c->nlog, twice = c->ntwice;
-	bool is_rejected = false;
 	c->slots = sc->slots;
 	c->ordinal = ordinal;
-	sc->key_len = 0;
 	if (!fill_slots(c, sc, v))
 		return FAULT_CORRUPT;
-	enum fault f = emit_outputs(c, sc, v, &is_rejected);
+	enum fault f = FAULT_OK;
+	for (size_t i = 0; f == FAULT_OK && i < sc->noutputs; i++)
+		f = emit_output(c, sc, &c->outputs[sc->outputs[i]], v);
 	if (f != FAULT_OK)
 		return f;
-	if (is_rejected)
-		c->nlog = log; /* the whole element is kept as a reject */
+	drop_unmapped(c, sc, log);
 	counts_keep(c);
-	f = emit_inner(c, sc, is_rejected);
+	f = emit_inner(c, sc);
 	c->scratch.buf.len = scratch;
 	c->ntwice = twice;
 	return f;
@@ -266,23 +273,25 @@ static enum fault refuse_array(struct conv *c, const struct scope *sc, const str
 }
 
 /* The owner's key, once for all elements: that of the row above inside a child table, else the document's. */
+static enum fault set_parent(struct conv *c, struct output *o)
+{
+	if (o->above >= 0) {
+		o->parent_at = c->outputs[o->above].row_key_at;
+		o->parent_len = c->outputs[o->above].row_key_len;
+		return FAULT_OK;
+	}
+	o->parent_at = c->scratch.buf.len;
+	enum fault f = o->owner != NULL ? column_put(c, o->owner, c->id) : FAULT_OK;
+	o->parent_len = c->scratch.buf.len - o->parent_at;
+	return f;
+}
+
 static enum fault set_parents(struct conv *c, struct scope *sc)
 {
-	const struct scope *above = &c->scopes[sc->plan->parent];
-	for (size_t i = 0; i < sc->noutputs; i++) {
-		struct output *o = &c->outputs[sc->outputs[i]];
-		if (o->plan->kind == PLAN_OUTPUT_CHILD && sc->plan->parent > 0 && above->key_len > 0) {
-			o->parent_at = above->key_at;
-			o->parent_len = above->key_len;
-			continue;
-		}
-		o->parent_at = c->scratch.buf.len;
-		enum fault f = o->owner != NULL ? column_put(c, o->owner, c->id) : FAULT_OK;
-		if (f != FAULT_OK)
-			return f;
-		o->parent_len = c->scratch.buf.len - o->parent_at;
-	}
-	return FAULT_OK;
+	enum fault f = FAULT_OK;
+	for (size_t i = 0; f == FAULT_OK && i < sc->noutputs; i++)
+		f = set_parent(c, &c->outputs[sc->outputs[i]]);
+	return f;
 }
 
 static bool takes_one_value(const struct conv *c, const struct scope *sc, const struct slot *s)
@@ -388,10 +397,19 @@ static enum fault convert(struct conv *c, const uint8_t *doc, size_t len)
 	if (f == FAULT_OK)
 		f = emit_row(c, &c->outputs[0], &c->scopes[0]);
 	if (f == FAULT_OK)
-		f = emit_inner(c, &c->scopes[0], false);
+		f = emit_inner(c, &c->scopes[0]);
 	if (f == FAULT_OK && c->unmapped_seen)
 		f = refuse_unmapped(c);
 	return f;
+}
+
+static void count_arrays_rejected(struct conv *c)
+{
+	const struct scope *sc = &c->scopes[0];
+	for (size_t i = 0; i < sc->ninner; i++) {
+		struct scope *inner = &c->scopes[sc->inner[i]];
+		count_rejected(c, inner, &sc->slots[inner->plan->slot]);
+	}
 }
 
 static void give_up(struct conv *c, enum fault f)
@@ -402,7 +420,7 @@ static void give_up(struct conv *c, enum fault f)
 	c->id_listed = false;
 	counts_drop(c);
 	if (f != FAULT_CORRUPT) {
-		emit_inner(c, &c->scopes[0], true);
+		count_arrays_rejected(c);
 		c->nlog = 0;
 		counts_apply(c);
 	}

@@ -93,7 +93,7 @@ struct column {
 	enum map_encoding encoding;
 	struct extjson_opts json;
 	enum dup_policy duplicate_keys;
-	const struct labels *labels; /* enums                                                      */
+	const struct labels *labels; /* enums, and text with labels                                */
 	bool is_id, is_reference;
 	enum map_id id_rule;
 	enum map_uuid_order uuid_order;
@@ -133,11 +133,15 @@ struct output {
 	struct column *columns;
 	size_t ncolumns;
 	const char *table;
-	struct column *owner;         /* CHILD, PAIRS: the key of the document, as this output wants it */
-	struct column *element;       /* PAIRS: the other end                                     */
-	bool scalar_array;            /* PAIRS: one value counts as an array of one               */
-	int key_column;               /* position of the only primary key column; -1              */
-	size_t key_at;                /* of the last row: offset of that field in rows; SIZE_MAX  */
+	struct column *owner;   /* CHILD, PAIRS: the key of the document, as this output wants it */
+	struct column *element; /* PAIRS: the other end                                     */
+	bool scalar_array;      /* PAIRS: one value counts as an array of one               */
+	int key_column;         /* position of the only primary key column; -1              */
+	size_t key_at;          /* of the last row: offset of that field in rows            */
+	int above;              /* CHILD inside a CHILD: the output of the row above; -1    */
+	/* Of the element in hand: its row was rejected; its key, a whole field in conv.scratch, for rows inside. */
+	bool is_rejected;
+	size_t row_key_at, row_key_len;
 	size_t parent_at, parent_len; /* the owner's key: a whole field in conv.scratch       */
 	struct counter elements, of_rejected;
 };
@@ -151,8 +155,6 @@ struct scope {
 	size_t noutputs;
 	int *inner; /* scopes whose parent is this one */
 	size_t ninner;
-	/* Key of the row made of the element in hand, for scopes inside: a whole field in conv.scratch. */
-	size_t key_at, key_len;
 };
 
 struct conv {
@@ -249,14 +251,16 @@ put_fn put_int32_as_numeric, put_int64_as_numeric, put_double_as_numeric, put_de
 	put_text_as_numeric;
 put_fn put_text, put_symbol_as_text, put_number_as_text, put_bool_as_text, put_objectid_as_text, put_date_as_text,
 	put_binary_as_text, put_json_as_text;
-put_fn put_enum;
+put_fn put_enum, put_labelled_text;
+/* Valid UTF-8 into a text column: checks the length only. */
+enum fault put_chars(struct conv *c, struct column *col, const char *s, size_t n);
 put_fn put_date, put_text_as_time, put_int32_as_time, put_int64_as_time, put_double_as_time, put_timestamp_as_time,
 	put_text_as_interval;
 put_fn put_objectid_as_uuid, put_binary_as_uuid, put_any_as_uuid, put_id_text, put_id_document, put_id_dbpointer;
 put_fn put_binary, put_objectid_as_bytea;
 put_fn put_json;
 put_fn put_text_as_inet;
-put_fn put_array, put_value_as_array, put_vector;
+put_fn put_array, put_value_as_array, put_vector, put_number_as_vector;
 
 const struct labels *labels_new(struct arena *a, const struct schema_enum *e, const struct map_column *map);
 
@@ -292,8 +296,6 @@ const uint8_t *literal_field(struct conv *c, const struct column *col, const cha
 
 /* --- keys (key.c) --- */
 bool key_text(struct buf *out, const struct pgtype *type, const uint8_t *field, size_t len);
-/* The UUID of a value by the rules of section "Ids"; false: none but the UUIDv5 is left. *unusual: listed. */
-bool key_uuid(const struct val *v, enum map_id rule, enum map_uuid_order order, uint8_t uuid[16], bool *unusual);
 /* UUID of a binary, by its subtype. */
 bool key_binary_uuid(const struct val *v, enum map_uuid_order order, uint8_t uuid[16]);
 

@@ -57,24 +57,26 @@ static bool has_upper_case(const char *s, size_t n)
 	return false;
 }
 
-static bool text_key(const struct val *v, enum map_id rule, uint8_t uuid[UUID_SIZE], bool *unusual)
+static bool text_key(const struct val *v, enum map_id rule, unsigned accept, uint8_t uuid[UUID_SIZE], bool *unusual)
 {
 	uint8_t oid[OBJECTID_SIZE];
 	size_t n;
 	const char *s = val_text(v, &n);
-	if (rule == MAP_ID_STRING_UUID && id_uuid_parse(s, n, uuid)) {
-		*unusual = has_upper_case(s, n);
+	if ((rule == MAP_ID_STRING_UUID || (accept & MAP_ACCEPT_UUID_STRING) != 0) && id_uuid_parse(s, n, uuid)) {
+		*unusual = rule != MAP_ID_STRING_UUID || has_upper_case(s, n);
 		return true;
 	}
-	if (rule != MAP_ID_OBJECTID_STRING || !id_objectid_parse(s, n, oid))
+	if ((rule != MAP_ID_OBJECTID_STRING && (accept & MAP_ACCEPT_HEX_ID) == 0) || !id_objectid_parse(s, n, oid))
 		return false;
 	id_objectid_to_uuid(oid, uuid);
-	*unusual = has_upper_case(s, n);
+	*unusual = rule != MAP_ID_OBJECTID_STRING || has_upper_case(s, n);
 	return true;
 }
 
-bool key_uuid(const struct val *v, enum map_id rule, enum map_uuid_order order, uint8_t uuid[UUID_SIZE],
-	      bool *unusual)
+/* The UUID of a value by the rules of ids; false: none but the UUIDv5 is left. *unusual: the value cannot be told
+ * from the UUID, so it is listed. */
+static bool key_uuid(const struct val *v, enum map_id rule, unsigned accept, enum map_uuid_order order,
+		     uint8_t uuid[UUID_SIZE], bool *unusual)
 {
 	*unusual = false;
 	switch (v->kind) {
@@ -84,7 +86,7 @@ bool key_uuid(const struct val *v, enum map_id rule, enum map_uuid_order order, 
 	case BSON_K_BINARY:
 		return key_binary_uuid(v, order, uuid);
 	case BSON_K_STRING:
-		return text_key(v, rule, uuid, unusual);
+		return text_key(v, rule, accept, uuid, unusual);
 	default:
 		return false;
 	}
@@ -100,24 +102,25 @@ static bool name_uuid(struct buf *scratch, const uint8_t ns[UUID_SIZE], const st
 	return true;
 }
 
-static void list_id(struct conv *c, const uint8_t uuid[UUID_SIZE])
+static void count_id(struct conv *c, struct column *col, bool is_name, bool unusual, const uint8_t uuid[UUID_SIZE])
 {
+	if (!col->is_id && is_name)
+		count_column(c, col, COUNT_ACCEPTED);
+	if (col->feed != PLAN_FEED_ID || (!is_name && !unusual))
+		return;
 	c->id_listed = true;
 	memcpy(c->id_uuid, uuid, UUID_SIZE);
+	if (is_name)
+		count(c, &c->id_mapped);
 }
 
 enum fault put_any_as_uuid(struct conv *c, struct column *col, const struct val *v)
 {
 	uint8_t uuid[UUID_SIZE];
-	bool unusual, is_name = !key_uuid(v, col->id_rule, col->uuid_order, uuid, &unusual);
+	bool unusual, is_name = !key_uuid(v, col->id_rule, col->accept, col->uuid_order, uuid, &unusual);
 	if (is_name && !name_uuid(&c->text, col->id_namespace, v, uuid))
 		return FAULT_CORRUPT;
-	if (col->feed == PLAN_FEED_ID && (is_name || unusual))
-		list_id(c, uuid);
-	if (col->feed == PLAN_FEED_ID && is_name)
-		count(c, &c->id_mapped);
-	else if (!col->is_id && is_name)
-		count_column(c, col, COUNT_ACCEPTED);
+	count_id(c, col, is_name, unusual, uuid);
 	rowbuf_put_bytes(col->rows, uuid, UUID_SIZE);
 	return FAULT_OK;
 }
@@ -157,7 +160,7 @@ enum fault put_id_text(struct conv *c, struct column *col, const struct val *v)
 		rowbuf_put_bytes(col->rows, uuid, UUID_SIZE);
 		return FAULT_OK;
 	}
-	if (col->type.base == PGT_UUID && col->is_reference && (col->accept & MAP_ACCEPT_ANY_ID) != 0)
+	if (col->type.base == PGT_UUID && (col->accept & MAP_ACCEPT_ANY_ID) != 0)
 		return put_any_as_uuid(c, col, v);
 	if (col->type.base != PGT_UUID && col->type.base != PGT_BYTEA)
 		return put_text(c, col, v);
@@ -193,7 +196,7 @@ enum fault put_id_document(struct conv *c, struct column *col, const struct val 
 		f = put_oid(c, col, oid);
 	else if ((col->accept & MAP_ACCEPT_DBREF) != 0 && doc_find(v->data, v->len, "$id", &id))
 		f = put_dbref(c, col, &id);
-	else if ((col->accept & MAP_ACCEPT_ANY_ID) != 0 && col->type.base == PGT_UUID)
+	else if ((col->is_id || (col->accept & MAP_ACCEPT_ANY_ID) != 0) && col->type.base == PGT_UUID)
 		return put_any_as_uuid(c, col, v);
 	if (f == FAULT_OK)
 		count_column(c, col, COUNT_ACCEPTED);
@@ -214,5 +217,5 @@ bool conv_key_uuid(const struct plan *p, enum map_id rule, enum map_uuid_order o
 	buf_init(&scratch, 0);
 	if (rule == MAP_ID_TEXT || rule == MAP_ID_BYTEA || rule == MAP_ID_NATIVE)
 		return false;
-	return key_uuid(v, rule, order, uuid, &unusual) || name_uuid(&scratch, p->mapping->id_namespace, v, uuid);
+	return key_uuid(v, rule, 0, order, uuid, &unusual) || name_uuid(&scratch, p->mapping->id_namespace, v, uuid);
 }

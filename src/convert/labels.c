@@ -1,4 +1,4 @@
-/* labels.c - enums: which texts stand for which label.
+/* labels.c - enums, and text columns with `labels`: which texts stand for which label.
  *
  * A small open-addressing table made once: the labels themselves, the mapping's `labels` (which win), and, with
  * fold_case, their lower-case forms (ASCII letters only). Two labels that fold to one text are not told apart by
@@ -77,6 +77,21 @@ static const struct text_label *find_folded(struct conv *c, const struct labels 
 	fold((char *)c->text.data, s, n);
 	const struct text_label *found = find(l->folded, l->mask, (const char *)c->text.data, n);
 	return found->to != NULL ? found : NULL;
+}
+
+/* labels of a text column: listed texts are replaced, others stay. */
+enum fault put_labelled_text(struct conv *c, struct column *col, const struct val *v)
+{
+	size_t n;
+	const char *s = val_text(v, &n);
+	const struct text_label *found = find(col->labels->exact, col->labels->mask, s, n);
+	if (found->from == NULL)
+		found = find_folded(c, col->labels, s, n);
+	if (found == NULL)
+		return put_text(c, col, v);
+	if (!found->is_label)
+		count_column(c, col, COUNT_LABELLED);
+	return put_chars(c, col, found->to, found->to_len);
 }
 
 enum fault put_enum(struct conv *c, struct column *col, const struct val *v)

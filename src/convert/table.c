@@ -65,6 +65,7 @@ static put_fn *const natural[PGT_COUNT][AT_COUNT] = {
 #define TEXTS     (T(TEXT) | T(VARCHAR) | T(CHAR) | T(NAME) | T(CITEXT))
 #define INSTANTS  (T(DATE) | T(TIMESTAMP) | T(TIMESTAMPTZ))
 #define IDS       (T(UUID) | T(BYTEA) | TEXTS)
+#define KEYS      (IDS | INTEGERS | FLOATINGS | T(NUMERIC))
 
 /* Later rows win. */
 static const struct {
@@ -83,7 +84,8 @@ static const struct {
 	{MAP_ACCEPT_NUMBER_TEXT, TEXTS, AT(CODE), put_symbol_as_text},
 	{MAP_ACCEPT_HEX_ID | MAP_ACCEPT_UUID_STRING, T(UUID), AT(STRING), put_id_text},
 	{MAP_ACCEPT_HEX_ID, TEXTS | T(BYTEA), AT(STRING), put_id_text},
-	{MAP_ACCEPT_OID_DOCUMENT | MAP_ACCEPT_DBREF, IDS, AT(DOCUMENT), put_id_document},
+	{MAP_ACCEPT_OID_DOCUMENT, IDS, AT(DOCUMENT), put_id_document},
+	{MAP_ACCEPT_DBREF, KEYS, AT(DOCUMENT), put_id_document},
 	{MAP_ACCEPT_DBREF, IDS, AT(DBPOINTER), put_id_dbpointer},
 	{MAP_ACCEPT_ISO_STRING, INSTANTS | T(TIME), AT(STRING), put_text_as_time},
 	{MAP_ACCEPT_ISO_STRING, T(INTERVAL), AT(STRING), put_text_as_interval},
@@ -138,16 +140,13 @@ static void fill_by_id_rule(struct column *col)
 {
 	if (col->is_id && is_uuid_rule(col)) {
 		for (unsigned at = BSON_K_DOUBLE; at < AT_MISPLACED; at++)
-			if (at != BSON_K_OBJECTID)
+			if (at != BSON_K_OBJECTID && col->put[at] != put_id_document &&
+			    col->put[at] != put_id_dbpointer)
 				col->put[at] = put_any_as_uuid;
 	} else if (col->is_reference && is_uuid_rule(col)) {
 		if (col->id_rule == MAP_ID_UUIDV7 &&
 		    (col->accept & (MAP_ACCEPT_HEX_ID | MAP_ACCEPT_UUID_STRING)) == 0)
 			col->put[BSON_K_STRING] = put_type;
-		if ((col->accept & MAP_ACCEPT_ANY_ID) != 0) {
-			fill_refused(col, put_any_as_uuid);
-			col->put[BSON_K_BINARY] = put_any_as_uuid;
-		}
 	} else if ((col->is_id || col->is_reference) && col->id_rule == MAP_ID_TEXT &&
 		   (TEXTS & 1u << col->type.base) != 0) {
 		col->put[BSON_K_BINARY] = put_binary_as_text;
@@ -158,8 +157,16 @@ static void fill_scalar(struct column *col)
 {
 	for (unsigned at = 0; at < AT_COUNT; at++)
 		col->put[at] = natural[col->type.base][at] != NULL ? natural[col->type.base][at] : put_type;
+	if (col->labels != NULL && col->put[BSON_K_STRING] == put_text)
+		col->put[BSON_K_STRING] = put_labelled_text;
 	fill_by_request(col);
 	fill_by_id_rule(col);
+	if ((col->accept & MAP_ACCEPT_ANY_ID) != 0 && col->type.base == PGT_UUID && !col->is_id) {
+		fill_refused(col, put_any_as_uuid);
+		col->put[BSON_K_BINARY] = put_any_as_uuid;
+	}
+	if (col->type.base == PGT_VECTOR && (col->accept & MAP_ACCEPT_SCALAR_ARRAY) != 0)
+		col->put[BSON_K_DOUBLE] = col->put[BSON_K_INT32] = col->put[BSON_K_INT64] = put_number_as_vector;
 }
 
 static void fill_array(struct column *col)

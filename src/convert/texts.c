@@ -31,7 +31,7 @@ static bool is_too_long(struct conv *c, const struct column *col, const char *s,
 	return chars > (size_t)col->type.length;
 }
 
-static enum fault put_chars(struct conv *c, struct column *col, const char *s, size_t n)
+enum fault put_chars(struct conv *c, struct column *col, const char *s, size_t n)
 {
 	if (is_too_long(c, col, s, n))
 		return FAULT_TOO_LONG;
