@@ -138,6 +138,7 @@ static void put_type_name(struct buf *sql, const struct schema *s, const struct 
 	_cleanup_(buf_free) struct buf name;
 	buf_init(&name, 0);
 	element.array = false;
+	element.dims = 0;
 	element.length = -1;
 	pgtype_sql(&name, &element, s->name);
 	sql_literal(sql, buf_cstr(&name));
