@@ -1078,7 +1078,19 @@ static bool schema_is_free(void)
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
-int main(void)
+/* For tests that need the SQL functions and no program: makes schema docrow and leaves it. */
+static int install_only(void)
+{
+	struct err err;
+	struct pg *pg = NULL;
+	bool ok = pg_open(&pg, url, "docrow test", &err) && state_install(pg, &err);
+	if (!ok)
+		print_message("%s %s | %s | %s\n", err_code_text(err.code), err.message, err.detail, err.hint);
+	pg_close(pg);
+	return ok ? 0 : 1;
+}
+
+int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(installs_once_whoever_asks),
@@ -1107,6 +1119,8 @@ int main(void)
 		TEST(claims_stay_fast_among_many),
 	};
 	url = getenv("DATABASE_URL");
+	if (url != NULL && argc == 2 && strcmp(argv[1], "install") == 0)
+		return install_only();
 	if (url == NULL) {
 		print_message("DATABASE_URL is not set: the tests of the state tables skip\n");
 	} else if (!schema_is_free()) {
