@@ -25,8 +25,8 @@ struct synth_count {
 };
 
 struct synth_options {
-	/* Where to: a dump folder as mongodump writes it, <folder>/<database>/<collection>.bson with .metadata.json, or
-	 * a server. Exactly one of the two. */
+	/* Where to: a dump folder as mongodump writes it, <folder>/<database>/<collection>.bson with .metadata.json,
+	 * or a server. Exactly one of the two. */
 	const char *folder;
 	const char *uri;
 	const char *database; /* NULL: the mapping's, else the one in uri, else "sample"                       */
@@ -34,8 +34,9 @@ struct synth_options {
 	bool replace;         /* collections (files) that are there already are replaced; otherwise refused   */
 
 	/* How many: `docs` of all collections together, spread by weight (referred-to tables without references of
-	 * their own stay small); `counts` fixes single collections, their documents count towards `docs`. A collection
-	 * that is neither fixed nor reached by the spread gets one document, so that nothing refers to nothing. */
+	 * their own stay small); `counts` fixes single collections, their documents count towards `docs`. A
+	 * collection that is neither fixed nor reached by the spread gets one document, so that nothing refers to
+	 * nothing. */
 	uint64_t docs;
 	const struct synth_count *counts;
 	size_t ncounts;
