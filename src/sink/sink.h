@@ -75,8 +75,10 @@ bool sink_notes_flush(struct pg *pg, struct sink_notes *n, int64_t run, int64_t 
  *
  * Order of steps that the statements below rely on (per table; "→" means the left one is done and committed):
  *
- *   key:      sink_try_primary_key; when it finds duplicates: sink_duplicate_keys, sink_delete_keys, load anew, and
- *             sink_add_primary_key, all in one step
+ *   key:      of tables with sink_is_keyed_by_id: sink_try_primary_key; when it finds duplicates:
+ *             sink_duplicate_keys, sink_delete_keys, load anew, and sink_add_primary_key, all in one step.
+ *             Of child tables and others, whose rows cannot be loaded anew by key: sink_settle_primary_key, after the
+ *             key of the table above
  *   unique:   key of the table → sink_settle_unique for each unique index (builds the index, too: no other step)
  *   orphans:  key and unique of its tables and of every table they refer to, and the groups in `after`
  *             → sink_settle_orphan_group, one step for each group of sink_orphan_groups
@@ -118,6 +120,13 @@ struct sink_deleted {
 bool sink_delete_keys(struct pg *pg, const struct schema *s, int table, const char *const *keys, size_t n,
 		      struct sink_deleted *deleted, struct err *err) MUST_CHECK;
 bool sink_add_primary_key(struct pg *pg, const struct schema *s, int table, struct err *err) MUST_CHECK;
+/* Is the primary key what _id became, so that documents can be found by it? */
+bool sink_is_keyed_by_id(const struct schema *s, int table);
+/* Builds the primary key; when that finds duplicates, all but one row of each key become rejects or are dropped, by
+ * the table's policy: the first (last) stays in the order of parent, ordinal and the row's text. Child rows stay:
+ * which row they belong to cannot be told. */
+bool sink_settle_primary_key(struct pg *pg, const struct schema *s, int table, int64_t run, int64_t step,
+			     struct ledger *l, struct err *err) MUST_CHECK;
 
 /* Builds a unique index; when that finds duplicates: all but the lowest key (or by policy) become rejects with both
  * ids in the message, or are dropped with a finding, and the index is built then. Rows with a NULL are no duplicates

@@ -24,6 +24,7 @@ struct removal {
 	const char *column; /* column_name of the note; may be NULL */
 	enum fault fault;
 	bool drop;
+	bool keep_children;
 	const char *path; /* of the ledger's DROPPED: the key's name */
 	const char *rows;
 };

@@ -186,6 +186,57 @@ bool sink_delete_keys(struct pg *pg, const struct schema *s, int table, const ch
 	return true;
 }
 
+/* --- duplicates that are settled here --- */
+
+/* Rows that have the same of something. */
+struct same {
+	const struct schema_table *table;
+	const char *keys;   /* SQL: columns or expressions, comma-separated      */
+	const char *which;  /* SQL condition: rows that count                    */
+	bool nulls;         /* NULLs count as equal                              */
+	const char *order;  /* SQL: the first row of each group stays            */
+	const char *what;   /* "email, team"                                     */
+	const char *reason; /* " (unique index Users_email_key)"                 */
+};
+
+/* Only groups of more than one row go into the window: the rest of a big table is not sorted. */
+static void put_groups_only(struct buf *out, const struct settle *st, const struct same *d)
+{
+	if (d->nulls)
+		return;
+	buf_printf(out, " AND ROW(%s) IN (SELECT %s FROM ", d->keys, d->keys);
+	sql_table(out, st->s, d->table);
+	buf_printf(out, " WHERE %s GROUP BY %s HAVING count(*) > 1)", d->which, d->keys);
+}
+
+static void put_message(struct buf *out, const struct same *d)
+{
+	_cleanup_(buf_free) struct buf text;
+	buf_init(&text, 0);
+	buf_printf(&text, " has the same %s as ", d->what);
+	buf_puts(out, "coalesce(own, 'a row') || ");
+	sql_literal(out, buf_cstr(&text));
+	buf_puts(out, " || coalesce(kept, 'another row') || ', which stays' || ");
+	sql_literal(out, d->reason);
+}
+
+/* All but the first of each group: "<id> has the same email as <id>, which stays (unique index Users_email_key)" */
+static void put_duplicates(struct buf *out, const struct settle *st, const struct same *d)
+{
+	_cleanup_(buf_free) struct buf id;
+	buf_init(&id, 0);
+	sql_document_id(&id, SQL_ID_TEXT, ROW_ALIAS, st->s, d->table, st->run);
+	buf_puts(out, "SELECT spot, ");
+	put_message(out, d);
+	buf_puts(out, " AS message, NULL::bytea AS value, NULL::text AS value_text FROM (SELECT " ROW_ALIAS
+		      ".ctid AS spot, row_number() OVER w AS place, ");
+	buf_printf(out, "%s AS own, first_value(%s) OVER w AS kept FROM ", buf_cstr(&id), buf_cstr(&id));
+	sql_table(out, st->s, d->table);
+	buf_printf(out, " AS " ROW_ALIAS " WHERE %s", d->which);
+	put_groups_only(out, st, d);
+	buf_printf(out, " WINDOW w AS (PARTITION BY %s ORDER BY %s)) docrow_w WHERE place > 1", d->keys, d->order);
+}
+
 /* --- unique indexes --- */
 
 static void put_index_keys(struct buf *out, const struct schema_index *i)
@@ -209,58 +260,36 @@ static void put_indexed(struct buf *out, const struct schema_index *i, const cha
 		buf_printf(out, " AND (%s)", i->where);
 }
 
-/* Only groups of more than one row go into the window: the rest of a big table is not sorted. */
-static void put_groups_only(struct buf *out, const struct schema *s, const struct schema_table *t,
-			    const struct schema_index *i, const char *keys)
+static void put_columns_text(struct buf *out, const struct schema_index *i)
 {
-	if (i->nulls_not_distinct)
-		return;
-	buf_printf(out, " AND ROW(%s) IN (SELECT %s FROM ", keys, keys);
-	sql_table(out, s, t);
-	buf_puts(out, " WHERE ");
-	put_indexed(out, i, keys);
-	buf_printf(out, " GROUP BY %s HAVING count(*) > 1)", keys);
-}
-
-static void put_subject(struct buf *out, const struct schema_index *i)
-{
-	_cleanup_(buf_free) struct buf text;
-	buf_init(&text, 0);
-	buf_printf(&text, " (unique index %s)", i->name);
-	sql_literal(out, buf_cstr(&text));
-}
-
-/* "<id> has the same email as <id>, which stays (unique index Users_email_key)" */
-static void put_duplicates(struct buf *out, const struct settle *st, const struct schema_table *t,
-			   const struct schema_index *i)
-{
-	_cleanup_(buf_free) struct buf keys;
-	_cleanup_(buf_free) struct buf id;
-	_cleanup_(buf_free) struct buf what;
-	buf_init(&keys, 0);
-	buf_init(&id, 0);
-	buf_init(&what, 0);
-	put_index_keys(&keys, i);
-	sql_document_id(&id, SQL_ID_TEXT, ROW_ALIAS, t, st->run);
-	buf_printf(&what, " has the same ");
 	for (size_t k = 0; k < i->ncolumns; k++)
-		buf_printf(&what, "%s%s", k > 0 ? ", " : "", i->columns[k]);
-	buf_printf(&what, "%s as ", i->ncolumns == 0 ? "key" : "");
+		buf_printf(out, "%s%s", k > 0 ? ", " : "", i->columns[k]);
+	if (i->ncolumns == 0)
+		buf_puts(out, "key");
+}
 
-	buf_printf(out, "SELECT spot, coalesce(own, '') || ");
-	sql_literal(out, buf_cstr(&what));
-	buf_puts(out, " || coalesce(kept, 'another row') || ', which stays' || ");
-	put_subject(out, i);
-	buf_puts(out, " AS message, NULL::bytea AS value, NULL::text AS value_text FROM (SELECT " ROW_ALIAS
-		      ".ctid AS spot, row_number() OVER w AS place, ");
-	buf_printf(out, "%s AS own, first_value(%s) OVER w AS kept FROM ", buf_cstr(&id), buf_cstr(&id));
-	sql_table(out, st->s, t);
-	buf_puts(out, " AS " ROW_ALIAS " WHERE ");
-	put_indexed(out, i, buf_cstr(&keys));
-	put_groups_only(out, st->s, t, i, buf_cstr(&keys));
-	buf_printf(out, " WINDOW w AS (PARTITION BY %s ORDER BY ", buf_cstr(&keys));
-	sql_key_order(out, ROW_ALIAS, t, i->duplicates == DUP_LAST);
-	buf_puts(out, ")) docrow_w WHERE place > 1");
+static void put_index_duplicates(struct buf *out, const struct settle *st, const struct schema_table *t,
+				 const struct schema_index *i)
+{
+	_cleanup_(buf_free) struct buf keys, which, order, what, reason;
+	buf_init(&keys, 0);
+	buf_init(&which, 0);
+	buf_init(&order, 0);
+	buf_init(&what, 0);
+	buf_init(&reason, 0);
+	put_index_keys(&keys, i);
+	put_indexed(&which, i, buf_cstr(&keys));
+	sql_key_order(&order, ROW_ALIAS, t, i->duplicates == DUP_LAST);
+	put_columns_text(&what, i);
+	buf_printf(&reason, " (unique index %s)", i->name);
+	put_duplicates(out, st,
+		       &(struct same){.table = t,
+				      .keys = buf_cstr(&keys),
+				      .which = buf_cstr(&which),
+				      .nulls = i->nulls_not_distinct,
+				      .order = buf_cstr(&order),
+				      .what = buf_cstr(&what),
+				      .reason = buf_cstr(&reason)});
 }
 
 bool sink_settle_unique(struct pg *pg, const struct schema *s, int table, int index, int64_t run, int64_t step,
@@ -279,7 +308,7 @@ bool sink_settle_unique(struct pg *pg, const struct schema *s, int table, int in
 		return false;
 	if (!duplicates)
 		return true;
-	put_duplicates(&rows, &st, t, i);
+	put_index_duplicates(&rows, &st, t, i);
 	struct removal r = {.table = table,
 			    .column = i->ncolumns == 1 ? i->columns[0] : NULL,
 			    .fault = FAULT_DUPLICATE,
@@ -287,4 +316,78 @@ bool sink_settle_unique(struct pg *pg, const struct schema *s, int table, int in
 			    .path = i->name,
 			    .rows = buf_cstr(&rows)};
 	return settle_remove(&st, &r, NULL) && pg_exec(pg, buf_cstr(&create), err);
+}
+
+/* --- primary keys of rows that cannot be loaded anew --- */
+
+bool sink_is_keyed_by_id(const struct schema *s, int table)
+{
+	const struct schema_table *t = &s->tables[table];
+	return t->collection != NULL && t->parent_table < 0 && t->nprimary_key == 1 &&
+	       (t->id_column == 0 || t->id_column - 1 == t->primary_key[0]);
+}
+
+/* Parent, then ordinal (or what else the key has), then the whole row: rows that are equal in all of it are the same.
+ */
+static void put_row_order(struct buf *out, const struct schema_table *t, bool descending)
+{
+	_cleanup_(buf_free) struct buf column;
+	const char *desc = descending ? " DESC" : "";
+	buf_init(&column, 0);
+	if (t->parent_column >= 0) {
+		sql_order_by(out, sql_column_text(&column, ROW_ALIAS, t, t->parent_column),
+			     &t->columns[t->parent_column].type);
+		buf_printf(out, "%s, ", desc);
+		/* the ordinal, when there is one, comes right after the parent's key */
+		if (t->parent_column + 1 < (int)t->ncolumns) {
+			sql_order_by(out, sql_column_text(&column, ROW_ALIAS, t, t->parent_column + 1),
+				     &t->columns[t->parent_column + 1].type);
+			buf_printf(out, "%s, ", desc);
+		}
+	}
+	buf_printf(out, ROW_ALIAS "::text COLLATE \"C\"%s", desc);
+}
+
+static void put_key_duplicates(struct buf *out, const struct settle *st, const struct schema_table *t)
+{
+	_cleanup_(buf_free) struct buf keys, order, what;
+	buf_init(&keys, 0);
+	buf_init(&order, 0);
+	buf_init(&what, 0);
+	for (size_t i = 0; i < t->nprimary_key; i++) {
+		buf_puts(&keys, i > 0 ? ", " : "");
+		sql_ident(&keys, t->columns[t->primary_key[i]].name);
+		buf_printf(&what, "%s%s", i > 0 ? ", " : "", t->columns[t->primary_key[i]].name);
+	}
+	put_row_order(&order, t, t->duplicates == DUP_LAST);
+	put_duplicates(out, st,
+		       &(struct same){.table = t,
+				      .keys = buf_cstr(&keys),
+				      .which = "true",
+				      .order = buf_cstr(&order),
+				      .what = buf_cstr(&what),
+				      .reason = " (primary key)"});
+}
+
+bool sink_settle_primary_key(struct pg *pg, const struct schema *s, int table, int64_t run, int64_t step,
+			     struct ledger *l, struct err *err)
+{
+	const struct schema_table *t = &s->tables[table];
+	struct settle st = {.pg = pg, .s = s, .run = run, .step = step, .ledger = l, .err = err};
+	_cleanup_(buf_free) struct buf rows;
+	bool duplicates;
+	buf_init(&rows, 0);
+	if (!sink_try_primary_key(pg, s, table, &duplicates, err))
+		return false;
+	if (!duplicates)
+		return true;
+	put_key_duplicates(&rows, &st, t);
+	struct removal r = {.table = table,
+			    .column = t->nprimary_key == 1 ? t->columns[t->primary_key[0]].name : NULL,
+			    .fault = FAULT_DUPLICATE,
+			    .drop = t->duplicates != DUP_REJECT,
+			    .keep_children = true,
+			    .path = "primary key",
+			    .rows = buf_cstr(&rows)};
+	return settle_remove(&st, &r, NULL) && sink_add_primary_key(pg, s, table, err);
 }

@@ -38,9 +38,9 @@ static void put_deleted(struct buf *sql, const struct settle *st, const struct r
 	buf_puts(sql, " AS " ROW_ALIAS " USING docrow_o WHERE " ROW_ALIAS ".ctid = docrow_o.spot RETURNING ");
 	sql_key_text(sql, ROW_ALIAS, t);
 	buf_puts(sql, " AS key, ");
-	sql_document_id(sql, SQL_ID_BSON_ID, ROW_ALIAS, t, st->run);
+	sql_document_id(sql, SQL_ID_BSON_ID, ROW_ALIAS, st->s, t, st->run);
 	buf_puts(sql, " AS doc_id, ");
-	sql_document_id(sql, SQL_ID_JSON, ROW_ALIAS, t, st->run);
+	sql_document_id(sql, SQL_ID_JSON, ROW_ALIAS, st->s, t, st->run);
 	buf_puts(sql, " AS doc_id_text, ");
 	sql_ordinal(sql, ROW_ALIAS, t);
 	/* json, not jsonb: no limit below the row's own, and the columns in their order */
@@ -140,7 +140,7 @@ static bool run_removal(struct settle *st, const struct removal *r, int *tables,
 	buf_init(&sql, 0);
 	buf_printf(&sql, "WITH docrow_o AS MATERIALIZED (%s)", r->rows);
 	put_deleted(&sql, st, r);
-	int n = put_children(&sql, st->s, r->table, "docrow_g", tables, 0);
+	int n = r->keep_children ? 0 : put_children(&sql, st->s, r->table, "docrow_g", tables, 0);
 	if (r->drop)
 		put_findings(&sql, st, r);
 	else

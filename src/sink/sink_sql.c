@@ -1,4 +1,6 @@
 /* sink_sql.c - expressions over keys and references, and the two ways a settling statement is run. */
+#include <stdio.h>
+
 #include "sink_sql.h"
 
 void sql_column(struct buf *out, const char *alias, const struct schema_table *t, int column)
@@ -283,28 +285,63 @@ void sql_id(struct buf *out, enum sql_id_form form, const struct pgtype *type, c
 		buf_puts(out, "NULL::bytea");
 }
 
-/* Column that holds the key of the document, -1: none. */
-static int document_column(const struct schema_table *t)
+/* Column of a table of documents that holds what _id became, -1: none. */
+static int id_column(const struct schema_table *t)
 {
-	if (t->collection == NULL)
+	if (t->collection == NULL || t->id_column < 0)
 		return -1;
-	if (t->parent_table >= 0)
-		return t->parent_column;
+	if (t->id_column > 0)
+		return t->id_column - 1;
 	return t->nprimary_key == 1 ? t->primary_key[0] : -1;
 }
 
-void sql_document_id(struct buf *out, enum sql_id_form form, const char *alias, const struct schema_table *t,
-		     int64_t run)
+/* The key of the document that the row comes from: of a child row its parent's, of a grandchild's through the row
+ * above. *type gets its type; false: there is none. */
+static bool put_document_key(struct buf *out, const struct schema *s, const char *alias, const struct schema_table *t,
+			     const struct pgtype **type)
 {
-	int c = document_column(t);
-	if (c < 0) {
-		buf_puts(out, form == SQL_ID_BSON_ID || form == SQL_ID_BSON_VALUE ? "NULL::bytea" : "NULL::text");
-		return;
+	if (t->parent_table < 0) {
+		int c = id_column(t);
+		if (c < 0)
+			return false;
+		*type = &t->columns[c].type;
+		sql_column(out, alias, t, c);
+		return true;
 	}
+	const struct schema_table *up = &s->tables[t->parent_table];
+	int link = sink_link_column(s, t);
+	if (link < 0)
+		return false;
+	if (up->parent_table < 0) {
+		*type = &t->columns[t->parent_column].type;
+		sql_column(out, alias, t, t->parent_column);
+		return true;
+	}
+	char above[32];
+	snprintf(above, sizeof above, "docrow_up%d", t->parent_table);
+	buf_puts(out, "(SELECT ");
+	bool ok = put_document_key(out, s, above, up, type);
+	buf_puts(out, " FROM ");
+	sql_table(out, s, up);
+	buf_printf(out, " AS %s WHERE ", above);
+	sql_column(out, above, up, link);
+	buf_puts(out, " = ");
+	sql_column(out, alias, t, t->parent_column);
+	buf_puts(out, " LIMIT 1)");
+	return ok;
+}
+
+void sql_document_id(struct buf *out, enum sql_id_form form, const char *alias, const struct schema *s,
+		     const struct schema_table *t, int64_t run)
+{
 	const struct id_origin origin = {run, t->collection};
-	_cleanup_(buf_free) struct buf column;
-	buf_init(&column, 0);
-	sql_id(out, form, &t->columns[c].type, sql_column_text(&column, alias, t, c), &origin);
+	const struct pgtype *type = NULL;
+	_cleanup_(buf_free) struct buf key;
+	buf_init(&key, 0);
+	if (t->collection != NULL && put_document_key(&key, s, alias, t, &type))
+		sql_id(out, form, type, buf_cstr(&key), &origin);
+	else
+		buf_puts(out, form == SQL_ID_BSON_ID || form == SQL_ID_BSON_VALUE ? "NULL::bytea" : "NULL::text");
 }
 
 void sql_ordinal(struct buf *out, const char *alias, const struct schema_table *t)

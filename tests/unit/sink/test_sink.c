@@ -542,6 +542,91 @@ static void child_rows_go_with_a_duplicate(void **state)
 	COUNTED(f, REJECT_ROW, "Users", "duplicate", 1);
 }
 
+/* Elements with a key of their own: the same key in two documents. */
+static void keys_of_elements(void **state)
+{
+	struct fixture *f = *state;
+	struct err err;
+	int t = table(f, "T", "t", "*id uuid");
+	int child = table(f, "Child", "t", "parent uuid, ordinal integer, *id uuid, x text");
+	int grandchild = table(f, "Grandchild", "t", "*parent uuid, *ordinal integer, up uuid");
+	f->tables[child].parent_table = t;
+	f->tables[child].parent_column = 0;
+	f->tables[grandchild].parent_table = child;
+	f->tables[grandchild].parent_column = 0;
+	int ref = reference(f, grandchild, "up", t, ORPHAN_REJECT);
+	assert_true(sink_is_keyed_by_id(&f->s, t));
+	assert_false(sink_is_keyed_by_id(&f->s, child));
+	create(f);
+	load(f, "T", "1|2");
+	load(f, "Child", "2 0 50 b|1 1 50 a|1 0 51 c|1 0 50 z|2 1 52 d|2 1 52 d");
+	load(f, "Grandchild", "50 0 1|51 0 99|51 1 2");
+	begin(f);
+	OK(sink_settle_primary_key(f->pg, &f->s, t, RUN, STEP, f->ledger, &err));
+	OK(sink_settle_primary_key(f->pg, &f->s, child, RUN, STEP, f->ledger, &err));
+	OK(sink_settle_primary_key(f->pg, &f->s, grandchild, RUN, STEP, f->ledger, &err));
+	commit(f);
+	EXPECT(f, "SELECT n(parent), ordinal, n(id), x FROM \"Child\" ORDER BY 3", "1 0 50 z|1 0 51 c|2 1 52 d");
+	EXPECT(f,
+	       "SELECT n(doc_id), n(key::uuid), message, table_name, column_name FROM docrow.reject ORDER BY key, "
+	       "doc_id",
+	       "1 50 65000000abcdef0100000001 has the same id as 65000000abcdef0100000001, which stays (primary key)"
+	       " Child id|2 50 65000000abcdef0100000002 has the same id as 65000000abcdef0100000001, which stays "
+	       "(primary"
+	       " key) Child id|2 52 65000000abcdef0100000002 has the same id as 65000000abcdef0100000002, which stays"
+	       " (primary key) Child id");
+	COUNTED(f, REJECT_ROW, "Child", "duplicate", 3);
+	EXPECT(f, "SELECT count(*) FROM \"Grandchild\"", "3");
+	/* the document of an element's element */
+	bool changed;
+	begin(f);
+	OK(sink_settle_orphans(f->pg, &f->s, ref, RUN, STEP, f->ledger, &changed, &err));
+	commit(f);
+	EXPECT(f,
+	       "SELECT n(doc_id), ordinal, n((row_text::jsonb ->> 'parent')::uuid) FROM docrow.reject WHERE "
+	       "table_name ="
+	       " 'Grandchild'",
+	       "1 0 51");
+}
+
+/* A key that is not _id: rows tell their document by the column that _id feeds. */
+static void keys_of_another_field(void **state)
+{
+	struct fixture *f = *state;
+	struct err err;
+	int t = table(f, "T", "t", "*sku text, id uuid");
+	f->tables[t].id_column = 2;
+	f->tables[t].duplicates = DUP_LAST;
+	assert_false(sink_is_keyed_by_id(&f->s, t));
+	create(f);
+	load(f, "T", "a 3|b 2|a 1");
+	begin(f);
+	OK(sink_settle_primary_key(f->pg, &f->s, t, RUN, STEP, f->ledger, &err));
+	commit(f);
+	EXPECT(f, "SELECT sku, n(id) FROM \"T\" ORDER BY 1", "a 3|b 2");
+	EXPECT(f, "SELECT kind, n(doc_id), key FROM docrow.finding", "dropped 1 a");
+	COUNTED(f, DROPPED, "T", "primary key", 1);
+}
+
+static void no_primary_key_at_all(void **state)
+{
+	struct fixture *f = *state;
+	struct err err;
+	int t = table(f, "T", "t", "email text, x text");
+	f->tables[t].id_column = -1;
+	add_index(f, t,
+		  (struct schema_index){.name = "T_email_key", .columns = email, .ncolumns = 1, .unique = true});
+	create(f);
+	load(f, "T", "a z|a b|c c|a b");
+	begin(f);
+	OK(sink_settle_primary_key(f->pg, &f->s, t, RUN, STEP, f->ledger, &err));
+	OK(sink_settle_unique(f->pg, &f->s, t, 0, RUN, STEP, f->ledger, &err));
+	commit(f);
+	EXPECT(f, "SELECT email, x FROM \"T\" ORDER BY 1", "a b|c c");
+	EXPECT(f, "SELECT doc_id, key, message FROM docrow.reject LIMIT 1",
+	       "- - a row has the same email as another row, which stays (unique index T_email_key)");
+}
+
 static int run(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -567,6 +652,9 @@ static int run(void)
 		TEST(an_expression),
 		TEST(nulls_that_are_not_distinct),
 		TEST(child_rows_go_with_a_duplicate),
+		TEST(keys_of_elements),
+		TEST(keys_of_another_field),
+		TEST(no_primary_key_at_all),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
