@@ -112,6 +112,12 @@ static bool show_patterns(struct cli *c, struct pg *pg, int64_t run, struct err 
 
 /* --- one by one --- */
 
+/* -1: the document itself. */
+static bool has_ordinal(const struct report_reject *r)
+{
+	return r->ordinal && r->ordinal[0] != '-';
+}
+
 static bool line_of_reject(void *ctx, const struct report_reject *r)
 {
 	struct buf out;
@@ -119,7 +125,7 @@ static bool line_of_reject(void *ctx, const struct report_reject *r)
 	buf_init(&out, 0);
 	buf_printf(&out, "%s  %s %s  ", r->id, r->code ? r->code : "", r->fault);
 	put_place(&out, r->collection, r->table, r->path, r->column);
-	if (r->ordinal && strcmp(r->ordinal, "-1") != 0)
+	if (has_ordinal(r))
 		buf_printf(&out, "[%s]", r->ordinal);
 	buf_puts(&out, "  _id ");
 	text_escape(&out, r->doc_id ? r->doc_id : "-", strlen(r->doc_id ? r->doc_id : "-"));
@@ -143,7 +149,7 @@ static bool json_of_reject(void *ctx, const struct report_reject *r)
 	put_json(&out, "table", r->table, false);
 	put_json(&out, "column", r->column, false);
 	put_json(&out, "path", r->path, false);
-	buf_printf(&out, ",\"ordinal\":%s", r->ordinal ? r->ordinal : "null");
+	buf_printf(&out, ",\"ordinal\":%s", has_ordinal(r) ? r->ordinal : "null");
 	put_json(&out, "fault", r->fault, false);
 	put_json(&out, "code", r->code, false);
 	put_json(&out, "bson_type", r->bson_type, false);

@@ -261,7 +261,7 @@ static void print_json(const struct status *s)
 	put(root, "step_kinds", json_progress(s, false));
 	put(root, "workers", json_workers(s));
 	put(root, "resume", json_text(s->way_on));
-	json_dumpf(root, stdout, JSON_INDENT(2) | JSON_PRESERVE_ORDER);
+	json_dumpf(root, stdout, JSON_INDENT(2) | JSON_PRESERVE_ORDER | JSON_REAL_PRECISION(6));
 	putchar('\n');
 	json_decref(root);
 }

@@ -58,7 +58,7 @@ int cli_fail(const struct err *err)
 	buf_putc(&out, '\n');
 	buf_reset(&text);
 	buf_puts(&text, err->detail);
-	if (err->sqlstate[0] != '\0')
+	if (err->sqlstate[0] != '\0' && !strstr(err->detail, "SQLSTATE"))
 		buf_printf(&text, "%s(SQLSTATE %s)", text.len > 0 ? " " : "", err->sqlstate);
 	if (text.len > 0)
 		print_part(&out, "detail", buf_cstr(&text), width, colour);

@@ -77,8 +77,7 @@ static void member(struct buf *out, const char *key, const char *value)
 /* Numbers come as text from the server. */
 static void number(struct buf *out, const char *key, const char *value)
 {
-	if (value)
-		buf_printf(out, ",\"%s\":%s", key, value);
+	buf_printf(out, ",\"%s\":%s", key, value);
 }
 
 void errorlog_add(struct errorlog *l, const struct report_reject *r)
@@ -92,7 +91,8 @@ void errorlog_add(struct errorlog *l, const struct report_reject *r)
 	member(&l->out, "table", r->table);
 	member(&l->out, "column", r->column);
 	member(&l->out, "path", r->path);
-	number(&l->out, "ordinal", r->ordinal);
+	if (r->ordinal && r->ordinal[0] != '-') /* -1: the document itself */
+		number(&l->out, "ordinal", r->ordinal);
 	member(&l->out, "fault", r->fault);
 	member(&l->out, "code", r->code);
 	member(&l->out, "bson_type", r->bson_type);

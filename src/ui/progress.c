@@ -21,7 +21,7 @@
 #define SAMPLE_EVERY  1.0
 #define PLAIN_EVERY   10.0
 #define JSON_EVERY    1.0
-#define SECONDS_KNOWN 2.0 /* a rate over less than this says nothing */
+#define SECONDS_KNOWN 1.0 /* a rate over less than this says nothing */
 
 struct samples {
 	double at[SAMPLES];
@@ -36,7 +36,6 @@ struct progress {
 	pthread_mutex_t lock; /* the descriptor and the picture */
 	struct buf picture;   /* as drawn last, lines ended by LF */
 	int picture_lines;
-	int drawn_width; /* of the terminal when it was drawn */
 	bool ended;
 	/* Of the thread that calls progress_update. */
 	struct screen_table *tables;
@@ -211,25 +210,70 @@ static void take_snapshot(struct progress *p, const struct engine_snapshot *s, d
 
 /* --- on a terminal --- */
 
+/* Columns of a line of the picture; its styles take none. */
+static size_t drawn_columns(const char *line, size_t n)
+{
+	size_t width = 0;
+
+	while (n > 0) {
+		const char *escape = memchr(line, '\033', n);
+		size_t text = escape ? (size_t)(escape - line) : n;
+		width += term_width(line, text);
+		line += text;
+		n -= text;
+		const char *end = n > 0 ? memchr(line, 'm', n) : NULL;
+		size_t style = end ? (size_t)(end - line) + 1 : n;
+		line += style;
+		n -= style;
+	}
+	return width;
+}
+
 /* Rows that the picture takes now: a terminal made narrower since has broken the lines that were wider. */
 static int rows_taken(const struct progress *p, int columns)
 {
-	int rows = p->picture_lines;
+	const char *line = (const char *)p->picture.data;
+	size_t rows = 0;
 
-	if (columns <= 0 || columns >= p->drawn_width)
-		return rows;
-	return rows * ((p->drawn_width - 1 + columns - 1) / columns);
+	if (columns <= 0)
+		return p->picture_lines;
+	for (int i = 0; i < p->picture_lines; i++) {
+		const char *lf = memchr(line, '\n', (size_t)((const char *)p->picture.data + p->picture.len - line));
+		size_t width = drawn_columns(line, (size_t)(lf - line));
+		rows += width == 0 ? 1 : (width + (size_t)columns - 1) / (size_t)columns;
+		line = lf + 1;
+	}
+	return (int)rows;
 }
 
-/* Puts the cursor where the picture began and clears from there. Caller holds the lock. */
-static void erase(struct progress *p, struct buf *out)
+/* Puts the cursor where the picture began. What stands there is written over line by line and the rest cleared at the
+ * end: clearing first would flicker, and some terminals save a cleared screen in their history. Caller holds the
+ * lock. */
+static void go_to_start(struct progress *p, struct buf *out)
 {
 	int rows = rows_taken(p, term_columns(p->fd));
 
 	if (rows > 0)
-		buf_printf(out, "\033[%dA", rows);
-	if (p->picture_lines > 0)
-		buf_puts(out, "\r\033[J");
+		buf_printf(out, "\033[%dA\r", rows);
+}
+
+static void put_over(struct buf *out, const char *line, size_t n)
+{
+	buf_put(out, line, n);
+	buf_puts(out, "\033[K\n");
+}
+
+static void put_picture(struct progress *p, struct buf *out)
+{
+	const char *line = (const char *)p->picture.data;
+	const char *end = line + p->picture.len;
+
+	while (line < end) {
+		const char *lf = memchr(line, '\n', (size_t)(end - line));
+		put_over(out, line, (size_t)(lf - line));
+		line = lf + 1;
+	}
+	buf_puts(out, "\033[J");
 }
 
 static void draw(struct progress *p)
@@ -239,11 +283,10 @@ static void draw(struct progress *p)
 	struct buf out;
 
 	buf_init(&out, 0);
-	erase(p, &out);
+	go_to_start(p, &out);
 	buf_reset(&p->picture);
 	p->picture_lines = screen_draw(&p->view, &style, &p->picture);
-	p->drawn_width = style.width;
-	buf_put(&out, p->picture.data, p->picture.len);
+	put_picture(p, &out);
 	write_all(p->fd, out.data, out.len);
 	buf_free(&out);
 }
@@ -292,6 +335,8 @@ static void plain(struct progress *p, const struct engine_snapshot *s, double no
 		if (!s->tables[i].finished || !s->tables[i].present || p->told[i])
 			continue;
 		p->told[i] = true;
+		if (s->tables[i].finished_at <= s->started_at)
+			continue; /* an earlier process loaded it */
 		finished_line(p, &s->tables[i], i, &line);
 	}
 	if (p->last_line < 0)
@@ -303,7 +348,7 @@ static void plain(struct progress *p, const struct engine_snapshot *s, double no
 				   (unsigned long long)p->view.steps_done, (unsigned long long)p->view.steps);
 		else
 			load_line(&p->view, &line);
-		if (p->current[0] != '\0')
+		if (p->current[0] != '\0' && !s->finished)
 			buf_printf(&line, "; %s", p->current);
 		if (p->message[0] != '\0')
 			buf_printf(&line, "; %s", p->message);
@@ -459,12 +504,16 @@ void progress_log(struct progress *p, enum log_level level, const char *line)
 		json_text(&o, "level", names[level]);
 		json_text(&o, "text", line);
 		buf_puts(&o, "}\n");
+	} else if (p->mode == PROGRESS_SCREEN && p->picture_lines > 0) {
+		struct buf text;
+		buf_init(&text, 0);
+		buf_printf(&text, "docrow: %s%s", prefix[level], line);
+		go_to_start(p, &o);
+		put_over(&o, (const char *)text.data, text.len);
+		put_picture(p, &o);
+		buf_free(&text);
 	} else {
-		if (p->mode == PROGRESS_SCREEN)
-			erase(p, &o);
 		buf_printf(&o, "docrow: %s%s\n", prefix[level], line);
-		if (p->mode == PROGRESS_SCREEN && p->picture_lines > 0)
-			buf_put(&o, p->picture.data, p->picture.len);
 	}
 	write_all(p->fd, o.data, o.len);
 	pthread_mutex_unlock(&p->lock);
