@@ -176,7 +176,7 @@ static void find_in_node(struct model *m, struct coll *c, const struct node *nod
 		find_in_node(m, c, node->children[i]);
 }
 
-void spots_find(struct model *m, struct coll *c)
+void gen_spots_find(struct model *m, struct coll *c)
 {
 	find_in_node(m, c, c->root);
 	for (size_t i = 0; i < c->nsets; i++)
@@ -191,10 +191,10 @@ void spots_find(struct model *m, struct coll *c)
 
 static uint64_t draw_of(const struct coll *c, uint64_t number)
 {
-	return mix(document_key(c, number) ^ UINT64_C(0x6469727479));
+	return mix(gen_document_key(c, number) ^ UINT64_C(0x6469727479));
 }
 
-bool is_dirty(const struct model *m, const struct coll *c, uint64_t number)
+bool gen_is_dirty(const struct model *m, const struct coll *c, uint64_t number)
 {
 	return m->dirt > 0 && (m->dirt == UINT64_MAX || draw_of(c, number) < m->dirt);
 }
@@ -206,9 +206,9 @@ static uint64_t find_donor(const struct gen *g, const struct unique_set *set)
 
 	for (uint64_t step = 1; step <= 64 && step < c->docs; step++) {
 		uint64_t n = g->number >= step ? g->number - step : g->number + c->docs - step;
-		bool fits = !is_dirty(g->m, c, n);
+		bool fits = !gen_is_dirty(g->m, c, n);
 		for (size_t i = 0; fits && i < set->nleaves; i++)
-			fits = leaf_presence(g->m, c, set->leaves[i], n, document_key(c, n)) == PRESENT;
+			fits = gen_leaf_presence(g->m, c, set->leaves[i], n, gen_document_key(c, n)) == PRESENT;
 		if (fits)
 			return n;
 	}
@@ -255,7 +255,7 @@ static void settle_spot(struct gen *g, struct chance *chance)
 	}
 }
 
-void spot_draw(struct gen *g)
+void gen_spot_draw(struct gen *g)
 {
 	const struct coll *c = g->coll;
 	struct chance chance = {draw_of(c, g->number) ^ 1};
@@ -274,14 +274,14 @@ static void put_wrong_type(struct gen *g, const struct leaf *l)
 
 	/* An id as a document may be a spelling that is accepted. */
 	if (l->kind == VALUE_ID) {
-		put_bool(g, true);
+		gen_bool(g, true);
 		return;
 	}
-	put_kind(g, BSON_K_DOCUMENT);
-	start = begin_document(g);
-	put_key(g, "unexpected", 10);
-	put_bool(g, true);
-	end_document(g, start);
+	gen_kind(g, BSON_K_DOCUMENT);
+	start = gen_begin_document(g);
+	gen_key(g, "unexpected", 10);
+	gen_bool(g, true);
+	gen_end_document(g, start);
 }
 
 static void put_bad_text(struct gen *g, const struct leaf *l, const char *text, size_t n)
@@ -289,14 +289,14 @@ static void put_bad_text(struct gen *g, const struct leaf *l, const char *text, 
 	size_t start;
 
 	if (l->kind == VALUE_TEXT) {
-		put_string(g, text, n);
+		gen_string(g, text, n);
 		return;
 	}
-	put_kind(g, BSON_K_DOCUMENT);
-	start = begin_document(g);
-	put_key(g, "text", 4);
-	put_string(g, text, n);
-	end_document(g, start);
+	gen_kind(g, BSON_K_DOCUMENT);
+	start = gen_begin_document(g);
+	gen_key(g, "text", 4);
+	gen_string(g, text, n);
+	gen_end_document(g, start);
 }
 
 static uint64_t power_of_ten(int n)
@@ -313,32 +313,32 @@ static void put_out_of_range(struct gen *g, const struct leaf *l)
 	int scale = l->map->type.scale > 0 ? l->map->type.scale : 0;
 
 	if (l->kind == VALUE_INSTANT)
-		put_date(g,
+		gen_date(g,
 			 g->number % 2 ? INT64_C(9224318016000000) : -INT64_C(300000000000000)); /* 294277; 7537 BC */
 	else if (l->kind == VALUE_DAY)
-		put_date(g, INT64_MAX - INT64_MAX % 86400000);
+		gen_date(g, INT64_MAX - INT64_MAX % 86400000);
 	else if (l->kind == VALUE_FLOAT)
-		put_double(g, 1e300);
+		gen_double(g, 1e300);
 	else if (l->kind == VALUE_NUMERIC)
-		put_decimal(g, false, power_of_ten(l->map->type.precision - scale), 0);
+		gen_decimal(g, false, power_of_ten(l->map->type.precision - scale), 0);
 	else if (is_type(l, PGT_INT8))
-		put_double(g, 1e19);
+		gen_double(g, 1e19);
 	else
-		put_int64(g, is_type(l, PGT_INT4) ? INT64_C(2147483648) : 40000);
+		gen_int64(g, is_type(l, PGT_INT4) ? INT64_C(2147483648) : 40000);
 }
 
 static void put_inexact(struct gen *g, const struct leaf *l)
 {
 	if (l->kind == VALUE_INSTANT || l->kind == VALUE_DAY)
-		put_date(g, 1500000000123);
+		gen_date(g, 1500000000123);
 	else if (is_type(l, PGT_FLOAT8))
-		put_int64(g, INT64_C(9007199254740993));
+		gen_int64(g, INT64_C(9007199254740993));
 	else if (is_type(l, PGT_FLOAT4))
-		put_int64(g, 16777217);
+		gen_int64(g, 16777217);
 	else if (l->kind == VALUE_NUMERIC)
-		put_decimal(g, false, 1, -(l->map->type.scale > 0 ? l->map->type.scale : 0) - 1);
+		gen_decimal(g, false, 1, -(l->map->type.scale > 0 ? l->map->type.scale : 0) - 1);
 	else
-		put_double(g, 0.5);
+		gen_double(g, 0.5);
 }
 
 static void put_too_long(struct gen *g, const struct leaf *l)
@@ -348,7 +348,7 @@ static void put_too_long(struct gen *g, const struct leaf *l)
 	buf_reset(&g->scratch);
 	while (g->scratch.len < n)
 		buf_putc(&g->scratch, 'x');
-	put_string(g, (const char *)g->scratch.data, n);
+	gen_string(g, (const char *)g->scratch.data, n);
 }
 
 /* [v, [v]] */
@@ -357,17 +357,17 @@ static void put_odd_shape(struct gen *g, const struct leaf *l)
 	struct chance chance = {mix(g->key ^ l->salt)};
 	size_t outer, inner;
 
-	put_kind(g, BSON_K_ARRAY);
-	outer = begin_document(g);
-	put_index(g, 0);
-	put_scalar(g, g->coll, l, g->number + 16, &chance);
-	put_index(g, 1);
-	put_kind(g, BSON_K_ARRAY);
-	inner = begin_document(g);
-	put_index(g, 0);
-	put_scalar(g, g->coll, l, g->number + 17, &chance);
-	end_document(g, inner);
-	end_document(g, outer);
+	gen_kind(g, BSON_K_ARRAY);
+	outer = gen_begin_document(g);
+	gen_index(g, 0);
+	gen_scalar(g, g->coll, l, g->number + 16, &chance);
+	gen_index(g, 1);
+	gen_kind(g, BSON_K_ARRAY);
+	inner = gen_begin_document(g);
+	gen_index(g, 0);
+	gen_scalar(g, g->coll, l, g->number + 17, &chance);
+	gen_end_document(g, inner);
+	gen_end_document(g, outer);
 }
 
 static void put_spoilt_value(struct gen *g, const struct leaf *l)
@@ -379,7 +379,7 @@ static void put_spoilt_value(struct gen *g, const struct leaf *l)
 		put_wrong_type(g, l);
 		break;
 	case DIRT_LABEL:
-		put_string(g, "no such label", 13);
+		gen_string(g, "no such label", 13);
 		break;
 	case DIRT_NUL:
 		put_bad_text(g, l, "a\0b", 3);
@@ -388,11 +388,11 @@ static void put_spoilt_value(struct gen *g, const struct leaf *l)
 		put_bad_text(g, l, "\xC3(\xFF", 3);
 		break;
 	case DIRT_NULL:
-		put_null(g);
+		gen_null(g);
 		break;
 	case DIRT_ORPHAN:
 		target = &g->m->colls[l->target];
-		put_id(g, target, target->docs + 1 + g->number);
+		gen_id(g, target, target->docs + 1 + g->number);
 		break;
 	case DIRT_RANGE:
 		put_out_of_range(g, l);
@@ -404,13 +404,13 @@ static void put_spoilt_value(struct gen *g, const struct leaf *l)
 		put_too_long(g, l);
 		break;
 	case DIRT_FORMAT:
-		put_string(g, "not readable", 12);
+		gen_string(g, "not readable", 12);
 		break;
 	case DIRT_SHAPE:
 		put_odd_shape(g, l);
 		break;
 	default:
-		put_null(g);
+		gen_null(g);
 	}
 }
 
@@ -423,13 +423,13 @@ static bool is_in_set(const struct unique_set *set, const struct leaf *l)
 }
 
 /* node is NULL for the elements of an array, whose key is written already. */
-bool put_spoilt(struct gen *g, const struct node *node, const struct leaf *l)
+bool gen_spoilt(struct gen *g, const struct node *node, const struct leaf *l)
 {
 	const struct spot *s = &g->spot;
 
 	if (s->kind == DIRT_DUPLICATE && node && is_in_set(s->set, l)) {
-		put_key(g, node->key, node->key_len);
-		put_leaf(g, g->coll, l, g->donor, document_key(g->coll, g->donor));
+		gen_key(g, node->key, node->key_len);
+		gen_leaf(g, g->coll, l, g->donor, gen_document_key(g->coll, g->donor));
 		return true;
 	}
 	if (s->kind == DIRT_NONE || s->kind == DIRT_DUPLICATE || s->leaf != l || !g->in_first)
@@ -437,7 +437,7 @@ bool put_spoilt(struct gen *g, const struct node *node, const struct leaf *l)
 	if (s->kind == DIRT_MISSING)
 		return true;
 	if (node)
-		put_key(g, node->key, node->key_len);
+		gen_key(g, node->key, node->key_len);
 	put_spoilt_value(g, l);
 	return true;
 }

@@ -26,17 +26,17 @@ static void put_field(struct gen *g, const struct node *node, uint64_t number, u
 	bool twice = g->spot.kind == DIRT_DUPLICATE_KEY && g->spot.node == node;
 	enum presence presence;
 
-	if (put_spoilt(g, node, node->leaf))
+	if (gen_spoilt(g, node, node->leaf))
 		return;
-	presence = twice ? PRESENT : leaf_presence(g->m, g->coll, node->leaf, number, key);
+	presence = twice ? PRESENT : gen_leaf_presence(g->m, g->coll, node->leaf, number, key);
 	if (presence == ABSENT)
 		return;
 	for (int times = twice ? 2 : 1; times > 0; times--) {
-		put_key(g, node->key, node->key_len);
+		gen_key(g, node->key, node->key_len);
 		if (presence == IS_NULL)
-			put_null(g);
+			gen_null(g);
 		else
-			put_leaf(g, g->coll, node->leaf, number, key);
+			gen_leaf(g, g->coll, node->leaf, number, key);
 	}
 }
 
@@ -44,11 +44,11 @@ static void put_children(struct gen *g, const struct node *node, uint64_t number
 {
 	size_t start;
 
-	put_kind(g, BSON_K_DOCUMENT);
-	start = begin_document(g);
+	gen_kind(g, BSON_K_DOCUMENT);
+	start = gen_begin_document(g);
 	for (size_t i = 0; i < node->nchildren; i++)
 		put_node(g, node->children[i], number, key);
-	end_document(g, start);
+	gen_end_document(g, start);
 }
 
 /* Whether the document's fault lies in this array. */
@@ -66,9 +66,9 @@ static void put_element(struct gen *g, const struct node *node, uint64_t number,
 	if (node->nchildren > 0)
 		put_children(g, node, number, key);
 	else if (!node->leaf)
-		put_null(g);
-	else if (!put_spoilt(g, NULL, node->leaf))
-		put_leaf(g, g->coll, node->leaf, number, key);
+		gen_null(g);
+	else if (!gen_spoilt(g, NULL, node->leaf))
+		gen_leaf(g, g->coll, node->leaf, number, key);
 }
 
 /* Sub-documents, or single values that have a table of their own. */
@@ -82,38 +82,38 @@ static void put_elements(struct gen *g, const struct node *node, uint64_t number
 		n = 1;
 	if (n == 0 && number % 2 == 1)
 		return; /* left out, not empty */
-	put_key(g, node->key, node->key_len);
-	put_kind(g, BSON_K_ARRAY);
-	start = begin_document(g);
+	gen_key(g, node->key, node->key_len);
+	gen_kind(g, BSON_K_ARRAY);
+	start = gen_begin_document(g);
 	for (unsigned i = 0; i < n; i++) {
 		g->in_first = was_first && i == 0;
-		put_index(g, i);
+		gen_index(g, i);
 		put_element(g, node, number * 16 + i, mix(chance + i));
 	}
 	g->in_first = was_first;
-	end_document(g, start);
+	gen_end_document(g, start);
 }
 
 /* The spoilt element of a link list, after the good ones. */
 static void put_bad_pair(struct gen *g, const struct node *node, const struct coll *other, const uint64_t *partners,
 			 unsigned n)
 {
-	put_index(g, n);
+	gen_index(g, n);
 	switch (g->spot.kind) {
 	case DIRT_ELEMENT_NULL:
-		put_null(g);
+		gen_null(g);
 		break;
 	case DIRT_ELEMENT_INVALID:
-		put_string(g, "not an id", 9);
+		gen_string(g, "not an id", 9);
 		break;
 	case DIRT_PAIR_REPEAT:
-		put_id(g, other, partners[0]);
+		gen_id(g, other, partners[0]);
 		break;
 	case DIRT_PAIR_ONE_SIDED:
-		put_id(g, other, g->donor);
+		gen_id(g, other, g->donor);
 		break;
 	default:
-		put_id(g, other, other->docs + 1 + g->number);
+		gen_id(g, other, other->docs + 1 + g->number);
 	}
 	(void)node;
 }
@@ -129,25 +129,25 @@ static void put_pairs(struct gen *g, const struct node *node)
 
 	if (n == 0 && !is_spot && chance_next(&chance) % 4 == 0)
 		return;
-	put_key(g, node->key, node->key_len);
-	put_kind(g, BSON_K_ARRAY);
-	start = begin_document(g);
+	gen_key(g, node->key, node->key_len);
+	gen_kind(g, BSON_K_ARRAY);
+	start = gen_begin_document(g);
 	for (size_t i = 0; i < n; i++) {
 		uint8_t oid[12];
 		char hex[25];
-		put_index(g, (unsigned)i);
+		gen_index(g, (unsigned)i);
 		if (other->id_kind == ID_OBJECTID && (node->accept & MAP_ACCEPT_HEX_ID) &&
 		    chance_next(&chance) % 64 == 0) {
-			id_objectid(other, partners[i], oid);
+			gen_id_objectid(other, partners[i], oid);
 			id_objectid_format(oid, hex);
-			put_string(g, hex, 24);
+			gen_string(g, hex, 24);
 		} else {
-			put_id(g, other, partners[i]);
+			gen_id(g, other, partners[i]);
 		}
 	}
 	if (is_spot)
 		put_bad_pair(g, node, other, partners, (unsigned)n);
-	end_document(g, start);
+	gen_end_document(g, start);
 }
 
 static void put_node(struct gen *g, const struct node *node, uint64_t number, uint64_t key)
@@ -158,7 +158,7 @@ static void put_node(struct gen *g, const struct node *node, uint64_t number, ui
 			put_field(g, node, number, key);
 		break;
 	case NODE_DOCUMENT:
-		put_key(g, node->key, node->key_len);
+		gen_key(g, node->key, node->key_len);
 		put_children(g, node, number, key);
 		break;
 	case NODE_ARRAY:
@@ -168,8 +168,8 @@ static void put_node(struct gen *g, const struct node *node, uint64_t number, ui
 		put_pairs(g, node);
 		break;
 	case NODE_ID:
-		put_key(g, node->key, node->key_len);
-		put_id(g, g->coll, number);
+		gen_key(g, node->key, node->key_len);
+		gen_id(g, g->coll, number);
 		break;
 	}
 }
@@ -217,19 +217,19 @@ void gen_document(struct gen *g, const struct coll *c, uint64_t number)
 
 	g->coll = c;
 	g->number = number;
-	g->key = document_key(c, number);
+	g->key = gen_document_key(c, number);
 	g->in_first = true;
 	g->spot = (struct spot){0};
-	if (g->m->dirt > 0 && is_dirty(g->m, c, number))
-		spot_draw(g);
-	begin_document(g);
+	if (g->m->dirt > 0 && gen_is_dirty(g->m, c, number))
+		gen_spot_draw(g);
+	gen_begin_document(g);
 	for (size_t i = 0; i < c->root->nchildren; i++)
 		put_node(g, c->root->children[i], number, g->key);
 	if (g->spot.kind == DIRT_UNMAPPED) {
-		put_key(g, "zz_unmapped", 11);
-		put_string(g, "no column takes this", 20);
+		gen_key(g, "zz_unmapped", 11);
+		gen_string(g, "no column takes this", 20);
 	}
-	end_document(g, start);
+	gen_end_document(g, start);
 	if (g->spot.kind != DIRT_NONE)
 		list_fault(g, start);
 }

@@ -244,42 +244,42 @@ void gen_free(struct gen *g);
 void gen_document(struct gen *g, const struct coll *c, uint64_t number);
 
 /* Elements: a key, then one value, which sets the type byte. */
-void put_key(struct gen *g, const char *key, size_t len);
-void put_index(struct gen *g, unsigned i); /* key of an array's element */
-static inline void put_kind(struct gen *g, enum bson_kind kind)
+void gen_key(struct gen *g, const char *key, size_t len);
+void gen_index(struct gen *g, unsigned i); /* key of an array's element */
+static inline void gen_kind(struct gen *g, enum bson_kind kind)
 {
 	g->out.data[g->type_at] = (uint8_t)kind;
 }
-size_t begin_document(struct gen *g); /* after put_key and put_kind */
-void end_document(struct gen *g, size_t start);
-void put_null(struct gen *g);
-void put_bool(struct gen *g, bool v);
-void put_int32(struct gen *g, int32_t v);
-void put_int64(struct gen *g, int64_t v);
-void put_double(struct gen *g, double v);
-void put_date(struct gen *g, int64_t ms);
-void put_objectid(struct gen *g, const uint8_t oid[12]);
-void put_string(struct gen *g, const char *s, size_t n);
-void put_binary(struct gen *g, uint8_t subtype, const void *bytes, size_t n);
-void put_decimal(struct gen *g, bool negative, uint64_t coefficient, int exponent);
+size_t gen_begin_document(struct gen *g); /* after gen_key and gen_kind */
+void gen_end_document(struct gen *g, size_t start);
+void gen_null(struct gen *g);
+void gen_bool(struct gen *g, bool v);
+void gen_int32(struct gen *g, int32_t v);
+void gen_int64(struct gen *g, int64_t v);
+void gen_double(struct gen *g, double v);
+void gen_date(struct gen *g, int64_t ms);
+void gen_objectid(struct gen *g, const uint8_t oid[12]);
+void gen_string(struct gen *g, const char *s, size_t n);
+void gen_binary(struct gen *g, uint8_t subtype, const void *bytes, size_t n);
+void gen_decimal(struct gen *g, bool negative, uint64_t coefficient, int exponent);
 
-uint64_t document_key(const struct coll *c, uint64_t number);
+uint64_t gen_document_key(const struct coll *c, uint64_t number);
 /* The _id of document `number`; numbers from c->docs on are of no document. */
-void put_id(struct gen *g, const struct coll *c, uint64_t number);
+void gen_id(struct gen *g, const struct coll *c, uint64_t number);
 /* The ObjectId's (ID_OBJECTID, ID_HEX_TEXT) and the time that any document was made at. */
-void id_objectid(const struct coll *c, uint64_t number, uint8_t oid[12]);
-int64_t id_time_ms(const struct coll *c, uint64_t number);
+void gen_id_objectid(const struct coll *c, uint64_t number, uint8_t oid[12]);
+int64_t gen_id_time_ms(const struct coll *c, uint64_t number);
 
 enum presence { PRESENT, ABSENT, IS_NULL };
 /* Whether the field of a clean document is there. key: of the document or array element. */
-enum presence leaf_presence(const struct model *m, const struct coll *c, const struct leaf *l, uint64_t number,
-			    uint64_t key);
+enum presence gen_leaf_presence(const struct model *m, const struct coll *c, const struct leaf *l, uint64_t number,
+				uint64_t key);
 /* A whole clean value, arrays included. */
-void put_leaf(struct gen *g, const struct coll *c, const struct leaf *l, uint64_t number, uint64_t key);
+void gen_leaf(struct gen *g, const struct coll *c, const struct leaf *l, uint64_t number, uint64_t key);
 /* One element's. */
-void put_scalar(struct gen *g, const struct coll *c, const struct leaf *l, uint64_t number, struct chance *chance);
+void gen_scalar(struct gen *g, const struct coll *c, const struct leaf *l, uint64_t number, struct chance *chance);
 /* True if the mover of l holds an id of l's own target in this document, so that l is empty. */
-bool leaf_moves(const struct model *m, const struct leaf *l, uint64_t number, uint64_t key);
+bool gen_leaf_moves(const struct model *m, const struct leaf *l, uint64_t number, uint64_t key);
 
 /* Part: texts. */
 
@@ -291,12 +291,12 @@ void text_make(struct buf *out, const struct text_style *style, struct chance *c
 /* Part: faults. */
 
 /* Fills c->spots. */
-void spots_find(struct model *m, struct coll *c);
-bool is_dirty(const struct model *m, const struct coll *c, uint64_t number);
+void gen_spots_find(struct model *m, struct coll *c);
+bool gen_is_dirty(const struct model *m, const struct coll *c, uint64_t number);
 /* Draws the fault of g's document into g->spot. */
-void spot_draw(struct gen *g);
+void gen_spot_draw(struct gen *g);
 /* Writes the element with the spoilt value. False: the fault lies elsewhere, a clean value is wanted. */
-bool put_spoilt(struct gen *g, const struct node *node, const struct leaf *l);
+bool gen_spoilt(struct gen *g, const struct node *node, const struct leaf *l);
 
 /* Part: output. */
 

@@ -14,7 +14,7 @@
 
 /* BSON. */
 
-void put_key(struct gen *g, const char *key, size_t len)
+void gen_key(struct gen *g, const char *key, size_t len)
 {
 	g->type_at = g->out.len;
 	buf_putc(&g->out, 0);
@@ -22,7 +22,7 @@ void put_key(struct gen *g, const char *key, size_t len)
 	buf_putc(&g->out, 0);
 }
 
-void put_index(struct gen *g, unsigned i)
+void gen_index(struct gen *g, unsigned i)
 {
 	char text[12];
 	int n = 0;
@@ -31,10 +31,10 @@ void put_index(struct gen *g, unsigned i)
 		text[n++] = (char)('0' + i);
 	else
 		n = snprintf(text, sizeof text, "%u", i);
-	put_key(g, text, (size_t)n);
+	gen_key(g, text, (size_t)n);
 }
 
-size_t begin_document(struct gen *g)
+size_t gen_begin_document(struct gen *g)
 {
 	size_t start = g->out.len;
 
@@ -42,7 +42,7 @@ size_t begin_document(struct gen *g)
 	return start;
 }
 
-void end_document(struct gen *g, size_t start)
+void gen_end_document(struct gen *g, size_t start)
 {
 	int32_t size;
 
@@ -51,51 +51,51 @@ void end_document(struct gen *g, size_t start)
 	memcpy(g->out.data + start, &size, 4);
 }
 
-void put_null(struct gen *g)
+void gen_null(struct gen *g)
 {
-	put_kind(g, BSON_K_NULL);
+	gen_kind(g, BSON_K_NULL);
 }
 
-void put_bool(struct gen *g, bool v)
+void gen_bool(struct gen *g, bool v)
 {
-	put_kind(g, BSON_K_BOOL);
+	gen_kind(g, BSON_K_BOOL);
 	buf_putc(&g->out, v ? 1 : 0);
 }
 
-void put_int32(struct gen *g, int32_t v)
+void gen_int32(struct gen *g, int32_t v)
 {
-	put_kind(g, BSON_K_INT32);
+	gen_kind(g, BSON_K_INT32);
 	buf_put(&g->out, &v, 4);
 }
 
-void put_int64(struct gen *g, int64_t v)
+void gen_int64(struct gen *g, int64_t v)
 {
-	put_kind(g, BSON_K_INT64);
+	gen_kind(g, BSON_K_INT64);
 	buf_put(&g->out, &v, 8);
 }
 
-void put_double(struct gen *g, double v)
+void gen_double(struct gen *g, double v)
 {
-	put_kind(g, BSON_K_DOUBLE);
+	gen_kind(g, BSON_K_DOUBLE);
 	buf_put(&g->out, &v, 8);
 }
 
-void put_date(struct gen *g, int64_t ms)
+void gen_date(struct gen *g, int64_t ms)
 {
-	put_kind(g, BSON_K_DATE);
+	gen_kind(g, BSON_K_DATE);
 	buf_put(&g->out, &ms, 8);
 }
 
-void put_objectid(struct gen *g, const uint8_t oid[12])
+void gen_objectid(struct gen *g, const uint8_t oid[12])
 {
-	put_kind(g, BSON_K_OBJECTID);
+	gen_kind(g, BSON_K_OBJECTID);
 	buf_put(&g->out, oid, 12);
 }
 
 /* The text is appended between the two. */
 static size_t begin_string(struct gen *g)
 {
-	put_kind(g, BSON_K_STRING);
+	gen_kind(g, BSON_K_STRING);
 	buf_put(&g->out, "\0\0\0", 4);
 	return g->out.len;
 }
@@ -109,7 +109,7 @@ static void end_string(struct gen *g, size_t start)
 	memcpy(g->out.data + start - 4, &n, 4);
 }
 
-void put_string(struct gen *g, const char *s, size_t n)
+void gen_string(struct gen *g, const char *s, size_t n)
 {
 	size_t start = begin_string(g);
 
@@ -117,33 +117,33 @@ void put_string(struct gen *g, const char *s, size_t n)
 	end_string(g, start);
 }
 
-void put_binary(struct gen *g, uint8_t subtype, const void *bytes, size_t n)
+void gen_binary(struct gen *g, uint8_t subtype, const void *bytes, size_t n)
 {
 	int32_t size = (int32_t)n;
 
-	put_kind(g, BSON_K_BINARY);
+	gen_kind(g, BSON_K_BINARY);
 	buf_put(&g->out, &size, 4);
 	buf_putc(&g->out, (char)subtype);
 	buf_put(&g->out, bytes, n);
 }
 
-void put_decimal(struct gen *g, bool negative, uint64_t coefficient, int exponent)
+void gen_decimal(struct gen *g, bool negative, uint64_t coefficient, int exponent)
 {
 	uint64_t hi = (uint64_t)negative << 63 | (uint64_t)(exponent + 6176) << 49;
 
-	put_kind(g, BSON_K_DECIMAL128);
+	gen_kind(g, BSON_K_DECIMAL128);
 	buf_put(&g->out, &coefficient, 8);
 	buf_put(&g->out, &hi, 8);
 }
 
 /* Ids. */
 
-uint64_t document_key(const struct coll *c, uint64_t number)
+uint64_t gen_document_key(const struct coll *c, uint64_t number)
 {
 	return mix(c->salt + number * UINT64_C(0xD1342543DE82EF95));
 }
 
-int64_t id_time_ms(const struct coll *c, uint64_t number)
+int64_t gen_id_time_ms(const struct coll *c, uint64_t number)
 {
 	if (number >= c->docs)
 		return (int64_t)(c->last_ms + (number - c->docs) % 100000000 * 1000);
@@ -151,9 +151,9 @@ int64_t id_time_ms(const struct coll *c, uint64_t number)
 }
 
 /* Seconds grow with the number; documents of one second are told apart by the counter. */
-void id_objectid(const struct coll *c, uint64_t number, uint8_t oid[12])
+void gen_id_objectid(const struct coll *c, uint64_t number, uint8_t oid[12])
 {
-	uint32_t seconds = __builtin_bswap32((uint32_t)(id_time_ms(c, number) / 1000));
+	uint32_t seconds = __builtin_bswap32((uint32_t)(gen_id_time_ms(c, number) / 1000));
 
 	memcpy(oid, &seconds, 4);
 	memcpy(oid + 4, c->machine, 5);
@@ -180,7 +180,7 @@ static void put_uuid_text(struct gen *g, const struct coll *c, uint64_t number)
 
 	id_uuid(c, number, uuid);
 	id_uuid_format(uuid, text);
-	put_string(g, text, UUID_TEXT_SIZE - 1);
+	gen_string(g, text, UUID_TEXT_SIZE - 1);
 }
 
 static void put_hex_id(struct gen *g, const struct coll *c, uint64_t number)
@@ -188,32 +188,32 @@ static void put_hex_id(struct gen *g, const struct coll *c, uint64_t number)
 	uint8_t oid[12];
 	char hex[25];
 
-	id_objectid(c, number, oid);
+	gen_id_objectid(c, number, oid);
 	id_objectid_format(oid, hex);
-	put_string(g, hex, 24);
+	gen_string(g, hex, 24);
 }
 
 /* An _id that is a sub-document: the fields that columns want, and the number, which makes it the only one. */
 static void put_id_fields(struct gen *g, const struct coll *c, uint64_t number)
 {
-	uint64_t key = document_key(c, number);
+	uint64_t key = gen_document_key(c, number);
 	size_t start;
 
-	put_kind(g, BSON_K_DOCUMENT);
-	start = begin_document(g);
+	gen_kind(g, BSON_K_DOCUMENT);
+	start = gen_begin_document(g);
 	for (size_t i = 0; i < c->id_node->nchildren; i++) {
 		const struct node *n = c->id_node->children[i];
 		if (!n->leaf)
 			continue;
-		put_key(g, n->key, n->key_len);
-		put_leaf(g, c, n->leaf, number, key);
+		gen_key(g, n->key, n->key_len);
+		gen_leaf(g, c, n->leaf, number, key);
 	}
-	put_key(g, "n", 1);
-	put_int64(g, (int64_t)number);
-	end_document(g, start);
+	gen_key(g, "n", 1);
+	gen_int64(g, (int64_t)number);
+	gen_end_document(g, start);
 }
 
-void put_id(struct gen *g, const struct coll *c, uint64_t number)
+void gen_id(struct gen *g, const struct coll *c, uint64_t number)
 {
 	uint8_t bytes[16];
 	char text[32];
@@ -221,8 +221,8 @@ void put_id(struct gen *g, const struct coll *c, uint64_t number)
 
 	switch (c->id_kind) {
 	case ID_OBJECTID:
-		id_objectid(c, number, bytes);
-		put_objectid(g, bytes);
+		gen_id_objectid(c, number, bytes);
+		gen_objectid(g, bytes);
 		break;
 	case ID_UUID_TEXT:
 		put_uuid_text(g, c, number);
@@ -231,24 +231,24 @@ void put_id(struct gen *g, const struct coll *c, uint64_t number)
 		put_hex_id(g, c, number);
 		break;
 	case ID_NUMBER:
-		put_int64(g, (int64_t)number + 1);
+		gen_int64(g, (int64_t)number + 1);
 		break;
 	case ID_TEXT:
-		put_string(g, text, (size_t)snprintf(text, sizeof text, "k%llu", (unsigned long long)number));
+		gen_string(g, text, (size_t)snprintf(text, sizeof text, "k%llu", (unsigned long long)number));
 		break;
 	case ID_UUID:
 		id_uuid(c, number, bytes);
-		put_binary(g, 4, bytes, 16);
+		gen_binary(g, 4, bytes, 16);
 		break;
 	case ID_DATE:
-		put_date(g, (int64_t)number * 86400000);
+		gen_date(g, (int64_t)number * 86400000);
 		break;
 	case ID_DOCUMENT:
-		put_kind(g, BSON_K_DOCUMENT);
-		start = begin_document(g);
-		put_key(g, "n", 1);
-		put_int64(g, (int64_t)number);
-		end_document(g, start);
+		gen_kind(g, BSON_K_DOCUMENT);
+		start = gen_begin_document(g);
+		gen_key(g, "n", 1);
+		gen_int64(g, (int64_t)number);
+		gen_end_document(g, start);
 		break;
 	case ID_FIELDS:
 		put_id_fields(g, c, number);
@@ -261,11 +261,11 @@ static void put_oid_document(struct gen *g, const struct coll *c, uint64_t numbe
 {
 	size_t start;
 
-	put_kind(g, BSON_K_DOCUMENT);
-	start = begin_document(g);
-	put_key(g, "$oid", 4);
+	gen_kind(g, BSON_K_DOCUMENT);
+	start = gen_begin_document(g);
+	gen_key(g, "$oid", 4);
 	put_hex_id(g, c, number);
-	end_document(g, start);
+	gen_end_document(g, start);
 }
 
 /* A reference, now and then in a spelling that the mapping accepts. */
@@ -279,7 +279,7 @@ static void put_reference(struct gen *g, const struct coll *target, uint64_t num
 	else if (draw == 1 && target->id_kind == ID_OBJECTID && (accept & MAP_ACCEPT_OID_DOCUMENT))
 		put_oid_document(g, target, number);
 	else
-		put_id(g, target, number);
+		gen_id(g, target, number);
 }
 
 /* An id in a column that refers to no table of the mapping: some document's of some collection. */
@@ -297,12 +297,12 @@ static void put_loose_id(struct gen *g, const struct coll *c, const struct leaf 
 	} else if (other->id_kind == ID_OBJECTID) {
 		put_reference(g, other, n, l->map->accept, chance);
 	} else {
-		id_objectid(other, n, oid);
-		put_objectid(g, oid);
+		gen_id_objectid(other, n, oid);
+		gen_objectid(g, oid);
 	}
 }
 
-bool leaf_moves(const struct model *m, const struct leaf *l, uint64_t number, uint64_t key)
+bool gen_leaf_moves(const struct model *m, const struct leaf *l, uint64_t number, uint64_t key)
 {
 	return l->other_target >= 0 && (number == 1 || mix(key ^ l->salt ^ 0x6D6F7665) % 8 == 0);
 }
@@ -316,7 +316,7 @@ static void put_ref(struct gen *g, const struct coll *c, const struct leaf *l, u
 		put_loose_id(g, c, l, number, chance);
 		return;
 	}
-	if (leaf_moves(g->m, l, number, document_key(c, number))) {
+	if (gen_leaf_moves(g->m, l, number, gen_document_key(c, number))) {
 		target = &g->m->colls[l->other_target];
 		put_reference(g, target, chance_below(chance, target->docs), l->map->accept, chance);
 		return;
@@ -328,7 +328,7 @@ static void put_ref(struct gen *g, const struct coll *c, const struct leaf *l, u
 	if (l->radix > 0)
 		n = number / l->divisor % l->radix;
 	if (l->target_leaf)
-		put_leaf(g, target, l->target_leaf, n, document_key(target, n));
+		gen_leaf(g, target, l->target_leaf, n, gen_document_key(target, n));
 	else
 		put_reference(g, target, n, l->map->accept, chance);
 }
@@ -367,13 +367,13 @@ static void put_integer(struct gen *g, const struct leaf *l, uint64_t number, st
 	char text[24];
 
 	if (draw < 2 && v >= INT32_MIN && v <= INT32_MAX)
-		put_int32(g, (int32_t)v);
+		gen_int32(g, (int32_t)v);
 	else if (draw == 2 && v >= -(INT64_C(1) << 53) && v <= INT64_C(1) << 53)
-		put_double(g, (double)v);
+		gen_double(g, (double)v);
 	else if (draw == 3 && (l->map->accept & MAP_ACCEPT_NUMERIC_STRING))
-		put_string(g, text, (size_t)snprintf(text, sizeof text, "%lld", (long long)v));
+		gen_string(g, text, (size_t)snprintf(text, sizeof text, "%lld", (long long)v));
 	else
-		put_int64(g, v);
+		gen_int64(g, v);
 }
 
 static void put_float(struct gen *g, const struct leaf *l, uint64_t number, struct chance *chance)
@@ -383,17 +383,17 @@ static void put_float(struct gen *g, const struct leaf *l, uint64_t number, stru
 	bool is_small = l->map->type.base == PGT_FLOAT4;
 
 	if (l->unique)
-		put_double(g, (double)number);
+		gen_double(g, (double)number);
 	else if (is_small && number < sizeof floats / sizeof floats[0])
-		put_double(g, floats[number]);
+		gen_double(g, floats[number]);
 	else if (!is_small && number < sizeof doubles / sizeof doubles[0])
-		put_double(g, doubles[number]);
+		gen_double(g, doubles[number]);
 	else if (chance_below(chance, 10) == 0)
-		put_int64(g, (int64_t)chance_below(chance, 100000));
+		gen_int64(g, (int64_t)chance_below(chance, 100000));
 	else if (is_small) /* a multiple of 1/8 is exact */
-		put_double(g, (double)chance_below(chance, 100000) / 8);
+		gen_double(g, (double)chance_below(chance, 100000) / 8);
 	else
-		put_double(g, (double)chance_below(chance, 10000000) / 100);
+		gen_double(g, (double)chance_below(chance, 10000000) / 100);
 }
 
 static uint64_t power_of_ten(int n)
@@ -419,17 +419,17 @@ static void put_numeric(struct gen *g, const struct leaf *l, uint64_t number, st
 	if (number == 1)
 		coefficient = power_of_ten(digits) - 1;
 	if (l->unique)
-		put_int64(g, (int64_t)number);
+		gen_int64(g, (int64_t)number);
 	else if (number == 0)
-		put_decimal(g, false, 0, 0);
+		gen_decimal(g, false, 0, 0);
 	else if (number == 2 && precision < 1)
-		put_decimal(g, true, 123456789012345678, -30);
+		gen_decimal(g, true, 123456789012345678, -30);
 	else if (number % 8 == 3 && whole > 0) /* whole numbers of other types */
-		put_int64(g, (int64_t)chance_below(chance, power_of_ten(whole < 9 ? whole : 9)));
+		gen_int64(g, (int64_t)chance_below(chance, power_of_ten(whole < 9 ? whole : 9)));
 	else if (number % 8 == 4 && scale >= 2 && whole > 0)
-		put_double(g, (double)chance_below(chance, power_of_ten(2 + (whole < 7 ? whole : 7))) / 100);
+		gen_double(g, (double)chance_below(chance, power_of_ten(2 + (whole < 7 ? whole : 7))) / 100);
 	else
-		put_decimal(g, chance_below(chance, 4) == 0, coefficient, -scale);
+		gen_decimal(g, chance_below(chance, 4) == 0, coefficient, -scale);
 }
 
 /* Texts. */
@@ -455,7 +455,7 @@ static void put_label(struct gen *g, const struct leaf *l, uint64_t number, stru
 
 	if (l->radix > 0)
 		i = number / l->divisor % l->radix;
-	put_string(g, l->labels[i], strlen(l->labels[i]));
+	gen_string(g, l->labels[i], strlen(l->labels[i]));
 }
 
 static void put_bytes(struct gen *g, const struct leaf *l, uint64_t number, struct chance *chance)
@@ -469,7 +469,7 @@ static void put_bytes(struct gen *g, const struct leaf *l, uint64_t number, stru
 		bytes[0] = number;
 		n = sizeof bytes;
 	}
-	put_binary(g, 0, bytes, n);
+	gen_binary(g, 0, bytes, n);
 }
 
 static void put_inet(struct gen *g, struct chance *chance)
@@ -484,7 +484,7 @@ static void put_inet(struct gen *g, struct chance *chance)
 	else
 		n = snprintf(text, sizeof text, "10.%u.%u.%u", (unsigned)(r >> 8 & 255), (unsigned)(r >> 16 & 255),
 			     (unsigned)(r >> 24 & 255));
-	put_string(g, text, (size_t)n);
+	gen_string(g, text, (size_t)n);
 }
 
 static void put_vector(struct gen *g, const struct leaf *l, struct chance *chance)
@@ -492,13 +492,13 @@ static void put_vector(struct gen *g, const struct leaf *l, struct chance *chanc
 	int n = l->map->type.length > 0 ? l->map->type.length : 3;
 	size_t start;
 
-	put_kind(g, BSON_K_ARRAY);
-	start = begin_document(g);
+	gen_kind(g, BSON_K_ARRAY);
+	start = gen_begin_document(g);
 	for (int i = 0; i < n; i++) {
-		put_index(g, (unsigned)i);
-		put_double(g, (double)chance_below(chance, 2000) / 1024 - 1); /* exact in a float */
+		gen_index(g, (unsigned)i);
+		gen_double(g, (double)chance_below(chance, 2000) / 1024 - 1); /* exact in a float */
 	}
-	end_document(g, start);
+	gen_end_document(g, start);
 }
 
 /* Dates. */
@@ -542,7 +542,8 @@ static int64_t any_instant(const struct coll *c, const struct leaf *l, uint64_t 
 		return borders[number];
 	if (draw == 0)
 		return borders[chance_below(chance, sizeof borders / sizeof borders[0])];
-	return id_time_ms(c, number < c->docs ? number : 0) + (int64_t)chance_below(chance, UINT64_C(30000000000));
+	return gen_id_time_ms(c, number < c->docs ? number : 0) +
+	       (int64_t)chance_below(chance, UINT64_C(30000000000));
 }
 
 static void put_iso_text(struct gen *g, int64_t ms)
@@ -555,7 +556,7 @@ static void put_iso_text(struct gen *g, int64_t ms)
 	gmtime_r(&seconds, &tm);
 	n = snprintf(text, sizeof text, "%04d-%02d-%02dT%02d:%02d:%02d.%03dZ", tm.tm_year + 1900, tm.tm_mon + 1,
 		     tm.tm_mday, tm.tm_hour, tm.tm_min, tm.tm_sec, (int)(ms - floor_to(ms, 1000)));
-	put_string(g, text, (size_t)n);
+	gen_string(g, text, (size_t)n);
 }
 
 static void put_instant(struct gen *g, const struct coll *c, const struct leaf *l, uint64_t number,
@@ -567,9 +568,9 @@ static void put_instant(struct gen *g, const struct coll *c, const struct leaf *
 	if (draw == 0 && (l->map->accept & MAP_ACCEPT_ISO_STRING) && ms >= 0)
 		put_iso_text(g, ms);
 	else if (draw == 1 && (l->map->accept & MAP_ACCEPT_EPOCH_MS))
-		put_int64(g, ms);
+		gen_int64(g, ms);
 	else
-		put_date(g, ms);
+		gen_date(g, ms);
 }
 
 static void put_time(struct gen *g, const struct leaf *l, struct chance *chance)
@@ -582,7 +583,7 @@ static void put_time(struct gen *g, const struct leaf *l, struct chance *chance)
 		n = snprintf(text, sizeof text, "%02u:%02u:30", minutes / 60, minutes % 60);
 	else
 		n = snprintf(text, sizeof text, "P%uDT%uM", minutes % 40, minutes);
-	put_string(g, text, (size_t)n);
+	gen_string(g, text, (size_t)n);
 }
 
 /* JSON: a document with most types inside, sometimes an array or a single value. */
@@ -591,25 +592,25 @@ static void put_json_inner(struct gen *g, const struct coll *c, uint64_t number,
 {
 	size_t start, inner;
 
-	put_kind(g, BSON_K_DOCUMENT);
-	start = begin_document(g);
-	put_key(g, "deep", 4);
-	put_kind(g, BSON_K_ARRAY);
-	inner = begin_document(g);
-	put_index(g, 0);
-	put_int32(g, (int32_t)chance_below(chance, 1000) - 500);
-	put_index(g, 1);
-	put_double(g, (double)chance_below(chance, 1000000) / 1000);
-	put_index(g, 2);
-	put_null(g);
-	end_document(g, inner);
-	put_key(g, "id", 2);
-	put_id(g, c, number);
-	put_key(g, "when", 4);
-	put_date(g, id_time_ms(c, number));
-	put_key(g, "", 0); /* an empty key is a key */
-	put_bool(g, number % 2 == 0);
-	end_document(g, start);
+	gen_kind(g, BSON_K_DOCUMENT);
+	start = gen_begin_document(g);
+	gen_key(g, "deep", 4);
+	gen_kind(g, BSON_K_ARRAY);
+	inner = gen_begin_document(g);
+	gen_index(g, 0);
+	gen_int32(g, (int32_t)chance_below(chance, 1000) - 500);
+	gen_index(g, 1);
+	gen_double(g, (double)chance_below(chance, 1000000) / 1000);
+	gen_index(g, 2);
+	gen_null(g);
+	gen_end_document(g, inner);
+	gen_key(g, "id", 2);
+	gen_id(g, c, number);
+	gen_key(g, "when", 4);
+	gen_date(g, gen_id_time_ms(c, number));
+	gen_key(g, "", 0); /* an empty key is a key */
+	gen_bool(g, number % 2 == 0);
+	gen_end_document(g, start);
 }
 
 static void put_json(struct gen *g, const struct coll *c, const struct leaf *l, uint64_t number,
@@ -622,43 +623,43 @@ static void put_json(struct gen *g, const struct coll *c, const struct leaf *l, 
 		put_text(g, l, number, chance);
 		return;
 	}
-	put_kind(g, draw == 1 ? BSON_K_ARRAY : BSON_K_DOCUMENT);
-	start = begin_document(g);
+	gen_kind(g, draw == 1 ? BSON_K_ARRAY : BSON_K_DOCUMENT);
+	start = gen_begin_document(g);
 	if (draw == 1)
-		put_index(g, 0);
+		gen_index(g, 0);
 	else
-		put_key(g, "label", 5);
+		gen_key(g, "label", 5);
 	text = begin_string(g);
 	text_make(&g->out, text_style_of("title"), chance, false, number, SIZE_MAX);
 	end_string(g, text);
 	if (draw > 1) {
-		put_key(g, "big", 3);
-		put_int64(g, INT64_MAX - (int64_t)chance_below(chance, 1000));
-		put_key(g, "inner", 5);
+		gen_key(g, "big", 3);
+		gen_int64(g, INT64_MAX - (int64_t)chance_below(chance, 1000));
+		gen_key(g, "inner", 5);
 		put_json_inner(g, c, number, chance);
 		if (number == 0) {
-			put_key(g, "price", 5);
-			put_decimal(g, false, 1999, -2);
-			put_key(g, "nothing", 7);
-			put_kind(g, BSON_K_DOCUMENT);
-			end_document(g, begin_document(g));
+			gen_key(g, "price", 5);
+			gen_decimal(g, false, 1999, -2);
+			gen_key(g, "nothing", 7);
+			gen_kind(g, BSON_K_DOCUMENT);
+			gen_end_document(g, gen_begin_document(g));
 		}
 	}
-	end_document(g, start);
+	gen_end_document(g, start);
 }
 
 /* Whole values. */
 
-void put_scalar(struct gen *g, const struct coll *c, const struct leaf *l, uint64_t number, struct chance *chance)
+void gen_scalar(struct gen *g, const struct coll *c, const struct leaf *l, uint64_t number, struct chance *chance)
 {
 	switch (l->kind) {
 	case VALUE_BOOL:
 		if (l->radix > 0)
-			put_bool(g, number / l->divisor % 2);
+			gen_bool(g, number / l->divisor % 2);
 		else if ((l->map->accept & MAP_ACCEPT_BOOL_NUMBER) && chance_below(chance, 64) == 0)
-			put_int32(g, (int32_t)chance_below(chance, 2));
+			gen_int32(g, (int32_t)chance_below(chance, 2));
 		else
-			put_bool(g, chance_below(chance, 2));
+			gen_bool(g, chance_below(chance, 2));
 		break;
 	case VALUE_INTEGER:
 		put_integer(g, l, number, chance);
@@ -707,26 +708,26 @@ static void put_array(struct gen *g, const struct coll *c, const struct leaf *l,
 {
 	size_t start;
 
-	put_kind(g, BSON_K_ARRAY);
-	start = begin_document(g);
+	gen_kind(g, BSON_K_ARRAY);
+	start = gen_begin_document(g);
 	for (unsigned i = 0; i < n; i++) {
-		put_index(g, i);
+		gen_index(g, i);
 		if (dims > 1)
 			put_array(g, c, l, number, dims - 1, n, chance);
 		else
-			put_scalar(g, c, l, number + 16 + i, chance); /* beyond the borders */
+			gen_scalar(g, c, l, number + 16 + i, chance); /* beyond the borders */
 	}
-	end_document(g, start);
+	gen_end_document(g, start);
 }
 
-void put_leaf(struct gen *g, const struct coll *c, const struct leaf *l, uint64_t number, uint64_t key)
+void gen_leaf(struct gen *g, const struct coll *c, const struct leaf *l, uint64_t number, uint64_t key)
 {
 	struct chance chance = {mix(key ^ l->salt)};
 
 	if (l->map->type.array)
 		put_array(g, c, l, number, l->map->type.dims, (unsigned)chance_below(&chance, 5), &chance);
 	else
-		put_scalar(g, c, l, number, &chance);
+		gen_scalar(g, c, l, number, &chance);
 }
 
 /* Text is taken as a time only where the mapping says so; without that nothing goes into such a column. */
@@ -735,17 +736,17 @@ static bool has_no_source(const struct leaf *l)
 	return (l->kind == VALUE_TIME || l->kind == VALUE_INTERVAL) && !(l->map->accept & MAP_ACCEPT_ISO_STRING);
 }
 
-enum presence leaf_presence(const struct model *m, const struct coll *c, const struct leaf *l, uint64_t number,
-			    uint64_t key)
+enum presence gen_leaf_presence(const struct model *m, const struct coll *c, const struct leaf *l, uint64_t number,
+				uint64_t key)
 {
 	uint64_t draw = mix(key ^ l->salt ^ 0x68657265) % 32;
 	bool is_first = number < 16; /* shows labels and borders */
 
-	if (leaf_moves(m, l, number, key))
+	if (gen_leaf_moves(m, l, number, key))
 		return PRESENT;
 	if (l->required)
 		return l->may_miss && !is_first && draw == 0 ? ABSENT : PRESENT;
-	if (l->mover && leaf_moves(m, l->mover, number, key))
+	if (l->mover && gen_leaf_moves(m, l->mover, number, key))
 		return ABSENT;
 	if (number >= l->last || has_no_source(l))
 		return ABSENT;
