@@ -68,6 +68,8 @@ void digits_trim(struct digits *d)
 		d->digits++;
 	for (; d->n > 0 && d->digits[d->n - 1] == '0'; d->n--)
 		d->exponent++;
+	if (d->n == 0)
+		d->exponent = 0;
 }
 
 static void digits_of_decimal(const struct val *v, struct decimal *dec, struct digits *d)
@@ -356,8 +358,6 @@ static enum fault put_digits_as_numeric(struct conv *c, struct column *col, stru
 	digits_trim(&bare);
 	if (bare.n == 0 && d->negative)
 		count_column(c, col, COUNT_NEGATIVE_ZERO);
-	if (bare.n == 0 && col->type.precision >= 0)
-		d->exponent = 0;
 	if (d->exponent < -1000000 || d->exponent > 1000000 ||
 	    !rowbuf_put_numeric(col->rows, d->negative, d->digits, d->n, (int)d->exponent))
 		return fault_note(c, FAULT_RANGE, "outside numeric");

@@ -1,0 +1,334 @@
+/* Runs tests/cases: each case's value goes through mapping, plan and convert; the COPY field that comes out is
+ * decoded here, by code of its own, and compared with the text that PostgreSQL shows. See tests/cases/README.md.
+ */
+#include <bson/bson.h>
+#include <ctype.h>
+#include <dirent.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "case_decode.h"
+#include "convert.h"
+#include "sys.h"
+#include "text.h"
+
+struct test_case {
+	char *type, *value, *expected;
+	char *words; /* "+a +b " */
+	int line;
+};
+
+static int failures, ran;
+
+static void complain(const char *file, const struct test_case *t, const char *what, const char *got)
+{
+	printf("%s:%d: %s\n  type      %s\n  value     %s\n  expected  %s\n  got       %s\n", file, t->line, what,
+	       t->type, t->value, t->expected, got);
+	failures++;
+}
+
+/* --- the mapping of one case --- */
+
+static void put_yaml(struct buf *out, const char *type)
+{
+	static const char head[] = "docrow: 1\n"
+				   "source: { database: cases }\n"
+				   "enums:\n"
+				   "  - { name: mood, labels: [sad, ok, happy, Very Happy] }\n"
+				   "collections:\n"
+				   "  - collection: c\n"
+				   "    table: t\n"
+				   "    columns:\n"
+				   "      - { name: id, from: _id, type: uuid, primary_key: true }\n";
+	const char *policies = strstr(type, " {");
+	size_t n = policies != NULL ? (size_t)(policies - type) : strlen(type);
+	buf_puts(out, head);
+	buf_printf(out, "      - { name: v, from: v, type: %s%.*s%s", *type == '"' ? "" : "\"", (int)n, type,
+		   *type == '"' ? "" : "\"");
+	if (policies != NULL)
+		buf_printf(out, ", %s", policies + 2);
+	else
+		buf_puts(out, " }");
+	buf_putc(out, '\n');
+}
+
+static bool make_plan(const char *file, const struct test_case *t, struct mapping **m, struct plan **p)
+{
+	_cleanup_(buf_free) struct buf yaml, report;
+	struct err err;
+	buf_init(&yaml, 0);
+	buf_init(&report, 0);
+	put_yaml(&yaml, t->type);
+	if (mapping_parse(m, "case", (const char *)yaml.data, yaml.len, &report, &err)) {
+		if (plan_build(p, *m, &report, &err))
+			return true;
+		mapping_free(*m);
+	}
+	complain(file, t, err.message, buf_cstr(&report));
+	return false;
+}
+
+/* --- the document --- */
+
+static void put_document(struct buf *out, const bson_t *head, const uint8_t *field, size_t n)
+{
+	uint32_t len = (uint32_t)(head->len + n);
+	buf_put(out, &len, 4);
+	buf_put(out, bson_get_data(head) + 4, head->len - 5);
+	buf_put(out, field, n);
+	buf_putc(out, '\0');
+}
+
+static size_t unhex_spaced(const char *s, uint8_t *out)
+{
+	char hex[2048];
+	size_t n = 0;
+	for (; *s != '\0' && n < sizeof hex; s++)
+		if (*s != ' ')
+			hex[n++] = *s;
+	return text_unhex(hex, n, out) ? n / 2 : 0;
+}
+
+/* "raw 02 …": type byte and payload. */
+static bool put_raw(struct buf *out, const bson_t *head, const char *value)
+{
+	uint8_t bytes[1024], field[1027];
+	size_t n = unhex_spaced(value + 4, bytes);
+	if (n == 0)
+		return false;
+	field[0] = bytes[0];
+	memcpy(field + 1, "v", 2);
+	memcpy(field + 3, bytes + 1, n - 1);
+	put_document(out, head, field, n + 2);
+	return true;
+}
+
+static bool put_json_value(struct buf *out, bson_t *head, const char *value)
+{
+	_cleanup_(buf_free) struct buf json;
+	bson_error_t error;
+	buf_init(&json, 0);
+	buf_printf(&json, "{\"v\":%s}", value);
+	bson_t *v = bson_new_from_json(json.data, (ssize_t)json.len, &error);
+	if (v == NULL) {
+		printf("%s\n", error.message);
+		return false;
+	}
+	put_document(out, head, bson_get_data(v) + 4, v->len - 5);
+	bson_destroy(v);
+	return true;
+}
+
+static bool make_document(struct buf *out, const char *value)
+{
+	bson_oid_t oid;
+	bson_t *head = bson_new();
+	bson_oid_init_from_string(&oid, "507f1f77bcf86cd799439011");
+	BSON_APPEND_OID(head, "_id", &oid);
+	BSON_APPEND_INT32(head, "other", 7);
+	BSON_APPEND_DATE_TIME(head, "when", 1000000000123);
+	BSON_APPEND_UTF8(head, "text", "x");
+	bool ok = true;
+	if (strcmp(value, "missing") == 0)
+		put_document(out, head, NULL, 0);
+	else if (strncmp(value, "raw ", 4) == 0)
+		ok = put_raw(out, head, value);
+	else
+		ok = put_json_value(out, head, value);
+	bson_destroy(head);
+	return ok;
+}
+
+/* --- comparing --- */
+
+/* Blanks outside JSON strings away. */
+static void squeeze_json(char *s)
+{
+	bool in_string = false;
+	char *to = s;
+	for (; *s != '\0'; s++) {
+		if (*s == '"')
+			in_string = !in_string;
+		else if (in_string && *s == '\\' && s[1] != '\0')
+			*to++ = *s++;
+		if (in_string || *s != ' ')
+			*to++ = *s;
+	}
+	*to = '\0';
+}
+
+static bool is_json(const char *type)
+{
+	return strncmp(type, "json", 4) == 0 || strncmp(type, "\"json", 5) == 0;
+}
+
+static void unescape(char *s)
+{
+	char *to = s;
+	for (; *s != '\0'; s++) {
+		if (*s == '\\' && (s[1] == 'n' || s[1] == 't' || s[1] == '\\'))
+			s++, *to++ = *s == 'n' ? '\n' : *s == 't' ? '\t' : '\\';
+		else
+			*to++ = *s;
+	}
+	*to = '\0';
+}
+
+static bool same_text(const struct test_case *t, const char *got)
+{
+	char *a = strdup(t->expected), *b = strdup(got);
+	unescape(a);
+	if (is_json(t->type)) {
+		squeeze_json(a);
+		squeeze_json(b);
+	}
+	bool same = strcmp(a, b) == 0;
+	free(a);
+	free(b);
+	return same;
+}
+
+/* --- one case --- */
+
+static void check_words(const char *file, const struct test_case *t, struct ledger *l)
+{
+	static const enum ledger_kind kinds[] = {LEDGER_IS_MISSING,     LEDGER_IS_NULL,         LEDGER_IS_UNDEFINED,
+						 LEDGER_ACCEPTED,       LEDGER_NEGATIVE_ZERO,   LEDGER_ENCODING,
+						 LEDGER_LABELLED,       LEDGER_DEFAULT_MISSING, LEDGER_DEFAULT_NULL,
+						 LEDGER_DEFAULT_INVALID};
+	for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++) {
+		char word[64];
+		snprintf(word, sizeof word, "+%s ", ledger_kind_name(kinds[i]));
+		bool wanted = strstr(t->words, word) != NULL, counted = ledger_sum(l, kinds[i], "t") > 0;
+		if (wanted != counted)
+			complain(file, t, wanted ? "not counted" : "counted", word);
+	}
+}
+
+static const struct pgtype *type_of(const struct plan *p)
+{
+	const struct schema_table *table = &p->schema.tables[0];
+	return &table->columns[schema_find_column(table, "v")].type;
+}
+
+/* The second field of the only row. */
+static void show_field(struct buf *out, const struct plan *p, struct rowbuf *rows)
+{
+	const uint8_t *f = rows->buf.data + 2 + 4 + 16;
+	int32_t n = (int32_t)case_read_be(f, 4);
+	if (n < 0)
+		buf_puts(out, "NULL");
+	else
+		case_decode(out, type_of(p), f + 4, (size_t)n);
+}
+
+static void convert_case(const char *file, const struct test_case *t, const struct plan *p, const struct buf *doc)
+{
+	_cleanup_(buf_free) struct buf got;
+	struct ledger *ledger = ledger_new();
+	struct conv *c = conv_new(p, 0, ledger);
+	struct conv_where where;
+	struct rowbuf *rows = conv_rows(c, 0);
+	buf_init(&got, 0);
+	enum fault f = conv_document(c, doc->data, doc->len, &where);
+	if (f != FAULT_OK)
+		buf_printf(&got, "!%s", fault_name(f));
+	else
+		show_field(&got, p, rows);
+	if (rows->rows != (f == FAULT_OK) || (f != FAULT_OK && rows->buf.len != 0))
+		complain(file, t, "the rows are not as they should be", "");
+	if (!same_text(t, buf_cstr(&got)))
+		complain(file, t, f != FAULT_OK ? where.note : "another value", buf_cstr(&got));
+	check_words(file, t, ledger);
+	conv_free(c);
+	ledger_free(ledger);
+}
+
+static void run_case(const char *file, const struct test_case *t)
+{
+	_cleanup_(buf_free) struct buf doc, report;
+	struct mapping *m;
+	struct plan *p;
+	buf_init(&doc, 0);
+	buf_init(&report, 0);
+	ran++;
+	if (!make_document(&doc, t->value)) {
+		complain(file, t, "the value does not read", "");
+		return;
+	}
+	if (!make_plan(file, t, &m, &p))
+		return;
+	if (!conv_check(p, &report))
+		complain(file, t, "a literal does not read", buf_cstr(&report));
+	convert_case(file, t, p, &doc);
+	plan_free(p);
+	mapping_free(m);
+}
+
+/* --- files --- */
+
+static char *next_line(char **at, int *line)
+{
+	char *s = *at;
+	if (*s == '\0')
+		return NULL;
+	char *end = strchr(s, '\n');
+	*at = end != NULL ? end + 1 : s + strlen(s);
+	if (end != NULL)
+		*end = '\0';
+	++*line;
+	return s;
+}
+
+static void run_text(const char *file, char *text)
+{
+	int line = 0;
+	char *s, *at = text;
+	while ((s = next_line(&at, &line)) != NULL) {
+		char words[256] = "";
+		if (*s == '\0' || *s == '#')
+			continue;
+		struct test_case t = {.type = s, .line = line, .words = words};
+		t.value = next_line(&at, &line);
+		t.expected = next_line(&at, &line);
+		if (t.expected == NULL) {
+			complain(file, &(struct test_case){"", "", "", "", line}, "half a case", s);
+			return;
+		}
+		while (*at == '+')
+			snprintf(words + strlen(words), sizeof words - strlen(words), "%s ", next_line(&at, &line));
+		run_case(file, &t);
+	}
+}
+
+static void run_file(const char *folder, const char *name)
+{
+	_cleanup_(buf_free) struct buf path, text;
+	struct err err;
+	buf_init(&path, 0);
+	buf_init(&text, 0);
+	buf_printf(&path, "%s/%s", folder, name);
+	if (!file_read(buf_cstr(&path), 1 << 20, &text, &err)) {
+		printf("%s\n", err.message);
+		failures++;
+		return;
+	}
+	buf_cstr(&text);
+	run_text(name, (char *)text.data);
+}
+
+int main(void)
+{
+	char folder[1024];
+	const char *root = getenv("DOCROW_SOURCE_ROOT");
+	snprintf(folder, sizeof folder, "%s/tests/cases", root != NULL ? root : ".");
+	DIR *dir = opendir(folder);
+	for (struct dirent *e; dir != NULL && (e = readdir(dir)) != NULL;)
+		if (strlen(e->d_name) > 5 && strcmp(e->d_name + strlen(e->d_name) - 5, ".case") == 0)
+			run_file(folder, e->d_name);
+	if (dir != NULL)
+		closedir(dir);
+	printf("%d cases, %d complaints\n", ran, failures);
+	return failures > 0 || ran == 0;
+}
