@@ -86,6 +86,26 @@ bool map_is_key_column(const struct map_collection *k, const struct map_column *
 	return col->is_id && (col->primary_key || map_id_fits(k->id, &col->type));
 }
 
+static bool refers_to_key(const struct map_collection *k, const struct map_reference *r)
+{
+	for (size_t i = 0; i < k->ncolumns; i++) {
+		const struct map_column *key = &k->columns[i];
+		if (map_is_key_column(k, key) && key->name != NULL)
+			return r->column != NULL ? strcmp(r->column, key->name) == 0 : key->primary_key;
+	}
+	return false;
+}
+
+int map_referred_collection(const struct mapping *m, const struct map_reference *r)
+{
+	for (size_t i = 0; r->table != NULL && i < m->ncollections; i++) {
+		const struct map_collection *k = &m->collections[i];
+		if (k->table != NULL && strcmp(k->table, r->table) == 0 && refers_to_key(k, r))
+			return (int)i;
+	}
+	return -1;
+}
+
 /* ---- checks ---- */
 
 static const char *type_text(struct arena *a, const struct pgtype *t)
@@ -98,9 +118,9 @@ static const char *type_text(struct arena *a, const struct pgtype *t)
 	return text;
 }
 
-static void check_accept(const struct mapping *m, const struct map_column *k, struct complaints *c)
+static void check_accept(const struct mapping *m, const struct map_column *k, bool is_key, struct complaints *c)
 {
-	unsigned odd = k->accept & ~map_accept_for(&k->type, k->is_id || k->references.table != NULL);
+	unsigned odd = k->accept & ~map_accept_for(&k->type, is_key);
 	for (size_t i = 0; i < map_words_accept.n; i++)
 		if ((odd & (unsigned)map_words_accept.list[i].value) != 0)
 			complain_field(c, m, &k->accept, k->line, k->col,
@@ -114,8 +134,8 @@ static void check_literal(const struct mapping *m, const struct map_column *k, c
 	const struct schema_enum *e = k->type.base == PGT_ENUM ? &m->enums[k->type.enum_index] : NULL;
 	const char *fault = map_literal_fault(m->arena, &k->type, e, v->literal);
 	if (fault != NULL)
-		complain_field(c, m, v, k->line, k->col, "%s: \"%s\" is no value of column \"%s\": %s", key,
-			       v->literal, k->name, fault);
+		complain_field(c, m, v, k->line, k->col, "%s: \"%s\" does not fit column \"%s\": %s", key, v->literal,
+			       k->name, fault);
 }
 
 static void check_value(const struct mapping *m, const struct map_column *k, const char *key,
@@ -144,7 +164,7 @@ static void check_labels(const struct mapping *m, const struct map_column *k, st
 		const struct schema_enum *e = &m->enums[k->type.enum_index];
 		const char *fault = map_literal_fault(m->arena, &k->type, e, k->labels[i].to);
 		if (fault != NULL)
-			complain_field(c, m, &k->labels[i].to, k->line, k->col, "labels: \"%s\" is no label: %s",
+			complain_field(c, m, &k->labels[i].to, k->line, k->col, "labels: \"%s\" does not fit: %s",
 				       k->labels[i].to, fault);
 	}
 }
@@ -196,7 +216,7 @@ static void check_key(const struct mapping *m, const struct map_column *k, struc
 			       "default is SQL and cannot be empty; an empty text is \"''\"");
 }
 
-void map_check_column(const struct mapping *m, const struct map_column *k, struct complaints *c)
+void map_check_column(const struct mapping *m, const struct map_column *k, bool is_key, struct complaints *c)
 {
 	if (k->name == NULL || !is_known(&k->type))
 		return;
@@ -205,7 +225,7 @@ void map_check_column(const struct mapping *m, const struct map_column *k, struc
 		check_no_source(m, k, c);
 		return;
 	}
-	check_accept(m, k, c);
+	check_accept(m, k, is_key, c);
 	check_meaning(m, k, c);
 	check_labels(m, k, c);
 	check_value(m, k, "if_missing", &k->if_missing, c);

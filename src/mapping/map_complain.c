@@ -66,6 +66,16 @@ void map_position(const struct mapping *m, const void *field, int *line, int *co
 	}
 }
 
+bool has_complaint(const struct complaints *c, const struct mapping *m, const void *field)
+{
+	int line = -1, col = -1;
+	map_position(m, field, &line, &col);
+	for (size_t i = 0; i < c->n; i++)
+		if (c->list[i].line == line && c->list[i].col == col)
+			return true;
+	return false;
+}
+
 static int by_place(const void *a, const void *b)
 {
 	const struct complaint *x = a, *y = b;

@@ -88,9 +88,6 @@ void build_junction_tables(struct schema_builder *b)
 	for (size_t i = 0; i < b->m->njunctions; i++) {
 		const struct map_junction *j = &b->m->junctions[i];
 		check_sides(b, j);
-		if (j->table != NULL && schema_find_table(b->s, j->table) >= 0)
-			complain_field(b->c, b->m, &j->table, j->line, j->col, "table \"%s\" is made twice",
-				       j->table);
 		build_junction_table(b, j);
 		if (j->table != NULL)
 			build_indexes(b, &b->s->tables[b->s->ntables - 1], j->indexes, j->nindexes);

@@ -4,6 +4,7 @@
  * by shape only (times, inet, interval).
  */
 #include <ctype.h>
+#include <inttypes.h>
 
 #include "id.h"
 #include "map_private.h"
@@ -13,35 +14,22 @@ typedef const char *check_fn(struct arena *a, const struct pgtype *t, const stru
 
 static const char *check_bool(struct arena *a, const struct pgtype *t, const struct schema_enum *e, const char *s)
 {
-	return strcmp(s, "true") == 0 || strcmp(s, "false") == 0 ? NULL : "it is true or false";
+	return strcmp(s, "true") == 0 || strcmp(s, "false") == 0 ? NULL : "true or false is needed";
 }
 
 static const char *check_int(struct arena *a, const struct pgtype *t, const struct schema_enum *e, const char *s)
 {
 	int bits = t->base == PGT_INT2 ? 16 : t->base == PGT_INT4 ? 32 : 64;
 	int64_t v, most = bits == 64 ? INT64_MAX : (INT64_C(1) << (bits - 1)) - 1;
-	if (!text_parse_i64(s, strlen(s), &v))
-		return "it is a whole number";
-	return v > most || v < -most - 1 ? "it is out of range" : NULL;
+	if (!text_parse_i64(s, strlen(s), &v) || v > most || v < -most - 1)
+		return arena_printf(a, "a whole number from %" PRId64 " to %" PRId64 " is needed", -most - 1, most);
+	return NULL;
 }
 
 static const char *check_float(struct arena *a, const struct pgtype *t, const struct schema_enum *e, const char *s)
 {
 	double v;
-	return text_parse_double(s, strlen(s), &v) ? NULL : "it is a number";
-}
-
-static const char *check_numeric(struct arena *a, const struct pgtype *t, const struct schema_enum *e, const char *s)
-{
-	size_t digits = 0;
-	const char *p = s + (*s == '-' || *s == '+');
-	for (int dots = 0; *p != '\0'; p++) {
-		if (isdigit((unsigned char)*p))
-			digits++;
-		else if (*p != '.' || ++dots > 1)
-			return "it is a number without an exponent";
-	}
-	return digits > 0 ? NULL : "it is a number";
+	return text_parse_double(s, strlen(s), &v) ? NULL : "a number is needed";
 }
 
 static const char *check_text(struct arena *a, const struct pgtype *t, const struct schema_enum *e, const char *s)
@@ -57,7 +45,7 @@ static const char *check_text(struct arena *a, const struct pgtype *t, const str
 static const char *check_uuid(struct arena *a, const struct pgtype *t, const struct schema_enum *e, const char *s)
 {
 	uint8_t uuid[UUID_SIZE];
-	return id_uuid_parse(s, strlen(s), uuid) ? NULL : "it is a UUID";
+	return id_uuid_parse(s, strlen(s), uuid) ? NULL : "a UUID is needed";
 }
 
 static const char *check_enum(struct arena *a, const struct pgtype *t, const struct schema_enum *e, const char *s)
@@ -71,7 +59,16 @@ static const char *check_enum(struct arena *a, const struct pgtype *t, const str
 
 static const char *check_json(struct arena *a, const struct pgtype *t, const struct schema_enum *e, const char *s)
 {
-	return map_json_ok(s, strlen(s)) ? NULL : "it is JSON";
+	return map_json_ok(s, strlen(s)) ? NULL : "JSON is needed";
+}
+
+static const char *check_bytes(struct arena *a, const struct pgtype *t, const struct schema_enum *e, const char *s)
+{
+	size_t n = strlen(s);
+	uint8_t *bytes = arena_alloc(a, n + 1);
+	return n >= 2 && n % 2 == 0 && s[0] == '\\' && s[1] == 'x' && text_unhex(s + 2, n - 2, bytes)
+		       ? NULL
+		       : "bytes are written \\x0aff";
 }
 
 /* By a picture: 9 stands for a digit, the rest for itself. */
@@ -99,9 +96,9 @@ static bool is_clock(const char *s)
 
 static const char *check_time(struct arena *a, const struct pgtype *t, const struct schema_enum *e, const char *s)
 {
-	const char *wrong = "it is written 2026-11-25, 2026-11-25T12:34:56Z or so";
+	const char *wrong = "a time is written 2026-11-25, 2026-11-25T12:34:56Z or so";
 	if (t->base == PGT_TIME)
-		return is_clock(s) ? NULL : "it is written 12:34:56";
+		return is_clock(s) ? NULL : "a time is written 12:34:56";
 	if (strlen(s) < 10 || !looks_like(s, 10, "9999-99-99"))
 		return wrong;
 	if (s[10] == '\0')
@@ -110,19 +107,25 @@ static const char *check_time(struct arena *a, const struct pgtype *t, const str
 }
 
 static check_fn *const checks[PGT_COUNT] = {
-	[PGT_BOOL] = check_bool,       [PGT_INT2] = check_int,         [PGT_INT4] = check_int,
-	[PGT_INT8] = check_int,        [PGT_FLOAT4] = check_float,     [PGT_FLOAT8] = check_float,
-	[PGT_NUMERIC] = check_numeric, [PGT_TEXT] = check_text,        [PGT_VARCHAR] = check_text,
-	[PGT_CHAR] = check_text,       [PGT_NAME] = check_text,        [PGT_CITEXT] = check_text,
-	[PGT_UUID] = check_uuid,       [PGT_DATE] = check_time,        [PGT_TIME] = check_time,
-	[PGT_TIMESTAMP] = check_time,  [PGT_TIMESTAMPTZ] = check_time, [PGT_JSON] = check_json,
-	[PGT_JSONB] = check_json,      [PGT_ENUM] = check_enum,
+	[PGT_BOOL] = check_bool,      [PGT_INT2] = check_int,         [PGT_INT4] = check_int,
+	[PGT_INT8] = check_int,       [PGT_FLOAT4] = check_float,     [PGT_FLOAT8] = check_float,
+	[PGT_NUMERIC] = check_float,  [PGT_TEXT] = check_text,        [PGT_VARCHAR] = check_text,
+	[PGT_CHAR] = check_text,      [PGT_NAME] = check_text,        [PGT_CITEXT] = check_text,
+	[PGT_UUID] = check_uuid,      [PGT_DATE] = check_time,        [PGT_TIME] = check_time,
+	[PGT_TIMESTAMP] = check_time, [PGT_TIMESTAMPTZ] = check_time, [PGT_JSON] = check_json,
+	[PGT_BYTEA] = check_bytes,    [PGT_JSONB] = check_json,       [PGT_ENUM] = check_enum,
 };
+
+static bool is_array(const char *s)
+{
+	size_t n = strlen(s);
+	return n >= 2 && s[0] == '{' && s[n - 1] == '}';
+}
 
 const char *map_literal_fault(struct arena *a, const struct pgtype *t, const struct schema_enum *e, const char *text)
 {
 	if (t->array)
-		return strcmp(text, "{}") == 0 ? NULL : "an array's only literal is {}";
+		return is_array(text) ? NULL : "an array is written {} or {a,b}";
 	return checks[t->base] != NULL ? checks[t->base](a, t, e, text) : NULL;
 }
 
@@ -161,7 +164,8 @@ static bool json_string(struct json *j)
 		if (++j->s >= j->end || strchr("\"\\/bfnrtu", *j->s) == NULL)
 			return false;
 		if (*j->s == 'u') {
-			if (j->end - j->s < 5 || !text_unhex(j->s + 1, 4, unit))
+			/* PostgreSQL takes no \u0000 in jsonb. */
+			if (j->end - j->s < 5 || !text_unhex(j->s + 1, 4, unit) || (unit[0] | unit[1]) == 0)
 				return false;
 			j->s += 4;
 		}

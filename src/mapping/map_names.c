@@ -123,6 +123,8 @@ static void check_junction_names(struct schema_builder *b, const struct map_junc
 {
 	const struct map_side *sides[] = {&j->left, &j->right};
 	struct names keys = {0};
+	bool same_columns = /* told already */
+		j->left.column != NULL && j->right.column != NULL && strcmp(j->left.column, j->right.column) == 0;
 	for (size_t i = 0; i < 2; i++) {
 		struct names column = {0};
 		add_field(b, &column, "column", sides[i]->column, &sides[i]->column, sides[i]->line, sides[i]->col);
@@ -130,7 +132,7 @@ static void check_junction_names(struct schema_builder *b, const struct map_junc
 		if (sides[i]->column != NULL)
 			check_column_name(b, sides[i]->column, sides[i]->line, sides[i]->col);
 	}
-	for (size_t i = 0; i < t->nfkeys; i++)
+	for (size_t i = 0; i < t->nfkeys && !same_columns; i++)
 		add_name(&keys, "foreign key", t->fkeys[i].name, j->line, j->col);
 	check_list(b, &keys);
 }
@@ -141,7 +143,7 @@ static void add_table(struct schema_builder *b, struct names *l, const struct sc
 		      int line, int col)
 {
 	add_field(b, l, "table", t->name, field, line, col);
-	if (t->nprimary_key > 0 && t->name[0] != '\0')
+	if (t->nprimary_key > 0 && t->name[0] != '\0' && &b->s->tables[schema_find_table(b->s, t->name)] == t)
 		add_name(l, "primary key",
 			 t->primary_key_name != NULL ? t->primary_key_name
 						     : arena_printf(b->arena, "%s_pkey", t->name),

@@ -31,6 +31,8 @@ struct complaints {
 	size_t n, cap;
 };
 void complain(struct complaints *c, int line, int col, const char *fmt, ...) PRINTF_LIKE(4, 5);
+/* Is there a complaint about the field's value already? */
+bool has_complaint(const struct complaints *c, const struct mapping *m, const void *field);
 /* Sorts, drops repeats, writes all to report (may be NULL) and fills err. True when there is nothing to tell. */
 bool complaints_finish(struct complaints *c, const char *hint, struct buf *report, struct err *err);
 /* `; did you mean "x"?` or "". */
@@ -107,10 +109,11 @@ void complain_field(struct complaints *c, const struct mapping *m, const void *f
 void map_settle(struct mapping *m, struct complaints *c);
 
 /* One column's policies against its type. */
-void map_check_column(const struct mapping *m, const struct map_column *k, struct complaints *c);
+void map_check_column(const struct mapping *m, const struct map_column *k, bool is_key, struct complaints *c);
 /* Words of accept that mean something for a column of this type. */
 unsigned map_accept_for(const struct pgtype *t, bool is_key);
-#define MAP_ACCEPT_OF_IDS (MAP_ACCEPT_HEX_ID | MAP_ACCEPT_UUID_STRING | MAP_ACCEPT_OID_DOCUMENT | MAP_ACCEPT_DBREF)
+#define MAP_ACCEPT_OF_IDS                                                                                            \
+	(MAP_ACCEPT_HEX_ID | MAP_ACCEPT_UUID_STRING | MAP_ACCEPT_OID_DOCUMENT | MAP_ACCEPT_DBREF | MAP_ACCEPT_ANY_ID)
 /* NULL, or why the text is no value of the type: "takes true or false". labels: of the enum, or NULL. */
 const char *map_literal_fault(struct arena *a, const struct pgtype *t, const struct schema_enum *e, const char *text);
 /* True for exactly one JSON value. */
@@ -119,6 +122,8 @@ bool map_json_ok(const char *s, size_t n);
 bool map_id_fits(enum map_id id, const struct pgtype *t);
 /* The column's value is the document's key, by the collection's id rule. */
 bool map_is_key_column(const struct map_collection *k, const struct map_column *col);
+/* The collection whose keys a reference holds, -1: it holds plain values. */
+int map_referred_collection(const struct mapping *m, const struct map_reference *r);
 
 /* The target's schema, into the arena. Tables are in the mapping's order: all entities, then all children (depth
  * first), then junctions. */

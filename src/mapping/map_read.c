@@ -470,6 +470,10 @@ static void read_orphan(struct reader *r, const yaml_node_t *n, const struct map
 	struct map_reference *ref = base;
 	int policy;
 	remember(r, &ref->if_orphan, n);
+	if (n->type == YAML_SCALAR_NODE && strcmp(text_of(n), "move_to") == 0) {
+		complain_node(r, n, "move_to needs a column: if_orphan: { move_to: COLUMN }");
+		return;
+	}
 	if (n->type != YAML_MAPPING_NODE) {
 		if (find_word(r, n, k->name, &map_words_orphan, &policy))
 			ref->if_orphan = (enum orphan_policy)policy;
@@ -513,8 +517,10 @@ static void read_list(struct reader *r, const yaml_node_t *n, const struct map_k
 	char *list = arena_alloc(r->arena, (count + 1) * spec->size);
 	for (size_t i = 0; i < count; i++) {
 		const yaml_node_t *one = item(r, n, i);
-		if (!need_type(r, one, k->name, YAML_MAPPING_NODE))
+		if (one->type != YAML_MAPPING_NODE) {
+			complain(r->c, line_of(one), col_of(one), "an entry of \"%s\" is keys and values", k->name);
 			continue;
+		}
 		void *element = list + got++ * spec->size;
 		if (spec->preset != NULL)
 			memcpy(element, spec->preset, spec->size);
@@ -575,7 +581,8 @@ static void complain_required(struct reader *r, const yaml_node_t *n, const stru
 {
 	for (size_t i = 0; i < spec->nkeys; i++)
 		if (spec->keys[i].required && (seen & (UINT64_C(1) << i)) == 0)
-			complain(r->c, line_of(n), col_of(n), "%s needs \"%s\"", spec->what, spec->keys[i].name);
+			complain(r->c, line_of(n), col_of(n), "%s needs \"%s%s\"", spec->what, spec->keys[i].name,
+				 spec->keys[i].kind == KIND_VERSION ? ": 1" : "");
 }
 
 static void read_object(struct reader *r, const yaml_node_t *n, const struct map_spec *spec, void *base)

@@ -30,7 +30,7 @@ static void check_enum(struct schema_builder *b, const struct schema_enum *e)
 {
 	int line = 0, col = 0;
 	map_position(b->m, &e->name, &line, &col);
-	if (e->nlabels == 0)
+	if (e->nlabels == 0 && e->labels != NULL)
 		complain_field(b->c, b->m, &e->labels, line, col, "enum \"%s\" has no labels", e->name);
 	for (size_t i = 0; i < e->nlabels; i++) {
 		if (strlen(e->labels[i]) > MAP_NAME_MAX)
@@ -87,10 +87,11 @@ static void check_unmapped(struct schema_builder *b, const struct map_collection
 
 static void check_collection_key(struct schema_builder *b, const struct map_collection *k)
 {
-	bool keyed = false;
+	bool keyed = false, unread = false;
 	for (size_t i = 0; i < k->ncolumns; i++) {
 		const struct map_column *col = &k->columns[i];
 		keyed |= col->primary_key;
+		unread |= has_complaint(b->c, b->m, &col->primary_key);
 		if (col->is_id && col->primary_key && !map_id_fits(k->id, &col->type))
 			complain_field(b->c, b->m, &col->type, col->line, col->col,
 				       "id: %s does not give values of the type of column \"%s\"", map_id_word(k->id),
@@ -99,7 +100,7 @@ static void check_collection_key(struct schema_builder *b, const struct map_coll
 	if (k->keyless && keyed)
 		complain_field(b->c, b->m, &k->keyless, k->line, k->col,
 			       "keyless says that the table has no primary key, but a column is one");
-	if (!k->keyless && !keyed && k->ncolumns > 0)
+	if (!k->keyless && !keyed && !unread && k->ncolumns > 0)
 		complain(b->c, k->line, k->col,
 			 "table \"%s\" has no primary key: say primary_key: true at the column that takes _id, or "
 			 "keyless: true",
@@ -125,7 +126,7 @@ static void check_collection(struct schema_builder *b, size_t at)
 
 static void check_owner(struct schema_builder *b, const struct map_owner *o)
 {
-	if (o->ncolumns == 0 && (o->child == NULL || o->child->ordinal == NULL))
+	if (o->ncolumns == 0 && o->columns != NULL && (o->child == NULL || o->child->ordinal == NULL))
 		complain(b->c, o->line, o->col, "table \"%s\" has no columns", o->table != NULL ? o->table : "?");
 	if (o->ncolumns > COLUMNS_MAX - 3)
 		complain(b->c, o->line, o->col, "table \"%s\" has %zu columns, PostgreSQL takes %d",
@@ -137,10 +138,13 @@ static void check_owner(struct schema_builder *b, const struct map_owner *o)
 			       "from of a child table is the path of an array");
 	for (size_t i = 0; i < o->ncolumns; i++) {
 		const struct map_column *col = &o->columns[i];
-		map_check_column(b->m, col, b->c);
+		map_check_column(b->m, col,
+				 map_is_key_column(o->collection, col) ||
+					 map_referred_collection(b->m, &col->references) >= 0,
+				 b->c);
 		if (o->child == NULL && col->name != NULL && col->nfrom == 0 && col->from != NULL && !col->no_source)
 			complain_field(b->c, b->m, &col->from, col->line, col->col,
-				       "from: \".\" (the element itself) is for child tables");
+				       "from: \".\" or [], the element itself, is for columns of child tables");
 	}
 }
 

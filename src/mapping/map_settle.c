@@ -163,8 +163,6 @@ static void settle_column(struct mapping *m, struct map_column *to, const struct
 	INHERIT(MAP_GIVEN_FOLD_CASE, fold_case);
 	INHERIT(MAP_GIVEN_DUPLICATE_KEYS, duplicate_keys);
 	INHERIT(MAP_GIVEN_UUID_ORDER, uuid_order);
-	if ((to->given & MAP_GIVEN_ACCEPT) == 0)
-		to->accept = p->accept & map_accept_for(&to->type, to->is_id || to->references.table != NULL);
 	inherit_value(&to->if_missing, &p->if_missing, nullable);
 	inherit_value(&to->if_null, &p->if_null, nullable);
 	inherit_value(&to->if_invalid, &p->if_invalid, nullable);
@@ -173,28 +171,24 @@ static void settle_column(struct mapping *m, struct map_column *to, const struct
 }
 
 /* What a key takes for an id, its references take, too: or they would not match. */
-static unsigned id_accept(const struct mapping *m, const char *table)
+static unsigned id_accept(const struct mapping *m, int collection)
 {
-	unsigned bits = 0;
-	for (size_t i = 0; i < m->ncollections; i++) {
-		const struct map_collection *k = &m->collections[i];
-		if (k->table == NULL || strcmp(k->table, table) != 0)
-			continue;
-		for (size_t j = 0; j < k->ncolumns; j++)
-			if (map_is_key_column(k, &k->columns[j]))
-				bits |= k->columns[j].accept & MAP_ACCEPT_OF_IDS;
-	}
-	return bits;
+	const struct map_column *key = collection >= 0 ? key_column(&m->collections[collection]) : NULL;
+	return key != NULL ? key->accept & MAP_ACCEPT_OF_IDS : 0;
 }
 
-static void settle_id_accept(const struct mapping *m, const struct map_owner *owners, size_t n)
+/* Words of accept: keys first, so that references can take theirs. */
+static void settle_accept(const struct mapping *m, const struct map_owner *o, bool references)
 {
-	for (size_t i = 0; i < n; i++)
-		for (size_t j = 0; j < owners[i].ncolumns; j++) {
-			struct map_column *col = &owners[i].columns[j];
-			if (col->references.table != NULL && col->references.column == NULL)
-				col->accept |= id_accept(m, col->references.table) & map_accept_for(&col->type, true);
-		}
+	for (size_t j = 0; j < o->ncolumns; j++) {
+		struct map_column *to = &o->columns[j];
+		int referred = map_referred_collection(m, &to->references);
+		unsigned known = map_accept_for(&to->type, referred >= 0 || map_is_key_column(o->collection, to));
+		if (references)
+			to->accept |= id_accept(m, referred) & known;
+		else if ((to->given & MAP_GIVEN_ACCEPT) == 0)
+			to->accept = o->collection->policies.accept & known;
+	}
 }
 
 /* ---- indexes, junctions ---- */
@@ -229,8 +223,7 @@ static void settle_side(const struct mapping *m, struct map_side *s, const struc
 	if ((s->given & MAP_GIVEN_ACCEPT) == 0)
 		s->accept = (mine >= 0 ? m->collections[mine].policies.accept : m->policies.accept) &
 			    (MAP_ACCEPT_OF_IDS | MAP_ACCEPT_SCALAR_ARRAY);
-	if (theirs >= 0 && m->collections[theirs].table != NULL)
-		s->accept |= id_accept(m, m->collections[theirs].table);
+	s->accept |= id_accept(m, theirs);
 }
 
 static void settle_junction(struct mapping *m, struct map_junction *j)
@@ -268,7 +261,8 @@ void map_settle(struct mapping *m, struct complaints *c)
 			settle_column(m, &owners[i].columns[j], &owners[i], c);
 		settle_indexes(m->arena, owners[i].table, owners[i].indexes, owners[i].nindexes);
 	}
-	settle_id_accept(m, owners, n);
+	for (size_t i = 0; i < 2 * n; i++)
+		settle_accept(m, &owners[i % n], i >= n);
 	for (size_t i = 0; i < m->njunctions; i++)
 		settle_junction(m, &m->junctions[i]);
 }

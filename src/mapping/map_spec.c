@@ -35,6 +35,7 @@ static const struct map_word accept_list[] = {
 	{"number-text", MAP_ACCEPT_NUMBER_TEXT},
 	{"json-text", MAP_ACCEPT_JSON_TEXT},
 	{"scalar-array", MAP_ACCEPT_SCALAR_ARRAY},
+	{"any-id", MAP_ACCEPT_ANY_ID},
 };
 const struct map_words map_words_accept = WORDS(accept_list);
 

@@ -101,8 +101,8 @@ static bool same_text(const char *a, const char *b)
 
 static bool same_type(const struct pgtype *a, const struct pgtype *b)
 {
-	return a->base == b->base && a->array == b->array && a->length == b->length && a->precision == b->precision &&
-	       a->scale == b->scale && a->enum_index == b->enum_index;
+	return a->base == b->base && a->array == b->array && a->dims == b->dims && a->length == b->length &&
+	       a->precision == b->precision && a->scale == b->scale && a->enum_index == b->enum_index;
 }
 
 static bool same_reference(const struct map_reference *a, const struct map_reference *b)

@@ -13,21 +13,6 @@ struct plan_builder {
 	struct tree *trees;        /* one for each of its scopes        */
 };
 
-static bool is_reference_to(const struct map_collection *k, const struct map_reference *r)
-{
-	const struct map_column *key = key_column(k);
-	return key != NULL && (r->column != NULL ? strcmp(r->column, key->name) == 0 : key->primary_key);
-}
-
-/* The collection whose keys the reference holds, -1: plain values. */
-static int referred_collection(const struct mapping *m, const struct map_reference *r)
-{
-	for (size_t i = 0; r->table != NULL && i < m->ncollections; i++)
-		if (strcmp(m->collections[i].table, r->table) == 0 && is_reference_to(&m->collections[i], r))
-			return (int)i;
-	return -1;
-}
-
 /* ---- columns ---- */
 
 static struct plan_value compile_value(struct plan_builder *b, int scope, const struct map_value *v)
@@ -62,7 +47,7 @@ static const char *column_path(struct plan_builder *b, int scope, const struct m
 
 static void compile_column(struct plan_builder *b, struct plan_column *pc, int scope, const struct map_column *col)
 {
-	int referred = referred_collection(b->m, &col->references);
+	int referred = map_referred_collection(b->m, &col->references);
 	pc->map = col;
 	pc->path_text = column_path(b, scope, col);
 	pc->feed = scope == 0 && map_is_key_column(b->k->map, col) ? PLAN_FEED_ID : PLAN_FEED_SLOT;
