@@ -195,7 +195,7 @@ bool pg_fail(const struct pg *pg, const PGresult *res, const char *what, struct 
 	} else {
 		err_set(err, m->code, "PostgreSQL: %.400s", field(res, PG_DIAG_MESSAGE_PRIMARY));
 	}
-	err->class = m->class;
+	err->class = err->code == ERR_STOPPED ? ERR_CLASS_FATAL : m->class;
 	memcpy(err->sqlstate, state, 6);
 	add_facts(res, m, what, err);
 	if (m->hint != NULL)

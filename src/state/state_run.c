@@ -201,6 +201,16 @@ static bool set_phase(struct pg *pg, int64_t run, enum state_phase phase, struct
 			  params, 2, err);
 }
 
+/* Units of the phase that begins have just been written, and the planner knows nothing of them: without statistics it
+ * sorts all of them at every claim. */
+static bool analyze_units(struct pg *pg, enum state_phase phase, struct err *err)
+{
+	if (phase == STATE_DONE)
+		return true;
+	return pg_exec(pg, phase == STATE_LOAD ? "ANALYZE docrow.chunk" : "ANALYZE docrow.step", err) ||
+	       state_explain(err);
+}
+
 static bool advance(struct pg *pg, int64_t run, enum state_phase from, bool *moved, enum state_phase *now,
 		    struct err *err)
 {
@@ -215,7 +225,7 @@ static bool advance(struct pg *pg, int64_t run, enum state_phase from, bool *mov
 		return true;
 	*now = from + 1;
 	*moved = true;
-	return set_phase(pg, run, *now, err);
+	return set_phase(pg, run, *now, err) && analyze_units(pg, *now, err);
 }
 
 bool state_advance(struct pg *pg, int64_t run, enum state_phase from, bool *moved, enum state_phase *now,

@@ -8,13 +8,13 @@
 #include "state_internal.h"
 
 static const char *const kind_names[STEP_KIND_COUNT] = {
-#define X(NAME, name) [STEP_##NAME] = name,
+#define X(NAME, name) [STEP_##NAME] = (name),
 	STATE_STEP_KINDS(X)
 #undef X
 };
 
 static const char *const lock_names[LOCK_COUNT] = {
-#define X(NAME, name) [LOCK_##NAME] = name,
+#define X(NAME, name) [LOCK_##NAME] = (name),
 	STATE_LOCKS(X)
 #undef X
 };
