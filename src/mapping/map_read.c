@@ -176,8 +176,12 @@ static void read_type(struct reader *r, const yaml_node_t *n, const struct map_k
 	if (text != NULL && pgtype_parse(r->arena, text, t))
 		return;
 	t->base = PGT_COUNT;
-	if (text != NULL)
-		complain(r->c, line_of(n), col_of(n), "\"%s\" does not read as a type", text);
+	if (text == NULL)
+		return;
+	/* { type: numeric(10,2) } is two entries to YAML. */
+	bool cut = strchr(text, '(') != NULL && strchr(text, ')') == NULL;
+	complain(r->c, line_of(n), col_of(n), "\"%s\" does not read as a type%s", text,
+		 cut ? "; within { } a type with a comma needs quotes: \"numeric(10,2)\"" : "");
 }
 
 /* ---- words ---- */
