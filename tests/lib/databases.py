@@ -51,6 +51,10 @@ class PostgresDatabase:
             self._connection = self.connect()
         return self._connection
 
+    def forget(self):
+        """Drops the test's own connection, which a killed server took with it."""
+        self._connection = None
+
     def query(self, statement, *parameters):
         """Rows as tuples."""
         return self.connection.execute(statement, parameters or None).fetchall()
