@@ -1,0 +1,621 @@
+/* Whole documents through convert: rows, child tables, pairs, rejects, counts, ids. Values: tests/cases. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+
+#include <cmocka.h>
+
+#include <bson/bson.h>
+#include <malloc.h>
+
+#include "case_decode.h"
+#include "convert.h"
+#include "id.h"
+#include "text.h"
+
+/* One mapping for most tests: a child table with a child of its own, a list of scalars, a junction of two sides, a
+ * junction with itself. */
+static const char world[] =
+	"docrow: 1\n"
+	"source: { database: world }\n"
+	"collections:\n"
+	"  - collection: users\n"
+	"    table: users\n"
+	"    columns:\n"
+	"      - { name: id, from: _id, type: uuid, primary_key: true }\n"
+	"      - { name: name, from: name, type: text }\n"
+	"  - collection: posts\n"
+	"    table: posts\n"
+	"    columns:\n"
+	"      - { name: id, from: _id, type: uuid, primary_key: true }\n"
+	"      - { name: title, from: title, type: text, not_null: true }\n"
+	"      - { name: city, from: address.city, type: text }\n"
+	"      - { name: owner, from: owner, type: uuid, references: { table: users } }\n"
+	"    children:\n"
+	"      - from: comments\n"
+	"        table: comments\n"
+	"        parent: post_id\n"
+	"        ordinal: position\n"
+	"        columns:\n"
+	"          - { name: id, from: _id, type: uuid, primary_key: true }\n"
+	"          - { name: likes, from: likes, type: integer, if_invalid: \"null\" }\n"
+	"          - { name: body, from: body, type: varchar(5), not_null: true }\n"
+	"        children:\n"
+	"          - from: marks\n"
+	"            table: marks\n"
+	"            parent: comment_id\n"
+	"            ordinal: n\n"
+	"            columns: [ { name: mark, from: [], type: text, not_null: true } ]\n"
+	"      - from: tags\n"
+	"        table: tags\n"
+	"        parent: post_id\n"
+	"        ordinal: n\n"
+	"        columns: [ { name: tag, from: [], type: text, not_null: true } ]\n"
+	"junctions:\n"
+	"  - table: watchers\n"
+	"    left: { collection: posts, path: watchers, column: post_id }\n"
+	"    right: { collection: users, path: watching, column: user_id, accept: [scalar-array, hex-id] }\n";
+
+struct fixture {
+	struct mapping *m;
+	struct plan *p;
+	struct ledger *ledger;
+	struct conv *conv;
+	const struct plan_collection *c;
+	struct conv_where where;
+	bson_t *doc;
+};
+
+static void use(struct fixture *x, const char *yaml, const char *collection)
+{
+	struct buf report;
+	struct err err;
+	*x = (struct fixture){0};
+	buf_init(&report, 0);
+	if (!mapping_parse(&x->m, "test", yaml, strlen(yaml), &report, &err) ||
+	    !plan_build(&x->p, x->m, &report, &err))
+		fail_msg("%s: %s", err.message, buf_cstr(&report));
+	buf_free(&report);
+	x->ledger = ledger_new();
+	int i = plan_find_collection(x->p, collection);
+	assert_true(i >= 0);
+	x->c = &x->p->collections[i];
+	x->conv = conv_new(x->p, i, x->ledger);
+}
+
+static void done(struct fixture *x)
+{
+	if (x->doc != NULL)
+		bson_destroy(x->doc);
+	conv_free(x->conv);
+	ledger_free(x->ledger);
+	plan_free(x->p);
+	mapping_free(x->m);
+}
+
+static enum fault convert(struct fixture *x, const char *json)
+{
+	bson_error_t error;
+	if (x->doc != NULL)
+		bson_destroy(x->doc);
+	x->doc = bson_new_from_json((const uint8_t *)json, -1, &error);
+	if (x->doc == NULL)
+		fail_msg("%s: %s", json, error.message);
+	return conv_document(x->conv, bson_get_data(x->doc), x->doc->len, &x->where);
+}
+
+static uint64_t counted(const struct fixture *x, enum ledger_kind kind, const char *object, const char *path)
+{
+	return *ledger_slot(x->ledger, kind, object, path);
+}
+
+/* --- rows as text: columns by |, rows by newline --- */
+
+static int output_of(const struct fixture *x, const char *table)
+{
+	for (size_t i = 0; i < x->c->noutputs; i++)
+		if (strcmp(x->p->schema.tables[x->c->outputs[i].copy.table].name, table) == 0)
+			return (int)i;
+	fail_msg("no output for %s", table);
+	return -1;
+}
+
+static const struct pgtype *field_type(const struct fixture *x, const struct plan_output *o, int i)
+{
+	static const struct pgtype side = {.base = PGT_TEXT, .length = -1, .precision = -1};
+	if (o->kind != PLAN_OUTPUT_PAIRS)
+		return &o->columns[i].column->type;
+	const struct plan_junction *j = &x->p->junctions[o->copy.junction];
+	return i == 0 ? &j->left_type : i == 1 ? &j->right_type : &side;
+}
+
+static const uint8_t *show_row(struct buf *out, const struct fixture *x, const struct plan_output *o,
+			       const uint8_t *p)
+{
+	int n = (int)case_read_be(p, 2);
+	p += 2;
+	for (int i = 0; i < n; i++) {
+		int32_t len = (int32_t)case_read_be(p, 4);
+		buf_puts(out, i > 0 ? "|" : "");
+		p += 4;
+		if (len < 0) {
+			buf_puts(out, "NULL");
+			continue;
+		}
+		case_decode(out, field_type(x, o, i), p, (size_t)len);
+		p += len;
+	}
+	buf_putc(out, '\n');
+	return p;
+}
+
+static void expect_rows(struct fixture *x, const char *table, const char *expected)
+{
+	int i = output_of(x, table);
+	struct rowbuf *rows = conv_rows(x->conv, i);
+	struct buf out;
+	uint64_t n = 0;
+	buf_init(&out, 0);
+	for (const uint8_t *p = rows->buf.data; p < rows->buf.data + rows->buf.len; n++)
+		p = show_row(&out, x, &x->c->outputs[i], p);
+	assert_string_equal(buf_cstr(&out), expected);
+	assert_int_equal(n, rows->rows);
+	rowbuf_reset(rows);
+	buf_free(&out);
+}
+
+#define OID(n)  "{\"$oid\":\"507f1f77bcf86cd7994390" n "\"}"
+#define UUID_11 "013a7092-e8d8-7bcf-a1b3-5e650e4044dc"
+#define UUID_12 "013a7092-e8d8-7bcf-a1b3-5e650e4048dc"
+#define UUID_13 "013a7092-e8d8-7bcf-a1b3-5e650e404cdc"
+#define UUID_14 "013a7092-e8d8-7bcf-a1b3-5e650e4050dc"
+
+/* --- tests --- */
+
+static void a_document_feeds_all_its_tables(void **state)
+{
+	struct fixture x;
+	use(&x, world, "posts");
+	assert_int_equal(
+		convert(&x, "{\"_id\":" OID(
+				    "11") ",\"title\":\"t\",\"address\":{\"city\":\"Brno\",\"zip\":1},"
+					  "\"comments\":[{\"_id\":" OID(
+						  "12") ",\"likes\":3,\"body\":\"a\",\"marks\":[\"p\",\"q\"]},"
+							"{\"_id\":" OID(
+								"13") ",\"body\":\"b\",\"marks\":[]}],"
+								      "\"tags\":[\"x\",\"y\"],\"watchers\":[" OID(
+									      "12") "," OID("13") "," OID("12") "]}"),
+		FAULT_OK);
+	expect_rows(&x, "posts", UUID_11 "|t|Brno|NULL\n");
+	expect_rows(&x, "comments", UUID_11 "|0|" UUID_12 "|3|a\n" UUID_11 "|1|" UUID_13 "|NULL|b\n");
+	expect_rows(&x, "marks", UUID_12 "|0|p\n" UUID_12 "|1|q\n");
+	expect_rows(&x, "tags", UUID_11 "|0|x\n" UUID_11 "|1|y\n");
+	expect_rows(&x, "watchers", UUID_11 "|" UUID_12 "|L\n" UUID_11 "|" UUID_13 "|L\n" UUID_11 "|" UUID_12 "|L\n");
+	assert_int_equal(counted(&x, LEDGER_ELEMENTS, "watchers", "posts"), 3);
+	assert_int_equal(counted(&x, LEDGER_ELEMENTS, "comments", "posts"), 2);
+	assert_int_equal(counted(&x, LEDGER_ELEMENTS, "marks", "posts"), 2);
+	assert_int_equal(counted(&x, LEDGER_ELEMENTS, "tags", "posts"), 2);
+	assert_int_equal(counted(&x, LEDGER_UNMAPPED, "posts", "address.zip"), 1);
+	assert_int_equal(counted(&x, LEDGER_IS_MISSING, "posts", "owner"), 1);
+	assert_int_equal(counted(&x, LEDGER_IS_MISSING, "comments", "likes"), 1);
+	assert_int_equal(ledger_sum(x.ledger, LEDGER_ELEMENT_REJECTED_DOC, NULL), 0);
+	assert_string_equal(conv_key_text(x.conv), UUID_11);
+	done(&x);
+}
+
+static void the_other_side_of_a_junction(void **state)
+{
+	struct fixture x;
+	use(&x, world, "users");
+	assert_int_equal(convert(&x, "{\"_id\":" OID("11") ",\"name\":null,\"watching\":[" OID(
+					     "12") ",\"507f1f77bcf86cd799439013\"]}"),
+			 FAULT_OK);
+	expect_rows(&x, "watchers", UUID_12 "|" UUID_11 "|R\n" UUID_13 "|" UUID_11 "|R\n");
+	assert_int_equal(counted(&x, LEDGER_ACCEPTED, "watchers", "post_id"), 1);
+	assert_int_equal(counted(&x, LEDGER_IS_NULL, "users", "name"), 1);
+	/* one value as a list of one; null and missing are no elements */
+	assert_int_equal(convert(&x, "{\"_id\":" OID("11") ",\"watching\":" OID("12") "}"), FAULT_OK);
+	assert_int_equal(convert(&x, "{\"_id\":" OID("11") ",\"watching\":null}"), FAULT_OK);
+	expect_rows(&x, "watchers", UUID_12 "|" UUID_11 "|R\n");
+	assert_int_equal(counted(&x, LEDGER_ELEMENTS, "watchers", "users"), 3);
+	done(&x);
+}
+
+static void bad_elements_are_rejects_of_their_own(void **state)
+{
+	struct fixture x;
+	const struct conv_note *n;
+	use(&x, world, "posts");
+	assert_int_equal(convert(&x, "{\"_id\":" OID("11") ",\"title\":\"t\",\"watchers\":[null," OID(
+					     "12") ",\"x\",5],"
+						   "\"tags\":[\"a\",null,7],\"comments\":[null,\"str\",{\"_id\":" OID(
+							   "12") ",\"body\":\"too "
+								 "long\",\"odd\":1,\"marks\":[\"p\",\"q\"]},{\"_"
+								 "id\":" OID("13") ",\"likes\":\"many\",\"body\":"
+										   "\"b\",\"marks\":[null,\"r\"]}]}"),
+			 FAULT_OK);
+	expect_rows(&x, "posts", UUID_11 "|t|NULL|NULL\n");
+	expect_rows(&x, "watchers", UUID_11 "|" UUID_12 "|L\n");
+	expect_rows(&x, "tags", UUID_11 "|0|a\n");
+	expect_rows(&x, "comments", UUID_11 "|3|" UUID_13 "|NULL|b\n");
+	expect_rows(&x, "marks", UUID_13 "|1|r\n");
+	static const struct {
+		const char *table, *column, *path;
+		bool is_reject;
+		enum fault fault;
+		int64_t ordinal;
+		uint8_t kind;
+	} expected[] = {
+		{"comments", NULL, "comments", true, FAULT_ELEMENT_NULL, 0, BSON_K_NULL},
+		{"comments", NULL, "comments", true, FAULT_ELEMENT_INVALID, 1, BSON_K_STRING},
+		{"comments", "body", "comments", true, FAULT_TOO_LONG, 2, BSON_K_DOCUMENT},
+		{"comments", "likes", "comments.likes", false, FAULT_TYPE, 3, BSON_K_STRING},
+		{"marks", "mark", "comments.marks", true, FAULT_NULL, 0, BSON_K_NULL},
+		{"tags", "tag", "tags", true, FAULT_NULL, 1, BSON_K_NULL},
+		{"tags", "tag", "tags", true, FAULT_TYPE, 2, BSON_K_INT32},
+		{"watchers", "user_id", "watchers", true, FAULT_ELEMENT_NULL, 0, BSON_K_NULL},
+		{"watchers", "user_id", "watchers", true, FAULT_ELEMENT_INVALID, 2, BSON_K_STRING},
+		{"watchers", "user_id", "watchers", true, FAULT_ELEMENT_INVALID, 3, BSON_K_INT32},
+	};
+	assert_int_equal(conv_notes(x.conv, &n), sizeof expected / sizeof expected[0]);
+	for (size_t i = 0; i < sizeof expected / sizeof expected[0]; i++) {
+		assert_string_equal(n[i].table, expected[i].table);
+		assert_string_equal(n[i].path, expected[i].path);
+		assert_int_equal(n[i].is_reject, expected[i].is_reject);
+		assert_int_equal(n[i].fault, expected[i].fault);
+		assert_int_equal(n[i].ordinal, expected[i].ordinal);
+		assert_int_equal(n[i].value.kind, expected[i].kind);
+		if (expected[i].column == NULL)
+			assert_null(n[i].column);
+		else
+			assert_string_equal(n[i].column, expected[i].column);
+	}
+	/* elements inside a rejected element are read and rejected with it; what it holds is not called left behind
+	 */
+	assert_int_equal(counted(&x, LEDGER_ELEMENTS, "marks", "posts"), 4);
+	assert_int_equal(counted(&x, LEDGER_ELEMENT_REJECTED_DOC, "marks", "posts"), 2);
+	assert_int_equal(counted(&x, LEDGER_ELEMENTS, "comments", "posts"), 4);
+	assert_int_equal(ledger_sum(x.ledger, LEDGER_UNMAPPED, NULL), 0);
+	assert_int_equal(counted(&x, LEDGER_DEFAULT_INVALID, "comments", "likes"), 1);
+	done(&x);
+}
+
+static void a_rejected_document_leaves_nothing_but_its_elements(void **state)
+{
+	struct fixture x;
+	const struct conv_note *n;
+	use(&x, world, "posts");
+	assert_int_equal(
+		convert(&x, "{\"_id\":" OID("11") ",\"title\":\"t\",\"tags\":[\"a\"],\"watchers\":[" OID("12") "]}"),
+		FAULT_OK);
+	/* the fault comes last, after rows of every other table */
+	assert_int_equal(
+		convert(&x, "{\"_id\":" OID("12") ",\"title\":\"t\",\"odd\":1,\"tags\":[\"b\",null],\"comments\":[{"
+						  "\"_id\":" OID("12") ",\"body\":\"a\",\"marks\":[\"p\"]}],"
+								       "\"watchers\":\"nobody\"}"),
+		FAULT_SHAPE);
+	assert_string_equal(x.where.table, "watchers");
+	assert_string_equal(x.where.path, "watchers");
+	assert_int_equal(x.where.kind, BSON_K_STRING);
+	assert_int_equal(conv_notes(x.conv, &n), 0);
+	assert_int_equal(counted(&x, LEDGER_ELEMENTS, "tags", "posts"), 3);
+	assert_int_equal(counted(&x, LEDGER_ELEMENT_REJECTED_DOC, "tags", "posts"), 2);
+	assert_int_equal(counted(&x, LEDGER_ELEMENTS, "marks", "posts"), 1);
+	assert_int_equal(counted(&x, LEDGER_ELEMENT_REJECTED_DOC, "marks", "posts"), 1);
+	assert_int_equal(ledger_sum(x.ledger, LEDGER_UNMAPPED, NULL), 0);
+	assert_int_equal(counted(&x, LEDGER_IS_MISSING, "posts", "city"), 1);
+	/* the fault of a column */
+	assert_int_equal(convert(&x, "{\"_id\":" OID("13") ",\"watchers\":[" OID("12") "," OID("13") "]}"),
+			 FAULT_MISSING);
+	assert_string_equal(x.where.column, "title");
+	assert_int_equal(counted(&x, LEDGER_ELEMENTS, "watchers", "posts"), 3);
+	assert_int_equal(counted(&x, LEDGER_ELEMENT_REJECTED_DOC, "watchers", "posts"), 2);
+	expect_rows(&x, "posts", UUID_11 "|t|NULL|NULL\n");
+	expect_rows(&x, "tags", UUID_11 "|0|a\n");
+	expect_rows(&x, "watchers", UUID_11 "|" UUID_12 "|L\n");
+	expect_rows(&x, "comments", "");
+	expect_rows(&x, "marks", "");
+	done(&x);
+}
+
+static void a_value_in_place_of_a_sub_document(void **state)
+{
+	struct fixture x;
+	use(&x, world, "posts");
+	assert_int_equal(convert(&x, "{\"_id\":" OID("11") ",\"title\":\"t\",\"address\":\"Brno\"}"), FAULT_SHAPE);
+	assert_string_equal(x.where.column, "city");
+	assert_string_equal(x.where.path, "address.city");
+	assert_int_equal(x.where.kind, BSON_K_STRING);
+	assert_int_equal(convert(&x, "{\"_id\":" OID("11") ",\"title\":\"t\",\"address\":null}"), FAULT_OK);
+	done(&x);
+}
+
+static void keys_in_any_order(void **state)
+{
+	struct fixture x;
+	use(&x, world, "posts");
+	static const char *const docs[] = {
+		"{\"a\":1,\"_id\":" OID("11") ",\"b\":1,\"title\":\"t\",\"owner\":" OID("12") ",\"c\":1}",
+		"{\"owner\":" OID("12") ",\"title\":\"t\",\"c\":1,\"b\":1,\"_id\":" OID("11") ",\"a\":1}",
+		"{\"title\":\"t\",\"_id\":" OID("11") ",\"owner\":" OID("12") "}",
+		"{\"c\":1,\"title\":\"t\",\"_id\":" OID("11") ",\"owner\":" OID("12") ",\"titl\":0,\"titles\":0}",
+	};
+	for (int round = 0; round < 3; round++)
+		for (size_t i = 0; i < 4; i++) {
+			assert_int_equal(convert(&x, docs[i]), FAULT_OK);
+			expect_rows(&x, "posts", UUID_11 "|t|NULL|" UUID_12 "\n");
+		}
+	assert_int_equal(counted(&x, LEDGER_UNMAPPED, "posts", "a"), 6);
+	assert_int_equal(counted(&x, LEDGER_UNMAPPED, "posts", "c"), 9);
+	assert_int_equal(counted(&x, LEDGER_UNMAPPED, "posts", "titl"), 3);
+	assert_int_equal(counted(&x, LEDGER_UNMAPPED, "posts", "titles"), 3);
+	done(&x);
+}
+
+static void a_key_that_stands_twice(void **state)
+{
+	static const char yaml[] =
+		"docrow: 1\nsource: { database: d }\ncollections:\n  - collection: c\n    table: t\n"
+		"    columns:\n"
+		"      - { name: id, from: _id, type: uuid, primary_key: true }\n"
+		"      - { name: a, from: a, type: jsonb, duplicate_keys: first }\n"
+		"      - { name: b, from: b, type: jsonb, duplicate_keys: last }\n"
+		"      - { name: c, from: c, type: integer, if_invalid: \"null\" }\n";
+	struct fixture x;
+	use(&x, yaml, "c");
+	assert_int_equal(convert(&x, "{\"_id\":" OID("11") ",\"a\":1,\"b\":1,\"a\":2,\"b\":2,\"b\":3}"), FAULT_OK);
+	expect_rows(&x, "t", UUID_11 "|1|3|NULL\n");
+	assert_int_equal(convert(&x, "{\"_id\":" OID("11") ",\"c\":1,\"c\":1}"), FAULT_DUPLICATE_KEY);
+	assert_string_equal(x.where.column, "c");
+	assert_int_equal(convert(&x, "{\"_id\":" OID("11") ",\"_id\":" OID("12") "}"), FAULT_DUPLICATE_KEY);
+	done(&x);
+}
+
+static void unmapped_fields_are_kept_or_refused(void **state)
+{
+	static const char yaml[] =
+		"docrow: 1\nsource: { database: d }\ncollections:\n  - collection: c\n    table: t\n"
+		"    unmapped: %s\n"
+		"    columns:\n"
+		"      - { name: id, from: _id, type: uuid, primary_key: true }\n"
+		"      - { name: city, from: address.city, type: text }\n";
+	char text[1024];
+	struct fixture x;
+	snprintf(text, sizeof text, yaml, "keep\n    unmapped_column: rest");
+	use(&x, text, "c");
+	assert_int_equal(convert(&x, "{\"x\":1,\"_id\":" OID(
+					     "11") ",\"address\":{\"zip\":2,\"city\":\"a\"},\"y\":{\"z\":[]}}"),
+			 FAULT_OK);
+	assert_int_equal(convert(&x, "{\"_id\":" OID("11") ",\"address\":{\"city\":\"a\"}}"), FAULT_OK);
+	expect_rows(&x, "t", UUID_11 "|a|{\"x\":1,\"address\":{\"zip\":2},\"y\":{\"z\":[]}}\n" UUID_11 "|a|NULL\n");
+	assert_int_equal(counted(&x, LEDGER_UNMAPPED, "c", "address.zip"), 1);
+	done(&x);
+	snprintf(text, sizeof text, yaml, "reject");
+	use(&x, text, "c");
+	assert_int_equal(convert(&x, "{\"_id\":" OID("11") ",\"address\":{\"city\":\"a\",\"zi\\tp\":2}}"),
+			 FAULT_UNMAPPED);
+	assert_string_equal(x.where.path, "address.zi\\x09p");
+	assert_int_equal(x.where.kind, BSON_K_INT32);
+	expect_rows(&x, "t", "");
+	done(&x);
+}
+
+static void every_kind_of_id(void **state)
+{
+	static const char *const ids[] = {
+		"null",
+		"true",
+		"false",
+		"1",
+		"2.5",
+		"\"\"",
+		"\"1\"",
+		"{}",
+		"{\"a\":1,\"b\":2}",
+		"{\"b\":2,\"a\":1}",
+		"{\"$minKey\":1}",
+		"{\"$maxKey\":1}",
+		"{\"$undefined\":true}",
+		"{\"$date\":{\"$numberLong\":\"5\"}}",
+		"{\"$timestamp\":{\"t\":1,\"i\":1}}",
+		"{\"$binary\":{\"base64\":\"AQI=\",\"subType\":\"00\"}}",
+		"{\"$numberDecimal\":\"1E+400\"}",
+		"{\"$code\":\"f()\"}",
+		"{\"$regularExpression\":{\"pattern\":\"a\",\"options\":\"\"}}",
+		"\"507f1f77bcf86cd799439011\"",
+	};
+	enum { N = sizeof ids / sizeof ids[0] };
+	struct fixture x;
+	char keys[N][UUID_TEXT_SIZE], json[300];
+	uint8_t uuid[UUID_SIZE];
+	use(&x, world, "users");
+	for (int i = 0; i < N; i++) {
+		snprintf(json, sizeof json, "{\"name\":\"n\",\"_id\":%s}", ids[i]);
+		assert_int_equal(convert(&x, json), FAULT_OK);
+		assert_true(conv_id_needs_map(x.conv, uuid));
+		id_uuid_format(uuid, keys[i]);
+		assert_int_equal(keys[i][14], '5');
+		assert_string_equal(conv_key_text(x.conv), keys[i]);
+		for (int k = 0; k < i; k++)
+			assert_string_not_equal(keys[i], keys[k]);
+		rowbuf_reset(conv_rows(x.conv, 0));
+	}
+	assert_int_equal(counted(&x, LEDGER_ID_MAPPED, "users", ""), N);
+	/* what MongoDB holds equal is one key */
+	assert_int_equal(convert(&x, "{\"_id\":{\"$numberDecimal\":\"1.00\"}}"), FAULT_OK);
+	assert_string_equal(conv_key_text(x.conv), keys[3]);
+	assert_int_equal(convert(&x, "{\"_id\":" OID("11") "}"), FAULT_OK);
+	assert_false(conv_id_needs_map(x.conv, uuid));
+	assert_int_equal(convert(&x, "{\"name\":\"n\"}"), FAULT_NO_ID);
+	assert_int_equal(conv_id(x.conv).kind, 0);
+	assert_null(conv_key_text(x.conv));
+	done(&x);
+}
+
+static void references_follow_the_referred_rule(void **state)
+{
+	static const char yaml[] =
+		"docrow: 1\nsource: { database: d }\ncollections:\n"
+		"  - collection: odd\n    table: odd\n    columns:\n"
+		"      - { name: id, from: _id, type: uuid, primary_key: true }\n"
+		"  - collection: byname\n    table: byname\n    id: text\n    columns:\n"
+		"      - { name: id, from: _id, type: text, primary_key: true }\n"
+		"  - collection: hex\n    table: hex\n    id: objectid-string\n    columns:\n"
+		"      - { name: id, from: _id, type: uuid, primary_key: true }\n"
+		"  - collection: c\n    table: t\n    columns:\n"
+		"      - { name: id, from: _id, type: uuid, primary_key: true }\n"
+		"      - { name: a, from: a, type: uuid, references: { table: odd } }\n"
+		"      - { name: b, from: b, type: text, references: { table: byname } }\n"
+		"      - { name: c, from: c, type: uuid, references: { table: hex } }\n"
+		"      - { name: d, from: d, type: uuid, accept: [any-id], references: { table: odd } }\n";
+	struct fixture x;
+	uint8_t uuid[UUID_SIZE];
+	char text[UUID_TEXT_SIZE];
+	use(&x, yaml, "c");
+	assert_int_equal(convert(&x, "{\"_id\":" OID("11") ",\"a\":" OID("12") ",\"b\":" OID(
+					     "13") ",\"c\":\"507F1F77BCF86CD799439014\"}"),
+			 FAULT_OK);
+	expect_rows(&x, "t", UUID_11 "|" UUID_12 "|507f1f77bcf86cd799439013|" UUID_14 "|NULL\n");
+	/* no text is bent into a UUID unless that is asked for */
+	assert_int_equal(convert(&x, "{\"_id\":" OID("11") ",\"a\":\"507f1f77bcf86cd799439012\"}"), FAULT_TYPE);
+	assert_int_equal(convert(&x, "{\"_id\":" OID("11") ",\"c\":\"nobody\"}"), FAULT_FORMAT);
+	assert_int_equal(convert(&x, "{\"_id\":" OID("11") ",\"b\":5}"), FAULT_TYPE);
+	assert_int_equal(convert(&x, "{\"_id\":" OID("11") ",\"d\":5}"), FAULT_OK);
+	struct val v;
+	assert_true(doc_find(bson_get_data(x.doc), x.doc->len, "d", &v));
+	assert_true(conv_key_uuid(x.p, MAP_ID_UUIDV7, MAP_UUID_ORDER_UNSET, &v, uuid));
+	id_uuid_format(uuid, text);
+	char row[200];
+	snprintf(row, sizeof row, UUID_11 "|NULL|NULL|NULL|%s\n", text);
+	expect_rows(&x, "t", row);
+	done(&x);
+	use(&x, yaml, "hex");
+	assert_int_equal(convert(&x, "{\"_id\":\"507f1f77bcf86cd799439011\"}"), FAULT_OK);
+	assert_false(conv_id_needs_map(x.conv, uuid));
+	assert_int_equal(convert(&x, "{\"_id\":\"507F1F77BCF86CD799439011\"}"), FAULT_OK);
+	assert_true(conv_id_needs_map(x.conv, uuid)); /* its spelling cannot be told from the key */
+	expect_rows(&x, "hex", UUID_11 "\n" UUID_11 "\n");
+	done(&x);
+}
+
+static void keys_as_text(void **state)
+{
+	static const char *const types[][3] = {
+		{"bigint", "{\"$numberLong\":\"-42\"}", "-42"},
+		{"text", "\"k\"", "k"},
+		{"numeric", "{\"$numberDecimal\":\"-12345.0670\"}", "-12345.0670"},
+		{"numeric", "{\"$numberDecimal\":\"1E-5\"}", "0.00001"},
+		{"double precision", "{\"$numberDouble\":\"2.5\"}", "2.5"},
+		{"timestamptz", "{\"$date\":{\"$numberLong\":\"1700000000123\"}}", "2023-11-14T22:13:20.123Z"},
+		{"jsonb", "{\"a\":1}", "{\"a\":1}"},
+		{"boolean", "true", "true"},
+	};
+	for (size_t i = 0; i < sizeof types / sizeof types[0]; i++) {
+		struct fixture x;
+		char yaml[512], json[200];
+		snprintf(yaml, sizeof yaml,
+			 "docrow: 1\nsource: { database: d }\ncollections:\n  - collection: c\n    table: t\n"
+			 "    id: native\n    columns: [ { name: id, from: _id, type: %s, primary_key: true } ]\n",
+			 types[i][0]);
+		use(&x, yaml, "c");
+		snprintf(json, sizeof json, "{\"_id\":%s}", types[i][1]);
+		assert_int_equal(convert(&x, json), FAULT_OK);
+		assert_string_equal(conv_key_text(x.conv), types[i][2]);
+		done(&x);
+	}
+}
+
+static void literals_that_do_not_read_are_told(void **state)
+{
+	static const char yaml[] =
+		"docrow: 1\nsource: { database: d }\ncollections:\n  - collection: c\n    table: t\n    columns:\n"
+		"      - { name: id, from: _id, type: uuid, primary_key: true }\n"
+		"      - { name: a, from: a, type: interval, if_missing: \"two days\" }\n"
+		"      - { name: b, from: b, type: inet, if_null: \"10.0.0.1\" }\n";
+	struct fixture x;
+	struct buf report;
+	buf_init(&report, 0);
+	use(&x, yaml, "c");
+	assert_false(conv_check(x.p, &report));
+	assert_string_equal(buf_cstr(&report), "t.a: if_missing: \"two days\" is no value of type interval\n");
+	buf_free(&report);
+	done(&x);
+}
+
+static const char big_document[] = "{\"_id\":" OID(
+	"11") ",\"title\":\"title\",\"odd\":{\"x\":[1,2,{}]},\"address\":{\"city\":\"Brno\",\"zip\":1},"
+	      "\"comments\":[{\"_id\":" OID("12") ",\"likes\":3,\"body\":\"a\",\"marks\":[\"p\",\"q\"]},{\"_"
+						  "id\":" OID("13") ",\"body\":\"b\",\"marks\":[null]}],\"tags\":["
+								    "\"x\",5],\"watchers\":[" OID("12") "," OID(
+									    "13") ",null,{}]}";
+
+static void corrupt_bytes_never_hurt(void **state)
+{
+	struct fixture x;
+	use(&x, world, "posts");
+	assert_int_equal(convert(&x, big_document), FAULT_OK);
+	size_t len = x.doc->len;
+	uint8_t *copy = malloc(len);
+	unsigned seed = 1, corrupt = 0;
+	for (size_t n = 0; n < len; n++) {
+		uint8_t *cut = malloc(n + 1); /* of its own, so that a sanitizer sees a read behind it */
+		memcpy(cut, bson_get_data(x.doc), n);
+		assert_int_equal(conv_document(x.conv, cut, n, &x.where), FAULT_CORRUPT);
+		free(cut);
+	}
+	for (int i = 0; i < 20000; i++) {
+		memcpy(copy, bson_get_data(x.doc), len);
+		for (int k = 0; k < 1 + i % 3; k++) {
+			seed = seed * 1103515245 + 12345;
+			copy[4 + (seed >> 8) % (len - 4)] = (uint8_t)(seed >> 3);
+		}
+		struct rowbuf_mark before = rowbuf_mark(conv_rows(x.conv, 0));
+		enum fault f = conv_document(x.conv, copy, len, &x.where);
+		corrupt += f == FAULT_CORRUPT;
+		assert_int_equal(conv_rows(x.conv, 0)->rows - before.rows, f == FAULT_OK);
+		conv_key_text(x.conv);
+	}
+	assert_true(corrupt > 100);
+	free(copy);
+	done(&x);
+}
+
+static void steady_state_allocates_nothing(void **state)
+{
+	struct fixture x;
+	use(&x, world, "posts");
+	for (int i = 0; i < 10; i++)
+		assert_int_equal(convert(&x, big_document), FAULT_OK);
+	for (size_t i = 0; i < x.c->noutputs; i++)
+		rowbuf_reset(conv_rows(x.conv, (int)i));
+	struct mallinfo2 before = mallinfo2();
+	for (int i = 0; i < 1000; i++) {
+		assert_int_equal(conv_document(x.conv, bson_get_data(x.doc), x.doc->len, &x.where), FAULT_OK);
+		for (size_t o = 0; o < x.c->noutputs; o++)
+			rowbuf_reset(conv_rows(x.conv, (int)o));
+	}
+	struct mallinfo2 after = mallinfo2();
+	assert_int_equal(after.uordblks, before.uordblks);
+	done(&x);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_document_feeds_all_its_tables),
+		cmocka_unit_test(the_other_side_of_a_junction),
+		cmocka_unit_test(bad_elements_are_rejects_of_their_own),
+		cmocka_unit_test(a_rejected_document_leaves_nothing_but_its_elements),
+		cmocka_unit_test(a_value_in_place_of_a_sub_document),
+		cmocka_unit_test(keys_in_any_order),
+		cmocka_unit_test(a_key_that_stands_twice),
+		cmocka_unit_test(unmapped_fields_are_kept_or_refused),
+		cmocka_unit_test(every_kind_of_id),
+		cmocka_unit_test(references_follow_the_referred_rule),
+		cmocka_unit_test(keys_as_text),
+		cmocka_unit_test(literals_that_do_not_read_are_told),
+		cmocka_unit_test(corrupt_bytes_never_hurt),
+		cmocka_unit_test(steady_state_allocates_nothing),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
