@@ -186,6 +186,9 @@ bool mongo_fail(const struct source_mongo *s, struct err *err, enum err_code cod
 	vsnprintf(text, sizeof(text), fmt, ap);
 	va_end(ap);
 	err_set(err, code_of(e, code), "%s", text);
+	if (err->code == ERR_SOURCE_AUTH && s && s->uri && mongoc_uri_get_username(s->uri))
+		err_set(err, ERR_SOURCE_AUTH, "%s as user %s of database %s", text, mongoc_uri_get_username(s->uri),
+			mongoc_uri_get_auth_source(s->uri));
 	quote_driver(s, e, quoted, sizeof(quoted));
 	if (is_server(e))
 		err_detail(err, "the server says (error %u): %s", e->code, quoted);

@@ -1,0 +1,453 @@
+"""Bad input: each gets one clear message (what, why, what next), the right exit status, and leaves nothing half done."""
+
+import os
+import re
+import subprocess
+
+import psycopg
+import psycopg.sql
+import pytest
+from lib import processes
+from lib.databases import PostgresDatabase
+from lib.program import Docrow
+
+MAPPING = """
+docrow: 1
+enums:
+  - { name: mood, labels: [good, bad] }
+collections:
+  - collection: things
+    table: things
+    columns:
+      - { name: id,   from: _id, type: uuid, primary_key: true }
+      - { name: n,    type: integer }
+      - { name: mood, type: mood }
+  - collection: others
+    table: others
+    optional: true
+    columns:
+      - { name: id, from: _id, type: uuid, primary_key: true }
+      - { name: t,  type: text }
+"""
+DOCUMENTS = 500
+SECRET = "pass/word@%40"
+
+
+class Complaint:
+    """The one message of a failed run, taken apart."""
+
+    def __init__(self, result):
+        self.result = result
+        text = result.stderr
+        errors = re.findall(r"^docrow: error (DR-\d{4}): (.*)$", text, re.MULTILINE)
+        assert len(errors) == 1, f"exactly one error is told: {result}"
+        self.code, self.message = errors[0]
+        self.detail = self._part(text, "detail")
+        self.hint = self._part(text, "hint")
+        assert self.message and not self.message.endswith("."), result
+        assert self.hint, f"it says what to do next: {result}"
+        assert SECRET not in result.stdout + text, result
+
+    @staticmethod
+    def _part(text, label):
+        found = re.search(rf"^  {label}: (.*(?:\n    .*)*)", text, re.MULTILINE)
+        return found[1] if found else ""
+
+    @property
+    def text(self):
+        return f"{self.message}\n{self.detail}\n{self.hint}"
+
+
+def fails(docrow, status, code, *arguments, **options):
+    """Runs it; it must end with this status and this one message."""
+    result = docrow.run(*(arguments or ("migrate", "--mapping", "./m.yaml")), status=status, **options)
+    complaint = Complaint(result)
+    assert complaint.code == code, result
+    return complaint
+
+
+def untouched(pg):
+    """Nothing of docrow's is on the target."""
+    assert pg.tables() == [] and pg.query("SELECT 1 FROM pg_type WHERE typname = 'mood'") == []
+    assert pg.query("SELECT nspname FROM pg_namespace WHERE nspname = 'docrow'") == []
+
+
+def works(docrow, pg, *arguments):
+    """The same job, once the trouble is mended, ends well."""
+    docrow.run("migrate", "--mapping", "./m.yaml", *arguments, status=0)
+    assert pg.one("SELECT count(*) FROM things") == DOCUMENTS
+
+
+@pytest.fixture
+def things(mongo):
+    mongo["things"].insert_many([{"n": i, "mood": "good"} for i in range(DOCUMENTS)])
+    return mongo
+
+
+@pytest.fixture
+def job(docrow, things):
+    (docrow.folder / "m.yaml").write_text(MAPPING)
+    return docrow
+
+
+def at(job, mongo=None, pg=None):
+    """The same job with another address."""
+    other = Docrow(job.folder)
+    other.environment = dict(job.environment)
+    if mongo:
+        other.environment["MONGODB_URI"] = mongo
+    if pg:
+        other.environment["DATABASE_URL"] = pg
+    return other
+
+
+# --- the command line and the settings ---
+
+
+@pytest.mark.parametrize(
+    "arguments, code",
+    [
+        (["migrate", "--no-such-option"], "DR-2001"),
+        (["migrat"], "DR-2001"),
+        (["migrate", "--workers", "0"], "DR-2002"),
+        (["migrate", "--workers", "many"], "DR-2002"),
+    ],
+)
+def test_command_line(job, pg15, arguments, code):
+    fails(job, 2, code, *arguments)
+    untouched(pg15)
+
+
+def test_no_target(job):
+    job.environment.pop("DATABASE_URL")
+    complaint = fails(job, 2, "DR-2003")
+    assert "DATABASE_URL" in complaint.text
+
+
+def test_no_source(job, pg15):
+    job.environment.pop("MONGODB_URI")
+    complaint = fails(job, 2, "DR-2003")
+    assert "MONGODB_URI" in complaint.text
+    untouched(pg15)
+
+
+# --- the mapping ---
+
+
+def test_unknown_mapping(job, pg15):
+    complaint = fails(job, 2, "DR-2102", "migrate", "--mapping", "no-such-mapping")
+    assert "no-such-mapping" in complaint.text
+    untouched(pg15)
+
+
+def test_all_errors_of_a_mapping_at_once(job, pg15):
+    broken = MAPPING.replace("type: integer", "type: decimal(3,9)").replace("optional: true", "optional: perhaps")
+    broken = broken.replace("{ name: t,  type: text }", "{ name: t, type: text, colour: red }")
+    (job.folder / "m.yaml").write_text(broken)
+    complaint = fails(job, 2, "DR-2101")
+    lines = broken.splitlines()
+    for word in ("decimal", "perhaps", "colour"):
+        number = 1 + next(i for i, line in enumerate(lines) if word in line)
+        assert re.search(rf"m\.yaml:{number}:\d+:", complaint.result.stderr), (word, complaint.result)
+    untouched(pg15)
+
+
+# --- the source ---
+
+
+def test_source_address(job, pg15):
+    fails(at(job, mongo="mongodb://127.0.0.1:notaport/x"), 3, "DR-3007")
+    untouched(pg15)
+
+
+def test_source_unreachable(job, pg15):
+    port = processes.free_port()
+    complaint = fails(at(job, mongo=f"mongodb://someone:{'secret'}@127.0.0.1:{port}/nextcrm"), 3, "DR-3001")
+    assert str(port) in complaint.text
+    assert "secret" not in complaint.result.stderr
+    untouched(pg15)
+
+
+def test_source_host_unknown(job, pg15):
+    complaint = fails(at(job, mongo="mongodb://no-such-host.invalid/nextcrm"), 3, "DR-3001")
+    assert "no-such-host.invalid" in complaint.text
+    untouched(pg15)
+
+
+@pytest.fixture(scope="module")
+def guarded(session_folder):
+    """A mongod that checks users, shared by the tests of this file."""
+    from lib import servers
+
+    server = servers.Mongo(session_folder / "guarded-mongo", auth=True).start()
+    server.client.shop.things.insert_many([{"n": i, "mood": "good"} for i in range(DOCUMENTS)])
+    server.add_user("reader", SECRET, [{"role": "read", "db": "shop"}])
+    server.add_user("stranger", SECRET, [{"role": "read", "db": "elsewhere"}])
+    yield server
+    server.stop()
+
+
+def test_source_password(job, pg15, guarded):
+    complaint = fails(at(job, mongo=guarded.address("shop", "reader", "wrong")), 3, "DR-3002")
+    assert "reader" in complaint.text
+    untouched(pg15)
+    works(at(job, mongo=guarded.address("shop", "reader", SECRET)), pg15)
+
+
+def test_source_without_user(job, pg15, guarded):
+    result = at(job, mongo=guarded.address("shop")).run("migrate", "--mapping", "./m.yaml", status=3)
+    assert Complaint(result).code in ("DR-3002", "DR-3003")
+    untouched(pg15)
+
+
+def test_source_privileges(job, pg15, guarded):
+    fails(at(job, mongo=guarded.address("shop", "stranger", SECRET)), 3, "DR-3003")
+    untouched(pg15)
+
+
+def test_wrong_database_name(job, pg15, mongo):
+    complaint = fails(at(job, mongo=mongo.server.address("nextcmr")), 2, "DR-2104")
+    assert "nextcmr" in complaint.text
+    untouched(pg15)
+
+
+def test_a_mapped_collection_is_missing(job, pg15):
+    text = MAPPING.replace("    optional: true\n", "")
+    (job.folder / "m.yaml").write_text(text)
+    complaint = fails(job, 2, "DR-2103")
+    assert "others" in complaint.text and "optional" in complaint.text
+    untouched(pg15)
+
+
+def test_one_shard_of_a_cluster(job, pg15, make_mongo):
+    server = make_mongo(extra=["--shardsvr"])
+    server.client.shop.things.insert_one({"n": 1})
+    fails(at(job, mongo=server.address("shop")), 3, "DR-3006")
+    untouched(pg15)
+
+
+# --- the target ---
+
+
+def test_target_address(job):
+    fails(at(job, pg="postgresql://127.0.0.1:notaport/x"), 4, "DR-4012")
+
+
+def test_target_unreachable(job):
+    port = processes.free_port()
+    complaint = fails(at(job, pg=f"postgresql://someone:secret@127.0.0.1:{port}/nextcrm"), 4, "DR-4001")
+    assert str(port) in complaint.text
+    assert "secret" not in complaint.result.stderr
+
+
+def test_target_password(job, pg15):
+    complaint = fails(at(job, pg=pg15.server.address(pg15.name, "docrow", "wrong-word")), 4, "DR-4002")
+    assert "docrow" in complaint.text and "wrong-word" not in complaint.result.stderr
+    untouched(pg15)
+
+
+def test_target_database_missing(job, pg15):
+    complaint = fails(at(job, pg=pg15.server.address("no_such_database")), 4, "DR-4001")
+    assert "no_such_database" in complaint.text
+
+
+@pytest.mark.parametrize("encoding", ["SQL_ASCII", "LATIN1"])
+def test_target_encoding(job, pg15, encoding):
+    other = PostgresDatabase(pg15.server, options=f"ENCODING '{encoding}' LC_COLLATE 'C' LC_CTYPE 'C'")
+    try:
+        complaint = fails(at(job, pg=other.uri), 4, "DR-4005")
+        assert encoding in complaint.text and "UTF8" in complaint.text
+        untouched(other)
+    finally:
+        other.drop()
+
+
+@pytest.fixture
+def limited(pg15):
+    """A role that may connect and nothing else; `uri` is its address."""
+    name = f"limited_{pg15.name}"
+    with pg15.admin() as admin:
+        admin.execute(
+            psycopg.sql.SQL("CREATE ROLE {} LOGIN PASSWORD {}").format(
+                psycopg.sql.Identifier(name), psycopg.sql.Literal(SECRET)
+            )
+        )
+    yield name, pg15.server.address(pg15.name, name, SECRET)
+    with pg15.admin() as admin:
+        admin.execute(psycopg.sql.SQL("DROP OWNED BY {0} CASCADE; DROP ROLE {0}").format(psycopg.sql.Identifier(name)))
+
+
+def test_no_right_to_create_schema_docrow(job, pg15, limited):
+    """The message has the SQL for the administrator, and once that is run, the move goes through."""
+    name, uri = limited
+    with pg15.admin() as admin:
+        admin.execute(psycopg.sql.SQL("GRANT CREATE ON SCHEMA public TO {}").format(psycopg.sql.Identifier(name)))
+    complaint = fails(at(job, pg=uri), 4, "DR-4006")
+    untouched(pg15)
+    statements = re.findall(r"((?:CREATE SCHEMA|GRANT|ALTER)\b[^;]*;)", complaint.hint)
+    assert any(s.startswith("CREATE SCHEMA") for s in statements), complaint.result
+    with pg15.admin() as admin:
+        for statement in statements:
+            admin.execute(statement)
+    at(job, pg=uri).run("migrate", "--mapping", "./m.yaml", status=0)
+    with psycopg.connect(uri) as c:
+        assert c.execute("SELECT count(*) FROM things").fetchone() == (DOCUMENTS,)
+
+
+def test_no_right_to_create_tables(job, pg15, limited):
+    name, uri = limited
+    with pg15.admin() as admin:
+        admin.execute(
+            psycopg.sql.SQL("GRANT CREATE ON DATABASE {} TO {}").format(
+                psycopg.sql.Identifier(pg15.name), psycopg.sql.Identifier(name)
+            )
+        )
+    complaint = fails(at(job, pg=uri), 4, "DR-4003")
+    assert "public" in complaint.text
+    untouched(pg15)
+
+
+def test_target_is_read_only(job, pg15):
+    pg15.execute(f'ALTER DATABASE "{pg15.name}" SET default_transaction_read_only = on')
+    result = job.run("migrate", "--mapping", "./m.yaml", status=4)
+    assert "read-only" in Complaint(result).text
+    pg15.execute("SET default_transaction_read_only = off")
+    pg15.execute(f'ALTER DATABASE "{pg15.name}" RESET default_transaction_read_only')
+    works(job, pg15, "--clean")
+
+
+def test_existing_tables_all_named_with_their_rows(job, pg15):
+    pg15.execute("CREATE TABLE things (mine text)")
+    pg15.execute("INSERT INTO things SELECT 'precious' FROM generate_series(1, 7)")
+    pg15.execute("CREATE TABLE others (mine text)")
+    complaint = fails(job, 4, "DR-4007")
+    assert "things" in complaint.text and "others" in complaint.text and "7" in complaint.text
+    assert pg15.one("SELECT count(*) FROM things WHERE mine = 'precious'") == 7
+    assert pg15.tables() == ["others", "things"]
+    # --clean takes back what docrow made; this it did not make.
+    fails(job, 4, "DR-4007", "migrate", "--mapping", "./m.yaml", "--clean")
+    assert pg15.one("SELECT count(*) FROM things") == 7
+    pg15.execute("DROP TABLE things, others")
+    works(job, pg15)
+
+
+def test_existing_type(job, pg15):
+    pg15.execute("CREATE TYPE mood AS ENUM ('mine')")
+    complaint = fails(job, 4, "DR-4007")
+    assert "mood" in complaint.text
+    assert pg15.tables() == []
+    pg15.execute("DROP TYPE mood")
+    works(job, pg15)
+
+
+# --- runs ---
+
+
+def test_resume_without_a_run(job, pg15):
+    fails(job, 2, "DR-2203", "migrate", "--mapping", "./m.yaml", "--resume")
+    untouched(pg15)
+
+
+def test_finished_run(job, pg15):
+    works(job, pg15)
+    before = pg15.contents()
+    fails(job, 2, "DR-2206", "migrate", "--mapping", "./m.yaml", "--resume")
+    result = job.run("migrate", "--mapping", "./m.yaml", status={2, 4})
+    assert "--clean" in Complaint(result).hint
+    assert pg15.contents() == before
+    works(job, pg15, "--clean")
+
+
+def stop_in_the_middle(job, mongo, pg):
+    """A run that stopped because of too many rejects; returns its complaint."""
+    mongo["things"].update_many({"n": {"$gte": DOCUMENTS - 50}}, {"$set": {"mood": "indifferent"}})
+    return fails(job, 1, "DR-1001", "migrate", "--mapping", "./m.yaml", "--max-rejects", "10", "--batch-size", "50")
+
+
+def test_too_many_rejects_stop_the_run_resumable(job, things, pg15):
+    complaint = stop_in_the_middle(job, things, pg15)
+    assert "things" in complaint.text and "10" in complaint.text and "--resume" in complaint.result.stderr
+    job.run("migrate", "--mapping", "./m.yaml", "--resume", "--max-rejects", "1000", status=1)
+    assert pg15.one("SELECT count(*) FROM things") == DOCUMENTS - 50
+    assert pg15.one("SELECT count(*) FROM docrow.reject WHERE fault = 'label'") == 50
+
+
+def test_unfinished_run_is_not_overrun(job, things, pg15):
+    stop_in_the_middle(job, things, pg15)
+    complaint = fails(job, 2, "DR-2202")
+    assert "--resume" in complaint.hint and "--clean" in complaint.hint
+
+
+def test_resume_refuses_another_mapping(job, things, pg15):
+    stop_in_the_middle(job, things, pg15)
+    (job.folder / "m.yaml").write_text(MAPPING + "# changed\n")
+    fails(job, 2, "DR-2204", "migrate", "--mapping", "./m.yaml", "--resume")
+
+
+def test_resume_refuses_another_source(job, things, pg15):
+    stop_in_the_middle(job, things, pg15)
+    other = things.server.client[things.name + "_other"]
+    other["things"].insert_one({"n": 1})
+    try:
+        fails(at(job, mongo=things.server.address(other.name)), 2, "DR-2205", "migrate", "--resume")
+    finally:
+        things.client.drop_database(other.name)
+
+
+def test_a_bad_document_is_a_reject_and_its_neighbours_load(job, things, pg15):
+    things["things"].insert_many([{"_id": "bad 1", "n": "seven"}, {"_id": "bad 2", "mood": "sad"}])
+    job.run("migrate", "--mapping", "./m.yaml", status=1)
+    assert pg15.one("SELECT count(*) FROM things") == DOCUMENTS
+    assert pg15.query("SELECT doc_id_text, fault, path FROM docrow.reject ORDER BY doc_id_text") == [
+        ('"bad 1"', "type", "n"),
+        ('"bad 2"', "label", "mood"),
+    ]
+
+
+# --- a full disk ---
+
+
+@pytest.fixture
+def small_disk():
+    """A file system of 160 MB; only root may mount one."""
+    folder = processes.temp_folder("docrow-disk-")
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=160m,mode=711", "docrow-test", str(folder)], capture_output=True, text=True
+    )
+    if mounted.returncode:
+        processes.remove_folder(folder)
+        pytest.skip(f"no file system of a chosen size can be mounted here: {mounted.stderr.strip()}")
+    yield folder
+    subprocess.run(["umount", "-l", str(folder)], check=True)
+    processes.remove_folder(folder)
+
+
+def test_full_disk(small_disk, make_postgres, make_docrow, mongo):
+    mongo["others"].insert_many([{"t": "x" * 10_000} for _ in range(3000)])
+    mongo["things"].insert_many([{"n": i} for i in range(DOCUMENTS)])
+    server = make_postgres(
+        data=small_disk / "data", settings={"max_wal_size": "64MB", "min_wal_size": "32MB", "wal_recycle": "off"}
+    )
+    pg = PostgresDatabase(server)
+    filler = small_disk / "filler"
+    with open(filler, "wb") as file:
+        try:
+            while True:  # leave next to nothing
+                file.write(b"\0" * 65536)
+                file.flush()
+        except OSError:
+            pass
+    filler.open("r+b").truncate(filler.stat().st_size - (8 << 20))
+    job = make_docrow(mongo, pg)
+    # Text that does not compress away: the row is as large on disk as in the document.
+    (job.folder / "m.yaml").write_text(MAPPING)
+    mongo["others"].delete_many({})
+    mongo["others"].insert_many([{"t": os.urandom(5000).hex()} for _ in range(3000)])
+    complaint = fails(job, 4, "DR-4008", "migrate", "--mapping", "./m.yaml", "--retry-for", "1", "--batch-size", "200")
+    assert "--resume" in complaint.result.stderr
+    filler.unlink()
+    if server.process.poll() is not None:  # without room for WAL, PostgreSQL itself stops
+        server.restart()
+    job.run("migrate", "--mapping", "./m.yaml", "--resume", status=0)
+    assert pg.one("SELECT count(*) FROM others") == 3000
+    assert pg.one("SELECT count(*) FROM things") == DOCUMENTS
