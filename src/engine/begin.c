@@ -185,17 +185,14 @@ static bool create_run(struct begin *b, struct err *err)
 		.options = (char *)buf_cstr(&options),
 		.version = (char *)e->options.version,
 	};
-	bool ok = pg_exec(b->pg, "BEGIN", err) && state_run_create(b->pg, &run, err) &&
+	bool ok = pg_begin(b->pg, true, err) && state_run_create(b->pg, &run, err) &&
 		  sink_create(b->pg, &e->plan->schema, err) && settle_add_steps(e, b->pg, run.id, err) &&
-		  pg_exec(b->pg, "COMMIT", err);
-	if (!ok) {
-		struct err ignored;
-		bool rolled_back = pg_exec(b->pg, "ROLLBACK", &ignored);
-		(void)rolled_back; /* a lost connection rolls back by itself */
-		return false;
-	}
-	e->run = run.id;
-	return true;
+		  pg_commit(b->pg, err);
+	if (!ok)
+		pg_rollback(b->pg);
+	else
+		e->run = run.id;
+	return ok;
 }
 
 static bool begin_new(struct begin *b, struct err *err)
@@ -282,13 +279,10 @@ static bool begin_resume(struct begin *b, struct err *err)
 /* The run is cleaned with the mapping that it was made with: the one given now may name other tables. */
 static bool clean_with(struct begin *b, const struct schema *s, struct err *err)
 {
-	bool ok = pg_exec(b->pg, "BEGIN", err) && sink_drop(b->pg, s, err) &&
-		  state_run_clean(b->pg, b->old.id, err) && pg_exec(b->pg, "COMMIT", err);
-	if (!ok) {
-		struct err ignored;
-		bool rolled_back = pg_exec(b->pg, "ROLLBACK", &ignored);
-		(void)rolled_back;
-	}
+	bool ok = pg_begin(b->pg, true, err) && sink_drop(b->pg, s, err) && state_run_clean(b->pg, b->old.id, err) &&
+		  pg_commit(b->pg, err);
+	if (!ok)
+		pg_rollback(b->pg);
 	return ok;
 }
 

@@ -327,7 +327,7 @@ static bool feed_document(struct feed *f, const uint8_t *doc, size_t len, struct
 
 static bool begin_chunk(struct worker *w, struct err *err)
 {
-	return pg_exec(w->pg, "BEGIN; SET LOCAL synchronous_commit = off; SET CONSTRAINTS ALL IMMEDIATE", err);
+	return pg_begin(w->pg, false, err) && pg_exec(w->pg, "SET CONSTRAINTS ALL IMMEDIATE", err);
 }
 
 static bool feed_range(struct feed *f, struct err *err)
@@ -539,7 +539,6 @@ static bool halve_chunk(struct halving *h, struct err *err)
 static bool load_halving(struct feed *f, double started, bool *mine, struct err *err)
 {
 	struct halving h = {.f = f, .kept = ledger_new()};
-	struct err ignored;
 	buf_init(&h.batch.bytes, 0);
 	f->shown = f->shown_rejects = 0;
 	f->since_poll = 0;
@@ -547,7 +546,8 @@ static bool load_halving(struct feed *f, double started, bool *mine, struct err 
 	ledger_reset(f->w->ledger);
 	sink_notes_reset(f->w->notes);
 	conv_rows_reset(f->conv, f->c->noutputs);
-	bool ok = !pg_is_lost(f->w->pg) && pg_exec(f->w->pg, "ROLLBACK", &ignored) && halve_chunk(&h, err);
+	pg_rollback(f->w->pg);
+	bool ok = halve_chunk(&h, err);
 	if (ok) {
 		ledger_reset(f->w->ledger);
 		ledger_merge(f->w->ledger, h.kept);
@@ -595,7 +595,7 @@ bool load_split(struct worker *w, const struct state_unit *u, bool *mine, struct
 	struct chunk_list l = {.arena = w->arena, .collection = u->collection};
 	bool ok = source_split(e->source, u->collection, e->options.batch_docs, e->options.chunk_bytes, add_chunk, &l,
 			       err) &&
-		  pg_exec(w->pg, "BEGIN", err) && state_chunks_add(w->pg, e->run, l.defs, l.n, err) &&
+		  pg_begin(w->pg, false, err) && state_chunks_add(w->pg, e->run, l.defs, l.n, err) &&
 		  commit_if_mine(w, u, started, mine, err);
 	int c = plan_find_collection(e->plan, u->collection);
 	if (ok && *mine && c >= 0)

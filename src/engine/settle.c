@@ -494,10 +494,10 @@ bool settle_step(struct worker *w, const struct state_unit *u, bool *mine, struc
 	show_step(e, u);
 	bool ok;
 	if (u->kind == STEP_VACUUM) /* can't run inside a transaction; doing it twice does no harm */
-		ok = sink_vacuum(w->pg, &e->plan->schema, u->table, err) && pg_exec(w->pg, "BEGIN", err) &&
+		ok = sink_vacuum(w->pg, &e->plan->schema, u->table, err) && pg_begin(w->pg, false, err) &&
 		     sink_settle_sequences(w->pg, &e->plan->schema, u->table, err);
 	else
-		ok = pg_exec(w->pg, "BEGIN", err) && sink_begin_settle(w->pg, err) && bodies[u->kind](w, u, err);
+		ok = pg_begin(w->pg, false, err) && sink_begin_settle(w->pg, err) && bodies[u->kind](w, u, err);
 	ok = ok && commit_if_mine(w, u, started, mine, err);
 	if (ok && *mine)
 		atomic_fetch_add(&e->steps_done, 1);

@@ -64,7 +64,10 @@ bool commit_if_mine(struct worker *w, const struct state_unit *u, double started
 {
 	if (!state_finish(w->pg, u, w->ledger, clock_seconds() - started, mine, err))
 		return false;
-	return pg_exec(w->pg, *mine ? "COMMIT" : "ROLLBACK", err);
+	if (*mine)
+		return pg_commit(w->pg, err);
+	pg_rollback(w->pg);
+	return true;
 }
 
 /* --- one unit --- */
@@ -91,8 +94,8 @@ static void give_back(struct worker *w, const struct state_unit *u, const struct
 		return;
 	}
 	snprintf(text, sizeof text, "%s%s%s", why->where, why->where[0] ? ": " : "", why->message);
-	if (!pg_exec(w->pg, "ROLLBACK", &ignored) ||
-	    !state_release(w->pg, u, why->kind == ERR_KIND_STOPPED ? NULL : text, &ignored))
+	pg_rollback(w->pg);
+	if (pg_is_lost(w->pg) || !state_release(w->pg, u, why->kind == ERR_KIND_STOPPED ? NULL : text, &ignored))
 		worker_disconnect(w);
 }
 
