@@ -24,9 +24,10 @@ const char *synth_fault_sentence(size_t i)
 
 /* Where. */
 
-static bool rejects(const struct map_value *v)
+/* What the mapping says about a missing or null field of the column ends in a reject. */
+static bool rejects(const struct leaf *l, const struct map_value *v)
 {
-	return v->kind == MAP_VALUE_UNSET || v->kind == MAP_VALUE_REJECT;
+	return v->kind == MAP_VALUE_REJECT || (v->kind == MAP_VALUE_UNSET && l->map->not_null);
 }
 
 static bool is_type(const struct leaf *l, enum pgt t)
@@ -66,12 +67,12 @@ static bool can_bad_text(const struct leaf *l)
 
 static bool can_missing(const struct leaf *l)
 {
-	return l->map->not_null && rejects(&l->map->if_missing);
+	return rejects(l, &l->map->if_missing);
 }
 
 static bool can_null(const struct leaf *l)
 {
-	return l->map->not_null && rejects(&l->map->if_null);
+	return rejects(l, &l->map->if_null);
 }
 
 static bool can_orphan(const struct leaf *l)
@@ -159,7 +160,8 @@ static void find_in_pairs(struct model *m, struct coll *c, const struct node *no
 					  DIRT_PAIR_DANGLING};
 
 	for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++)
-		add_spot(m, c, &(struct spot){kinds[i], .node = node});
+		if (!(kinds[i] == DIRT_ELEMENT_INVALID && (node->accept & MAP_ACCEPT_ANY_ID)))
+			add_spot(m, c, &(struct spot){kinds[i], .node = node});
 	if (m->junctions[node->junction].both_sides)
 		add_spot(m, c, &(struct spot){DIRT_PAIR_ONE_SIDED, .node = node});
 }

@@ -104,7 +104,7 @@ static void put_bad_pair(struct gen *g, const struct node *node, const struct co
 		gen_null(g);
 		break;
 	case DIRT_ELEMENT_INVALID:
-		gen_string(g, "not an id", 9);
+		gen_bool(g, true); /* a text could be an id */
 		break;
 	case DIRT_PAIR_REPEAT:
 		gen_id(g, other, partners[0]);

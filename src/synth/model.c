@@ -134,7 +134,8 @@ static struct leaf *make_leaf(struct model *m, const struct node *node, const st
 	l->id_rule = m->plan->mapping->id;
 	l->style = text_style_of(col->name);
 	l->salt = node->salt;
-	l->required = col->not_null || col->primary_key;
+	l->required = col->not_null || col->primary_key || col->if_missing.kind == MAP_VALUE_REJECT ||
+		      col->if_null.kind == MAP_VALUE_REJECT;
 	l->may_miss = l->required && fills_missing(col);
 	l->target = collection_of_table(m, col->references.table);
 	l->other_target = -1;
@@ -415,20 +416,20 @@ static void add_set(struct model *m, struct coll *c, const struct node *root, co
 }
 
 /* A primary key of other columns than _id is a unique index like any. */
-static void add_primary_key(struct model *m, struct coll *c)
+static void add_primary_key(struct model *m, struct coll *c, const struct node *root,
+			    const struct map_column *columns, size_t ncolumns)
 {
-	const struct map_collection *map = m->plan->collections[c->index].map;
-	const char **columns = arena_alloc(m->arena, (map->ncolumns + 1) * sizeof *columns);
-	struct map_index key = {.columns = columns};
+	const char **names = arena_alloc(m->arena, (ncolumns + 1) * sizeof *names);
+	struct map_index key = {.columns = names};
 
-	for (size_t i = 0; i < map->ncolumns; i++) {
-		if (map->columns[i].primary_key && map->columns[i].is_id)
+	for (size_t i = 0; i < ncolumns; i++) {
+		if (columns[i].primary_key && columns[i].is_id)
 			return;
-		if (map->columns[i].primary_key)
-			columns[key.ncolumns++] = map->columns[i].name;
+		if (columns[i].primary_key)
+			names[key.ncolumns++] = columns[i].name;
 	}
 	if (key.ncolumns > 0)
-		add_set(m, c, c->root, &key);
+		add_set(m, c, root, &key);
 }
 
 static void add_child_sets(struct model *m, struct coll *c, const struct node *root, const struct map_child *child)
@@ -441,6 +442,7 @@ static void add_child_sets(struct model *m, struct coll *c, const struct node *r
 		return;
 	/* leaf_of does not enter arrays, so it is handed their inside. */
 	struct node inside = {.kind = NODE_DOCUMENT, .children = node->children, .nchildren = node->nchildren};
+	add_primary_key(m, c, &inside, child->columns, child->ncolumns);
 	for (size_t i = 0; i < child->nindexes; i++)
 		if (child->indexes[i].unique)
 			add_set(m, c, &inside, &child->indexes[i]);
@@ -453,7 +455,7 @@ static void add_sets(struct model *m, struct coll *c)
 	const struct map_collection *map = m->plan->collections[c->index].map;
 
 	c->sets = arena_alloc(m->arena, (map->nindexes + 2) * sizeof *c->sets);
-	add_primary_key(m, c);
+	add_primary_key(m, c, c->root, map->columns, map->ncolumns);
 	for (size_t i = 0; i < map->nindexes; i++)
 		if (map->indexes[i].unique)
 			add_set(m, c, c->root, &map->indexes[i]);

@@ -559,6 +559,14 @@ static void put_iso_text(struct gen *g, int64_t ms)
 	gen_string(g, text, (size_t)n);
 }
 
+static void gen_timestamp(struct gen *g, uint32_t seconds)
+{
+	uint64_t v = (uint64_t)seconds << 32 | 1;
+
+	gen_kind(g, BSON_K_TIMESTAMP);
+	buf_put(&g->out, &v, 8);
+}
+
 static void put_instant(struct gen *g, const struct coll *c, const struct leaf *l, uint64_t number,
 			struct chance *chance)
 {
@@ -569,6 +577,8 @@ static void put_instant(struct gen *g, const struct coll *c, const struct leaf *
 		put_iso_text(g, ms);
 	else if (draw == 1 && (l->map->accept & MAP_ACCEPT_EPOCH_MS))
 		gen_int64(g, ms);
+	else if (draw == 2 && (l->map->accept & MAP_ACCEPT_TIMESTAMP) && ms >= 0 && ms / 1000 <= UINT32_MAX)
+		gen_timestamp(g, (uint32_t)(ms / 1000));
 	else
 		gen_date(g, ms);
 }

@@ -246,6 +246,14 @@ static void cut(struct buf *out, size_t start, size_t max_chars)
 	out->len = i;
 }
 
+/* The same, but no blank at the end: char(n) would not keep it. */
+static void cut_words(struct buf *out, size_t start, size_t max_chars)
+{
+	cut(out, start, max_chars);
+	while (out->len > start && out->data[out->len - 1] == ' ')
+		out->len--;
+}
+
 /* The number, in as few characters as 36 digits allow, after as much of the text as fits before it. */
 static void make_unique(struct buf *out, size_t start, uint64_t number, size_t max_chars)
 {
@@ -283,5 +291,5 @@ void text_make(struct buf *out, const struct text_style *style, struct chance *c
 	if (unique)
 		make_unique(out, start, number, max_chars);
 	else if (max_chars < SIZE_MAX)
-		cut(out, start, max_chars);
+		cut_words(out, start, max_chars);
 }
