@@ -164,29 +164,18 @@ void *arena_memdup(struct arena *a, const void *p, size_t n)
 	return n > 0 ? memcpy(q, p, n) : q;
 }
 
-static char *print(struct arena *a, const char *fmt, va_list ap) __attribute__((format(printf, 2, 0)));
-static char *print(struct arena *a, const char *fmt, va_list ap)
-{
-	va_list again;
-	char *p;
-	int n;
-
-	va_copy(again, ap);
-	n = vsnprintf(NULL, 0, fmt, ap);
-	p = arena_alloc(a, n > 0 ? (size_t)n + 1 : 1);
-	if (n > 0)
-		vsnprintf(p, (size_t)n + 1, fmt, again);
-	va_end(again);
-	return p;
-}
-
 char *arena_printf(struct arena *a, const char *fmt, ...)
 {
+	char *text = NULL, *p;
 	va_list ap;
-	char *p;
+	int n;
 
 	va_start(ap, fmt);
-	p = print(a, fmt, ap);
+	n = vasprintf(&text, fmt, ap);
 	va_end(ap);
+	if (n < 0)
+		out_of_memory(strlen(fmt));
+	p = arena_strndup(a, text, (size_t)n);
+	free(text);
 	return p;
 }
