@@ -196,9 +196,18 @@ static uint64_t draw_of(const struct coll *c, uint64_t number)
 	return mix(gen_document_key(c, number) ^ UINT64_C(0x6469727479));
 }
 
+static const struct forced *find_forced(const struct coll *c, uint64_t number)
+{
+	for (size_t i = 0; i < c->nforced; i++)
+		if (c->forced[i].number == number)
+			return &c->forced[i];
+	return NULL;
+}
+
 bool gen_is_dirty(const struct model *m, const struct coll *c, uint64_t number)
 {
-	return m->dirt > 0 && (m->dirt == UINT64_MAX || draw_of(c, number) < m->dirt);
+	return m->dirt > 0 &&
+	       (m->dirt == UINT64_MAX || draw_of(c, number) < m->dirt || find_forced(c, number) != NULL);
 }
 
 /* A clean document that has every field of the set; c->docs if there is none near. */
@@ -260,12 +269,67 @@ static void settle_spot(struct gen *g, struct chance *chance)
 void gen_spot_draw(struct gen *g)
 {
 	const struct coll *c = g->coll;
+	const struct forced *forced = find_forced(c, g->number);
 	struct chance chance = {draw_of(c, g->number) ^ 1};
 	enum dirt kind = c->kinds[chance_below(&chance, c->nkinds)];
 	const struct spots *s = &c->spots[kind];
 
-	g->spot = s->all[chance_below(&chance, s->n)];
+	g->spot = forced ? *forced->spot : s->all[chance_below(&chance, s->n)];
 	settle_spot(g, &chance);
+}
+
+/* Small collections cannot show a fault without losing much of what they are for. */
+enum { SMALL_COLLECTION = 64 };
+
+static struct coll *draw_collection(struct model *m, enum dirt kind, struct chance *chance)
+{
+	struct coll *found = NULL;
+	uint64_t n = 0;
+
+	for (size_t i = 0; i < m->ncolls; i++)
+		if (m->colls[i].spots[kind].n > 0 && m->colls[i].docs >= SMALL_COLLECTION &&
+		    chance_below(chance, ++n) == 0)
+			found = &m->colls[i];
+	return found;
+}
+
+static bool can_force(const struct model *m, const struct coll *c, const struct spot *spot, uint64_t number)
+{
+	uint64_t partners[PAIR_MOST];
+
+	if (find_forced(c, number) || number < 16) /* the first show labels and borders */
+		return false;
+	return spot->kind != DIRT_PAIR_REPEAT ||
+	       pairing_partners(&m->junctions[spot->node->junction].pairing, spot->node->left, number, partners) > 0;
+}
+
+static bool force_fault(struct model *m, enum dirt kind)
+{
+	struct chance chance = {mix(m->seed ^ (uint64_t)kind)};
+	struct coll *c = draw_collection(m, kind, &chance);
+
+	for (int tries = 0; c && tries < 64; tries++) {
+		const struct spot *spot = &c->spots[kind].all[chance_below(&chance, c->spots[kind].n)];
+		uint64_t number = chance_below(&chance, c->docs);
+		if (!can_force(m, c, spot, number))
+			continue;
+		c->forced[c->nforced++] = (struct forced){number, spot};
+		return true;
+	}
+	return false;
+}
+
+void gen_force_faults(struct model *m, double dirt)
+{
+	uint64_t total = 0, forced = 0;
+
+	for (size_t i = 0; i < m->ncolls; i++)
+		total += m->colls[i].docs;
+	if (m->dirt == UINT64_MAX || dirt * (double)total < 2 * DIRT_COUNT)
+		return; /* all, or so few that they are left to chance */
+	for (int kind = 1; kind < DIRT_COUNT; kind++)
+		forced += force_fault(m, (enum dirt)kind);
+	m->dirt -= (uint64_t)((double)forced / (double)total * 18446744073709551616.0);
 }
 
 /* The spoilt value. */

@@ -509,6 +509,7 @@ bool model_make(struct model **out, const struct plan *p, const uint64_t *docs, 
 		add_sets(m, &m->colls[i]);
 	for (size_t i = 0; i < m->ncolls; i++)
 		gen_spots_find(m, &m->colls[i]);
+	gen_force_faults(m, dirt);
 	for (size_t i = 0; ok && i < m->ncolls; i++)
 		ok = check_targets(m, &m->colls[i], m->colls[i].root, err);
 	*out = m;

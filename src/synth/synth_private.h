@@ -167,6 +167,12 @@ struct spots {
 	size_t n;
 };
 
+/* A document that gets this fault whatever its draw says, so that each kind occurs. */
+struct forced {
+	uint64_t number;
+	const struct spot *spot;
+};
+
 struct coll {
 	const char *name;
 	int index;
@@ -182,6 +188,8 @@ struct coll {
 	struct spots spots[DIRT_COUNT]; /* by kind */
 	enum dirt kinds[DIRT_COUNT];    /* those that have a spot */
 	size_t nkinds;
+	struct forced forced[DIRT_COUNT];
+	size_t nforced;
 };
 
 /* Pairs of a junction: in each round a document of the larger side has at most one partner. */
@@ -292,6 +300,8 @@ void text_make(struct buf *out, const struct text_style *style, struct chance *c
 
 /* Fills c->spots. */
 void gen_spots_find(struct model *m, struct coll *c);
+/* Once all spots are known: a document for each kind of fault, taken off the share that is drawn. */
+void gen_force_faults(struct model *m, double dirt);
 bool gen_is_dirty(const struct model *m, const struct coll *c, uint64_t number);
 /* Draws the fault of g's document into g->spot. */
 void gen_spot_draw(struct gen *g);
