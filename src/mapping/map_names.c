@@ -54,7 +54,8 @@ static void complain_meeting(struct schema_builder *b, const struct name *first,
 
 static void check_list(struct schema_builder *b, struct names *l)
 {
-	qsort(l->list, l->n, sizeof *l->list, by_kept);
+	if (l->n > 0)
+		qsort(l->list, l->n, sizeof *l->list, by_kept);
 	for (size_t i = 0, first = 0; i < l->n; i++) {
 		const struct name *n = &l->list[i];
 		if (i > 0 && strncmp(l->list[first].text, n->text, MAP_NAME_MAX) == 0)

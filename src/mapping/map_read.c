@@ -619,5 +619,6 @@ void map_read(struct mapping *m, yaml_document_t *doc, struct complaints *c)
 {
 	struct reader r = {.m = m, .arena = m->arena, .doc = doc, .c = c};
 	read_object(&r, yaml_document_get_root_node(doc), &map_spec_mapping, m);
-	qsort(m->positions, m->npositions, sizeof *m->positions, by_field);
+	if (m->npositions > 0)
+		qsort(m->positions, m->npositions, sizeof *m->positions, by_field);
 }

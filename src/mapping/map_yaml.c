@@ -207,19 +207,52 @@ static bool load_document(yaml_parser_t *p, yaml_document_t *doc, struct complai
 	return ok;
 }
 
-bool map_yaml_load(yaml_document_t *doc, const char *text, size_t len, struct complaints *c)
+/* Nesting is measured on events, before libyaml makes a document: its time grows with the square of the depth. */
+static bool follow_depth(const yaml_event_t *e, int *depth, struct complaints *c)
+{
+	if (e->type == YAML_SEQUENCE_START_EVENT || e->type == YAML_MAPPING_START_EVENT)
+		++*depth;
+	else if (e->type == YAML_SEQUENCE_END_EVENT || e->type == YAML_MAPPING_END_EVENT)
+		--*depth;
+	if (*depth <= MAP_DEPTH_MAX)
+		return true;
+	complain(c, (int)e->start_mark.line + 1, (int)e->start_mark.column + 1, "nested too deeply");
+	return false;
+}
+
+static bool check_depth(yaml_parser_t *p, struct complaints *c)
+{
+	int depth = 0;
+	for (bool at_end = false; !at_end;) {
+		yaml_event_t e;
+		if (!yaml_parser_parse(p, &e)) {
+			complain_parser(p, c);
+			return false;
+		}
+		at_end = e.type == YAML_STREAM_END_EVENT || e.type == YAML_DOCUMENT_END_EVENT;
+		bool ok = follow_depth(&e, &depth, c);
+		yaml_event_delete(&e);
+		if (!ok)
+			return false;
+	}
+	return true;
+}
+
+static bool with_parser(const char *text, size_t len, struct complaints *c, yaml_document_t *doc)
 {
 	yaml_parser_t p;
-	bool ok;
-	if (!check_text(text, len, c))
-		return false;
 	if (!yaml_parser_initialize(&p)) {
 		complain(c, 0, 0, "no memory for the YAML reader");
 		return false;
 	}
 	yaml_parser_set_encoding(&p, YAML_UTF8_ENCODING);
 	yaml_parser_set_input_string(&p, (const unsigned char *)text, len);
-	ok = load_document(&p, doc, c);
+	bool ok = doc != NULL ? load_document(&p, doc, c) : check_depth(&p, c);
 	yaml_parser_delete(&p);
 	return ok;
+}
+
+bool map_yaml_load(yaml_document_t *doc, const char *text, size_t len, struct complaints *c)
+{
+	return check_text(text, len, c) && with_parser(text, len, c, NULL) && with_parser(text, len, c, doc);
 }
