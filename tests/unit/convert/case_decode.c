@@ -38,7 +38,7 @@ static void put_float(struct buf *out, double d, bool is_real)
 	}
 	snprintf(text, sizeof text, "%.*e", precision - 1, d);
 	int exponent = atoi(strchr(text, 'e') + 1), limit = is_real ? 6 : 15;
-	if (exponent >= -4 && exponent < (precision > limit ? precision : limit) && exponent < (is_real ? 9 : 17))
+	if (exponent >= -4 && exponent < limit)
 		snprintf(text, sizeof text, "%.*f", precision - 1 - exponent > 0 ? precision - 1 - exponent : 0, d);
 	buf_puts(out, text);
 }

@@ -1,0 +1,202 @@
+"""The value cases of tests/cases through real servers: what convert does in process, PostgreSQL must show.
+
+Cases of one type and policy share a collection and a table; the position of a case is in the document's `n`. Values are
+written as raw BSON, since pymongo itself refuses some of them.
+"""
+
+import itertools
+import json
+import pathlib
+import struct
+
+import bson
+import bson.json_util
+import pytest
+from bson.raw_bson import RawBSONDocument
+
+CASES = pathlib.Path(__file__).resolve().parents[1] / "cases"
+FIRST_ID = bson.ObjectId("507f1f77bcf86cd799439011")
+
+
+class Case:
+    def __init__(self, file, line, head, value, expected, words):
+        self.file, self.line, self.head, self.value, self.expected, self.words = file, line, head, value, expected, words
+        self.type = head.split(" {")[0].strip('"')
+
+    def field(self):
+        """Field v as it stands in a document: type byte, name, payload; nothing when it is missing."""
+        if self.value == "missing":
+            return b""
+        if self.value.startswith("raw "):
+            kind, *payload = bytes.fromhex(self.value[4:])
+            return bytes([kind]) + b"v\0" + bytes(payload)
+        return special_field(json.loads(self.value))
+
+    def document(self, ordinal):
+        head = bson.encode(
+            {
+                "_id": bson.ObjectId(FIRST_ID.binary[:4] + struct.pack(">Q", ordinal)),
+                "n": ordinal,
+                "other": 7,
+                "when": bson.DatetimeMS(1_000_000_000_123),
+                "text": "x",
+            }
+        )
+        body = head[4:-1] + self.field() + b"\0"
+        return RawBSONDocument(struct.pack("<i", len(body) + 4) + body)
+
+    def __repr__(self):
+        return f"{self.file}:{self.line}: {self.head} | {self.value}"
+
+
+def special_field(value):
+    """pymongo has no class for these; the rest it encodes."""
+    if value == {"$undefined": True}:
+        return b"\x06v\0"
+    if isinstance(value, dict) and "$symbol" in value:
+        text = value["$symbol"].encode()
+        return b"\x0ev\0" + struct.pack("<i", len(text) + 1) + text + b"\0"
+    if isinstance(value, dict) and "$dbPointer" in value:
+        name = value["$dbPointer"]["$ref"].encode()
+        key = bytes.fromhex(value["$dbPointer"]["$id"]["$oid"])
+        return b"\x0cv\0" + struct.pack("<i", len(name) + 1) + name + b"\0" + key
+    return bson.encode({"v": plain(value)}, codec_options=CODEC)[4:-1]
+
+
+OPTIONS = bson.json_util.JSONOptions(
+    json_mode=bson.json_util.JSONMode.CANONICAL,
+    datetime_conversion=bson.json_util.DatetimeConversion.DATETIME_MS,
+    uuid_representation=bson.binary.UuidRepresentation.UNSPECIFIED,
+)
+CODEC = bson.CodecOptions(uuid_representation=bson.binary.UuidRepresentation.UNSPECIFIED)
+
+
+def plain(value):
+    """Extended JSON to Python values; a document stays a document though it looks like a DBRef."""
+    if isinstance(value, list):
+        return [plain(x) for x in value]
+    if not isinstance(value, dict):
+        return value
+    value = {k: plain(v) for k, v in value.items()}
+    if "$ref" not in value and any(k.startswith("$") for k in value):
+        return bson.json_util.object_hook(value, OPTIONS)
+    return value
+
+
+def read_cases():
+    for path in sorted(CASES.glob("*.case")):
+        lines = path.read_text(encoding="utf-8").split("\n")
+        at = 0
+        while at < len(lines):
+            if not lines[at] or lines[at].startswith("#"):
+                at += 1
+                continue
+            head, value, expected = lines[at : at + 3]
+            words = list(itertools.takewhile(lambda line: line.startswith("+"), lines[at + 3 :]))
+            yield Case(path.name, at + 1, head, value, expected, [w[1:] for w in words])
+            at += 3 + len(words)
+
+
+def unescape(text):
+    return text.replace("\\\\", "\0").replace("\\n", "\n").replace("\\t", "\t").replace("\0", "\\")
+
+
+def group_cases(skip):
+    groups = {}
+    for case in read_cases():
+        # mongod itself refuses what is no BSON
+        if case.expected != "!corrupt" and not any(word in case.head for word in skip):
+            groups.setdefault(case.head, []).append(case)
+    return list(groups.items())
+
+
+def column(head):
+    """The column's line in the mapping: type [policies] → one flow mapping."""
+    kind, _, policies = head.partition(" {")
+    kind = kind if kind.startswith('"') else f'"{kind}"'
+    return f"{{ name: v, from: v, type: {kind}" + (f", {policies}" if policies else " }")
+
+
+def mapping(groups):
+    lines = ["docrow: 1", "enums:", "  - { name: mood, labels: [sad, ok, happy, Very Happy] }", "collections:"]
+    for i, (head, _) in enumerate(groups):
+        lines += [
+            f"  - collection: c{i}",
+            f"    table: t{i}",
+            "    columns:",
+            "      - { name: id, from: _id, type: uuid, primary_key: true }",
+            "      - { name: n, from: n, type: integer, not_null: true }",
+            f"      - {column(head)}",
+        ]
+    return "\n".join(lines) + "\n"
+
+
+def insert(database, groups):
+    for i, (_, cases) in enumerate(groups):
+        # Sent as the command itself: the driver's own checks look at documents.
+        database.command("insert", f"c{i}", documents=[case.document(n) for n, case in enumerate(cases)])
+
+
+def expected_of(case):
+    if case.expected == "NULL" or case.expected.startswith("!"):
+        return case.expected
+    return unescape(case.expected)
+
+
+def shown(pg, groups):
+    """{(group, n): text, NULL or !fault} as the target has it."""
+    got = {}
+    for i in range(len(groups)):
+        for n, text in pg.query(f"SELECT n, v::text FROM t{i}"):
+            got[i, n] = "NULL" if text is None else text
+    for collection, doc_id, fault in pg.query("SELECT collection, doc_id, fault FROM docrow.reject"):
+        key = bson.decode(bytes(doc_id))["_id"]
+        assert (int(collection[1:]), struct.unpack(">Q", key.binary[4:])[0]) not in got
+        got[int(collection[1:]), struct.unpack(">Q", key.binary[4:])[0]] = "!" + fault
+    return got
+
+
+def same(case, expected, got):
+    if got is None or expected.startswith("!") or not case.type.startswith("json"):
+        return expected == got
+    if case.type == "json":
+        return expected.replace(" ", "") == got.replace(" ", "")
+    return expected == got
+
+
+def check_ledger(pg, groups):
+    """Every word of every group is counted as often as its cases say (an array may count more than once)."""
+    counts = {
+        (table, kind): n
+        for kind, table, n in pg.query("SELECT kind, object, sum(n)::bigint FROM docrow.ledger GROUP BY 1, 2")
+    }
+    wrong = []
+    for i, (head, cases) in enumerate(groups):
+        for word in sorted({w for case in cases for w in case.words}):
+            wanted = sum(word in case.words for case in cases)
+            if counts.get((f"t{i}", word), 0) < wanted:
+                wrong.append(f"{head}: {word} counted {counts.get((f't{i}', word), 0)} times, expected {wanted}")
+    return wrong
+
+
+@pytest.mark.parametrize("version", ["pg15", "pg16", "pg18"])
+def test_cases(version, request, mongo, make_docrow, tmp_path):
+    pg = request.getfixturevalue(version)
+    has_vector = pg.one("SELECT count(*) FROM pg_available_extensions WHERE name = 'vector'") == 1
+    if has_vector:
+        with pg.admin() as admin:
+            admin.execute("CREATE EXTENSION vector")
+    groups = group_cases(skip=[] if has_vector else ["vector"])
+    (tmp_path / "cases.yaml").write_text(mapping(groups), encoding="utf-8")
+    insert(mongo.db, groups)
+    make_docrow(mongo, pg).run("migrate", "--mapping", "./cases.yaml", status=1)
+    got = shown(pg, groups)
+    wrong = []
+    for i, (_, cases) in enumerate(groups):
+        for n, case in enumerate(cases):
+            # the time inside the ObjectId is the same in all of them
+            if not same(case, expected_of(case), got.get((i, n))):
+                wrong.append(f"{case}\n    expected {expected_of(case)!r}\n    got      {got.get((i, n))!r}")
+    wrong += check_ledger(pg, groups)
+    assert not wrong, "\n".join(wrong)
+    assert len(got) == sum(len(cases) for _, cases in groups)
