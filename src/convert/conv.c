@@ -124,16 +124,26 @@ static enum fault element_shape(const struct scope *sc, const struct val *v)
 	return v->kind == BSON_K_DOCUMENT ? FAULT_OK : FAULT_ELEMENT_INVALID;
 }
 
+/* A single value counts as a list of one where all that it feeds accept that. */
+static bool takes_one_value(const struct conv *c, const struct scope *sc, const struct slot *s)
+{
+	if (at_is_nothing(s->at) || s->at == BSON_K_ARRAY || s->at >= AT_MISPLACED)
+		return false;
+	for (size_t i = 0; i < sc->noutputs; i++)
+		if (!c->outputs[sc->outputs[i]].scalar_array)
+			return false;
+	return true;
+}
+
 /* Elements of arrays that are not read, since what they belong to was rejected. */
 static void count_rejected(struct conv *c, struct scope *sc, const struct slot *array)
 {
 	struct doc_iter it;
 	struct field f;
-	uint64_t n = 0;
+	uint64_t n = takes_one_value(c, sc, array);
 	size_t log = c->nlog, twice = c->ntwice;
-	if (array->at != BSON_K_ARRAY || !doc_iter_val(&it, &array->val))
-		return;
-	for (; doc_iter_next(&it, &f); n++) {
+	bool is_list = array->at == BSON_K_ARRAY && doc_iter_val(&it, &array->val);
+	for (n = is_list ? 0 : n; is_list && doc_iter_next(&it, &f); n++) {
 		bool filled = sc->ninner > 0 && fill_slots(c, sc, &f.val);
 		for (size_t i = 0; filled && i < sc->ninner; i++) {
 			struct scope *inner = &c->scopes[sc->inner[i]];
@@ -292,16 +302,6 @@ static enum fault set_parents(struct conv *c, struct scope *sc)
 	for (size_t i = 0; f == FAULT_OK && i < sc->noutputs; i++)
 		f = set_parent(c, &c->outputs[sc->outputs[i]]);
 	return f;
-}
-
-static bool takes_one_value(const struct conv *c, const struct scope *sc, const struct slot *s)
-{
-	if (at_is_nothing(s->at) || s->at >= AT_MISPLACED)
-		return false;
-	for (size_t i = 0; i < sc->noutputs; i++)
-		if (!c->outputs[sc->outputs[i]].scalar_array)
-			return false;
-	return true;
 }
 
 static void count_elements(struct conv *c, const struct scope *sc, uint64_t n)

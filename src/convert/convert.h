@@ -3,7 +3,13 @@
  * A struct conv belongs to one worker and one collection. Per document:
  *   conv_document → FAULT_OK: rows were added to conv_rows(output) for every output it feeds
  *                 → else: nothing was added; conv_where says where; the caller writes the reject
- * Steady state allocates nothing. Counts go to the ledger that was given.
+ * Steady state allocates nothing.
+ *
+ * Counts go to the ledger that was given, when the document goes through: what columns count (missing .. labelled),
+ * unmapped, id_mapped, and elements. LEDGER_ELEMENTS are all elements read, those of rejected documents and of
+ * rejected elements included; the latter stand in LEDGER_ELEMENT_REJECTED_DOC, too, so that per table elements = rows
+ * or pairs made + rejected elements (conv_notes) + element_rejected_doc. A document that is not well-formed counts
+ * none. READ, BYTES, ROWS, REJECT and REJECT_ELEMENT are the caller's.
  */
 #ifndef DOCROW_CONVERT_H
 #define DOCROW_CONVERT_H

@@ -192,6 +192,7 @@ struct conv {
 	size_t nlog, log_cap;
 	struct counter **touched; /* counted in this document                                        */
 	size_t ntouched, touched_cap;
+	bool is_quiet; /* fault_note writes nothing */
 	bool has_key_text, key_is_known;
 	bool id_listed; /* conv_id_needs_map */
 	uint8_t id_uuid[16];

@@ -7,6 +7,8 @@
 enum fault fault_note(struct conv *c, enum fault f, const char *fmt, ...)
 {
 	va_list ap;
+	if (c->is_quiet)
+		return f;
 	va_start(ap, fmt);
 	vsnprintf(c->where.note, sizeof c->where.note, fmt, ap);
 	va_end(ap);
@@ -53,7 +55,11 @@ static enum chosen choose_value(struct conv *c, struct column *col, unsigned at,
 	int column = rb->column;
 	if (at_is_nothing(at))
 		return CHOSE_NONE;
-	if (col->put[at](c, col, v) == FAULT_OK)
+	/* The facts of the fault are those of the value itself, not of one that was tried in its place. */
+	c->is_quiet = true;
+	enum fault f = col->put[at](c, col, v);
+	c->is_quiet = false;
+	if (f == FAULT_OK)
 		return CHOSE_VALUE;
 	take_back(rb, len, column);
 	return CHOSE_NONE;
