@@ -330,6 +330,24 @@ static void a_value_in_place_of_a_sub_document(void **state)
 	done(&x);
 }
 
+static void the_facts_of_a_fault(void **state)
+{
+	static const char yaml[] =
+		"docrow: 1\nsource: { database: d }\ncollections:\n  - collection: c\n    table: t\n    columns:\n"
+		"      - { name: id, from: _id, type: uuid, primary_key: true }\n"
+		"      - { name: a, from: a, type: varchar(3), if_invalid: { path: b } }\n";
+	struct fixture x;
+	use(&x, yaml, "c");
+	assert_int_equal(convert(&x, "{\"_id\":" OID("11") ",\"a\":\"abcd\",\"b\":\"abcdefgh\"}"), FAULT_TOO_LONG);
+	assert_string_equal(x.where.note, "length 4, at most 3");
+	assert_string_equal(x.where.table, "t");
+	assert_int_equal(convert(&x, "{\"_id\":" OID("11") ",\"a\":\"abcd\",\"b\":\"ok\"}"), FAULT_OK);
+	expect_rows(&x, "t", UUID_11 "|ok\n");
+	assert_int_equal(convert(&x, "{\"_id\":" OID("11") ",\"a\":5}"), FAULT_TYPE);
+	assert_string_equal(x.where.note, "");
+	done(&x);
+}
+
 static void keys_in_any_order(void **state)
 {
 	struct fixture x;
@@ -607,6 +625,7 @@ int main(void)
 		cmocka_unit_test(bad_elements_are_rejects_of_their_own),
 		cmocka_unit_test(a_rejected_document_leaves_nothing_but_its_elements),
 		cmocka_unit_test(a_value_in_place_of_a_sub_document),
+		cmocka_unit_test(the_facts_of_a_fault),
 		cmocka_unit_test(keys_in_any_order),
 		cmocka_unit_test(a_key_that_stands_twice),
 		cmocka_unit_test(unmapped_fields_are_kept_or_refused),
