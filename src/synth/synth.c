@@ -195,10 +195,10 @@ static const char *uri_database(struct arena *a, const char *uri)
 
 static const char *choose_database(const struct plan *p, const struct synth_options *o, struct arena *a)
 {
-	const char *name = o->database ? o->database : p->mapping->source_database;
+	const char *name = o->database ? o->database : uri_database(a, o->uri);
 
 	if (!name)
-		name = uri_database(a, o->uri);
+		name = p->mapping->source_database;
 	return name ? name : "sample";
 }
 

@@ -29,7 +29,7 @@ struct synth_options {
 	 * or a server. Exactly one of the two. */
 	const char *folder;
 	const char *uri;
-	const char *database; /* NULL: the mapping's, else the one in uri, else "sample"                       */
+	const char *database; /* NULL: the one in uri, else the mapping's, else "sample"                       */
 	bool gzip;            /* folder: .bson.gz and .metadata.json.gz                                       */
 	bool replace;         /* collections (files) that are there already are replaced; otherwise refused   */
 
