@@ -275,11 +275,11 @@ static void write_files(struct job *j, struct pg *pg, struct report_facts *f, co
 	if (write_errors(pg, f, errors, &err))
 		f->errors_file = errors;
 	else
-		log_line(LOG_WARN, "%s: %s", err.message, err.detail);
+		log_line(LOG_WARN, "%s", err.message);
 	if (checkpoint_write(checkpoint, f, a, &err))
 		f->checkpoint_file = checkpoint;
 	else
-		log_line(LOG_WARN, "%s: %s", err.message, err.detail);
+		log_line(LOG_WARN, "%s", err.message);
 }
 
 static bool look_back(struct job *j, struct pg *pg, bool done, struct report_facts *f, struct account *a,

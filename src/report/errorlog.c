@@ -23,8 +23,7 @@ struct errorlog {
 
 static bool failed(struct err *err, const char *path, int error)
 {
-	err_set(err, ERR_FILE, "%s cannot be written", path);
-	return err_detail(err, "%s", strerror(error));
+	return err_set(err, ERR_FILE, "cannot write %s: %s", path, strerror(error));
 }
 
 bool errorlog_open(struct errorlog **out, const char *path, struct err *err)

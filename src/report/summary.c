@@ -1,4 +1,5 @@
 /* summary.c - what a person reads at the end of a run. Plain text, at most 100 columns where names allow. */
+#include <stdlib.h>
 #include <string.h>
 
 #include "ledger.h"
@@ -204,8 +205,8 @@ struct section {
 static const struct section sections[] = {
 	{"Left behind: values of fields that the mapping does not name", {LEDGER_UNMAPPED}, 1},
 	{"Put in or mended as the mapping asks",
-	 {LEDGER_DEFAULT_MISSING, LEDGER_DEFAULT_NULL, LEDGER_DEFAULT_INVALID, LEDGER_ACCEPTED, LEDGER_ENCODING,
-	  LEDGER_LABELLED, LEDGER_NEGATIVE_ZERO, LEDGER_ID_MAPPED},
+	 {LEDGER_DEFAULT_MISSING, LEDGER_DEFAULT_NULL, LEDGER_DEFAULT_INVALID, LEDGER_ID_MAPPED, LEDGER_ENCODING,
+	  LEDGER_NEGATIVE_ZERO, LEDGER_LABELLED, LEDGER_ACCEPTED},
 	 8},
 	{"References without a row to point to",
 	 {LEDGER_ORPHAN_NULL, LEDGER_ORPHAN_MOVED, LEDGER_ORPHAN_KEPT, LEDGER_STUB},
@@ -213,14 +214,32 @@ static const struct section sections[] = {
 	{"Taken out", {LEDGER_REJECT_ROW, LEDGER_REJECT_ELEMENT, LEDGER_CHILD_OF_REJECT, LEDGER_DROPPED}, 4},
 };
 
-static bool belongs(const struct section *s, const struct state_entry *e, enum ledger_kind *kind)
+/* Position of the entry's kind in the section, nkinds when it does not belong there. */
+static size_t rank_of(const struct section *s, const struct state_entry *e)
 {
-	for (size_t i = 0; i < s->nkinds; i++)
-		if (strcmp(ledger_kind_name(s->kinds[i]), e->kind) == 0) {
-			*kind = s->kinds[i];
-			return e->n > 0;
-		}
-	return false;
+	size_t i = 0;
+
+	while (i < s->nkinds && (e->n == 0 || strcmp(ledger_kind_name(s->kinds[i]), e->kind) != 0))
+		i++;
+	return i;
+}
+
+struct ranked {
+	const struct state_entry *entry;
+	size_t rank;
+};
+
+/* By kind as the section lists them, then the largest first, then by name. */
+static int by_rank(const void *a, const void *b)
+{
+	const struct ranked *x = a, *y = b;
+
+	if (x->rank != y->rank)
+		return x->rank < y->rank ? -1 : 1;
+	if (x->entry->n != y->entry->n)
+		return x->entry->n > y->entry->n ? -1 : 1;
+	int c = strcmp(x->entry->object, y->entry->object);
+	return c != 0 ? c : strcmp(x->entry->path, y->entry->path);
 }
 
 static void entry_line(struct page *p, const struct state_entry *e, enum ledger_kind kind, bool say_kind)
@@ -239,27 +258,28 @@ static void entry_line(struct page *p, const struct state_entry *e, enum ledger_
 
 static void section(struct page *p, const struct section *s)
 {
+	struct ranked *list = mem_alloc((p->f->nentries + 1) * sizeof(*list));
 	size_t found = 0;
 	uint64_t others = 0;
-	enum ledger_kind kind;
+	char n[32];
 
 	for (size_t i = 0; i < p->f->nentries; i++) {
-		const struct state_entry *e = &p->f->entries[i];
-		if (!belongs(s, e, &kind))
-			continue;
-		if (found == 0)
-			heading(p, s->title);
-		if (found < PATHS_SHOWN)
-			entry_line(p, e, kind, s->nkinds > 1);
-		else
-			others += e->n;
-		found++;
+		struct ranked r = {&p->f->entries[i], rank_of(s, &p->f->entries[i])};
+		if (r.rank < s->nkinds)
+			list[found++] = r;
 	}
-	if (found > PATHS_SHOWN) {
-		char n[32];
+	qsort(list, found, sizeof(*list), by_rank);
+	if (found > 0)
+		heading(p, s->title);
+	for (size_t i = 0; i < found; i++)
+		if (i < PATHS_SHOWN)
+			entry_line(p, list[i].entry, s->kinds[list[i].rank], s->nkinds > 1);
+		else
+			others += list[i].entry->n;
+	if (found > PATHS_SHOWN)
 		buf_printf(p->out, "        and %zu more with %s in all: SELECT * FROM docrow.ledger\n",
 			   found - PATHS_SHOWN, text_thousands(others, n));
-	}
+	free(list);
 }
 
 /* --- what else there is to say --- */
