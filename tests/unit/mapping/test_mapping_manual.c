@@ -202,6 +202,7 @@ static void every_key_is_described(void **state)
 					    "number-text",
 					    "json-text",
 					    "scalar-array",
+					    "any-id",
 					    "union",
 					    "intersect",
 					    "stub",
