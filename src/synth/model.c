@@ -450,15 +450,26 @@ static void add_child_sets(struct model *m, struct coll *c, const struct node *r
 		add_child_sets(m, c, node, &child->children[i]);
 }
 
+static void mark_indexed(const struct coll *c, const struct map_index *index)
+{
+	struct leaf *l;
+
+	for (size_t i = 0; i < index->ncolumns; i++)
+		if ((l = leaf_of(c->root, index->columns[i])))
+			l->indexed = true;
+}
+
 static void add_sets(struct model *m, struct coll *c)
 {
 	const struct map_collection *map = m->plan->collections[c->index].map;
 
 	c->sets = arena_alloc(m->arena, (map->nindexes + 2) * sizeof *c->sets);
 	add_primary_key(m, c, c->root, map->columns, map->ncolumns);
-	for (size_t i = 0; i < map->nindexes; i++)
+	for (size_t i = 0; i < map->nindexes; i++) {
+		mark_indexed(c, &map->indexes[i]);
 		if (map->indexes[i].unique)
 			add_set(m, c, c->root, &map->indexes[i]);
+	}
 	for (size_t i = 0; i < map->nchildren; i++)
 		add_child_sets(m, c, c->root, &map->children[i]);
 }

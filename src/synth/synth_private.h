@@ -90,12 +90,13 @@ struct leaf {
 	const char *const *labels;
 	size_t nlabels;
 	uint64_t salt;
-	bool required;                  /* NULL may not stand in the column and nothing is put in its place        */
-	bool may_miss;                  /* required, but the mapping fills in a missing field                      */
-	bool unique;                    /* alone in a unique index, or made unique for one: holds the number       */
-	uint64_t radix, divisor;        /* in a unique index with others: value (number / divisor) % radix  */
-	uint64_t last;                  /* numbers from here on would repeat a combination: the field stays empty */
-	int target;                     /* collection that it refers to, -1                                   */
+	bool required;           /* NULL may not stand in the column and nothing is put in its place        */
+	bool may_miss;           /* required, but the mapping fills in a missing field                      */
+	bool unique;             /* alone in a unique index, or made unique for one: holds the number       */
+	bool indexed;            /* alone or in a list in an index: its texts stay below what an index entry holds */
+	uint64_t radix, divisor; /* in a unique index with others: value (number / divisor) % radix  */
+	uint64_t last;           /* numbers from here on would repeat a combination: the field stays empty */
+	int target;              /* collection that it refers to, -1                                   */
 	const struct leaf *target_leaf; /* a column other than the key is referred to                  */
 	int other_target;               /* move_to: ids of this collection stand here sometimes        */
 	const struct leaf *mover;       /* the field whose ids may move here: then this one is empty   */

@@ -434,11 +434,18 @@ static void put_numeric(struct gen *g, const struct leaf *l, uint64_t number, st
 
 /* Texts. */
 
+/* An entry of a B-tree or GIN index holds some 2,700 bytes. */
+enum { MOST_INDEXED_CHARS = 300 };
+
 static size_t most_chars(const struct leaf *l)
 {
+	size_t most = l->indexed ? MOST_INDEXED_CHARS : SIZE_MAX;
+
 	if (l->map->type.base == PGT_NAME)
 		return 15; /* of at most four bytes each: NAME holds 63 */
-	return l->map->type.length > 0 ? (size_t)l->map->type.length : SIZE_MAX;
+	if (l->map->type.length > 0 && (size_t)l->map->type.length < most)
+		most = (size_t)l->map->type.length;
+	return most;
 }
 
 static void put_text(struct gen *g, const struct leaf *l, uint64_t number, struct chance *chance)
