@@ -310,8 +310,8 @@ static int finish_done(struct job *j)
 {
 	_cleanup_(pg_closep) struct pg *pg = NULL;
 	_cleanup_(buf_free) struct buf out;
-	struct report_facts f;
-	struct account a;
+	struct report_facts f = {0};
+	struct account a = {0};
 	struct err err;
 
 	buf_init(&out, 0);
@@ -333,8 +333,8 @@ static int finish_done(struct job *j)
 static void leave_files(struct job *j)
 {
 	_cleanup_(pg_closep) struct pg *pg = NULL;
-	struct report_facts f;
-	struct account a;
+	struct report_facts f = {0};
+	struct account a = {0};
 	struct err err;
 
 	if (!cli_open_target(j->c, &pg, &err) || !look_back(j, pg, false, &f, &a, &err))

@@ -395,7 +395,7 @@ static bool parse_flag(const char *text, double *number)
 static bool parse_choice(const char *choices, const char *text, double *number)
 {
 	size_t len = strlen(text);
-	double position = 0;
+	int position = 0;
 
 	for (const char *p = choices; len > 0 && *p != '\0'; position++) {
 		size_t word = strcspn(p, " ");

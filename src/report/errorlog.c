@@ -121,10 +121,12 @@ static void add_pattern(struct errorlog *l, const struct state_pattern *p)
 bool errorlog_close(struct errorlog *l, const struct state_pattern *patterns, size_t npatterns, uint64_t left_out,
 		    struct err *err)
 {
+	unsigned long long total = l->n + left_out;
+
 	for (size_t i = 0; i < npatterns; i++)
 		add_pattern(l, &patterns[i]);
-	buf_printf(&l->out, "{\"kind\":\"end\",\"rejects\":%llu,\"not_listed\":%llu,\"patterns\":%zu}\n",
-		   (unsigned long long)(l->n + left_out), (unsigned long long)left_out, npatterns);
+	buf_printf(&l->out, "{\"kind\":\"end\",\"rejects\":%llu,\"not_listed\":%llu,\"patterns\":%zu}\n", total,
+		   (unsigned long long)left_out, npatterns);
 	flush(l);
 	if (l->error == 0 && fsync(l->fd) != 0)
 		l->error = errno;
