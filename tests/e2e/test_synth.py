@@ -159,3 +159,46 @@ def test_packed_files(synth):
 def test_refusals(synth, arguments, status, words):
     result = synth(*arguments, status=status)
     assert words in result.stderr
+
+
+def test_a_clean_sample_moves_without_a_reject(docrow, mongo, pg15):
+    docrow.run("synth", "--mapping", "nextcrm", "--to", mongo.uri, "--docs", 6000, status=0)
+    docrow.run("migrate", "--mapping", "nextcrm", status=0)
+    assert pg15.one("SELECT count(*) FROM docrow.reject") == 0
+    moved = pg15.query("SELECT DISTINCT kind FROM docrow.finding")
+    assert moved == [("orphan_moved",)]  # tasksComments.task, whose ids are of two collections
+    assert pg15.one("""SELECT sum(n) FROM docrow.ledger WHERE kind = 'read'""") == 6000
+
+
+def test_every_listed_fault_is_found(docrow, mongo, pg15):
+    """Each line of the list has its reject or finding in the target, or its count in the ledger."""
+    listed = docrow.folder / "faults.tsv"
+    arguments = ["--docs", 20000, "--dirt", "2%", "--dirt-list", listed]
+    docrow.run("synth", "--mapping", "nextcrm", "--to", mongo.uri, *arguments, status=0)
+    docrow.run("migrate", "--mapping", "nextcrm", status=1)
+
+    def by_document(rows):
+        found = collections.defaultdict(set)
+        for collection, document, what in rows:
+            found[collection, re.sub(r'^\{"\$oid":"(.*)"\}$', r"\1", document)].add(what)
+        return found
+
+    rejects = by_document(pg15.query("SELECT collection, doc_id_text, fault FROM docrow.reject"))
+    findings = by_document(pg15.query("SELECT collection, doc_id_text, kind FROM docrow.finding"))
+    counted = dict(pg15.query("SELECT kind, sum(n)::int FROM docrow.ledger GROUP BY kind"))
+    lines = faults(listed)
+    kinds = collections.Counter(line["fault"] for line in lines)
+    on_reading = {"type", "label", "nul", "utf8", "missing", "null", "range", "inexact", "format", "shape"}
+    on_reading |= {"duplicate_key", "element_null", "element_invalid", "duplicate"}
+    in_findings = {"pair_one_sided": {"one_sided", "orphan_pair"}, "pair_dangling": {"orphan_pair"}}
+    in_findings["orphan"] = {"orphan_null", "orphan_moved"}
+    for line in lines:
+        where, kind = (line["collection"], line["_id"]), line["fault"]
+        if kind in on_reading:
+            assert kind in rejects[where], line
+        elif kind in in_findings:
+            # A document that went with its parent takes its links along.
+            assert "orphan" in rejects[where] or in_findings[kind] & findings[where], line
+    assert counted["unmapped"] == kinds["unmapped"] > 0
+    assert counted["pair_repeat"] == kinds["pair_repeat"] > 0
+    assert on_reading | set(in_findings) <= set(kinds)
