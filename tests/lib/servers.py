@@ -43,7 +43,7 @@ class Server:
     stop_signal = signal.SIGTERM
 
     def __init__(self, folder, detached=False):
-        self.folder = pathlib.Path(folder)
+        self.folder = pathlib.Path(folder).resolve()
         self.folder.mkdir(parents=True, exist_ok=True)
         self.log = self.folder / "log"
         self.detached = detached
