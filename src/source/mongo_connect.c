@@ -43,10 +43,23 @@ static void default_option(mongoc_uri_t *uri, const char *name, int32_t value)
 		mongoc_uri_set_option_as_int32(uri, name, value);
 }
 
+/* An unencoded @ or / in user or password moves the place where the host begins, and what follows would be taken for
+ * a host's or database's name and quoted: so it is looked for first. */
+static bool has_stray_at(const char *text)
+{
+	const char *authority = strstr(text, "://") + 3;
+	size_t end = strcspn(authority, "?"), host_end = strcspn(authority, "/?");
+	const char *first = memchr(authority, '@', end);
+	if (!first)
+		return false;
+	size_t at = (size_t)(first - authority);
+	return at > host_end || memchr(first + 1, '@', end - at - 1) != NULL;
+}
+
 static bool parse_uri(struct source_mongo *s, const char *text, struct err *err)
 {
 	bson_error_t e = {0};
-	s->uri = mongoc_uri_new_with_error(text, &e);
+	s->uri = has_stray_at(text) ? NULL : mongoc_uri_new_with_error(text, &e);
 	if (!s->uri) {
 		err_set(err, ERR_SOURCE_URI, "the MongoDB address is not understood");
 		if (!strchr(text,

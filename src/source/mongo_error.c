@@ -113,13 +113,15 @@ bool mongo_is_refusal(const bson_error_t *e)
 	return is_server(e) && !is_authentication(e) && !is_privilege(e) && !mongo_is_retryable(e, NULL);
 }
 
-/* The driver's text without the password, should one ever stand in it. */
+#define SHORTEST_SECRET 4 /* a shorter one stands in any text by chance */
+
+/* The driver's text without the password, should it ever stand in it. */
 static void quote_driver(const struct source_mongo *s, const bson_error_t *e, char *out, size_t size)
 {
 	const char *secret = s && s->uri ? mongoc_uri_get_password(s->uri) : NULL;
-	const char *at = secret && *secret ? strstr(e->message, secret) : NULL;
+	const char *at = secret && strlen(secret) >= SHORTEST_SECRET ? strstr(e->message, secret) : NULL;
 	if (at)
-		snprintf(out, size, "%.*s***%s", (int)(at - e->message), e->message, at + strlen(secret));
+		snprintf(out, size, "%.*s***", (int)(at - e->message), e->message);
 	else
 		snprintf(out, size, "%s", e->message);
 }

@@ -16,17 +16,13 @@
 #include "mongo.h"
 #include "sys.h"
 
-#define READ_BATCH_DOCS 2000 /* about 1 to 2 MB: batches of 16 MB cost more CPU (page faults) and twice the memory   \
-			      */
+/* About 1 to 2 MB: batches of 16 MB cost more CPU (page faults) and twice the memory. */
+#define READ_BATCH_DOCS      2000
 #define IDS_A_BATCH          1000
 #define ID_BYTES_A_BATCH     (8u << 20)
 #define INTERRUPT_TIMEOUT_MS 1500
 
 enum stage { STAGE_NONE, STAGE_RANGE, STAGE_MAXKEY, STAGE_STREAM, STAGE_IDS };
-
-struct id_batch { /* places in mongo_reader.ids */
-	size_t at, len;
-};
 
 struct mongo_reader {
 	struct source_reader base; /* first: ops reach it by cast */

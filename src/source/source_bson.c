@@ -1,8 +1,294 @@
-/* source_bson.c - a mongodump folder as a source. */
-#include "source_ops.h"
+/* source_bson.c - a mongodump folder as a source: table of functions, open and close, collections, identity, count,
+ * split. No MongoDB is needed.
+ *
+ * Bounds of a range: {from, to, docs}: offsets in the uncompressed content and the number of documents before. The
+ * borders follow from documents and sizes alone, so they are the same however the file is compressed, but for one
+ * thing: a compressed file can only be read from its start, so a small one is one range.
+ */
+#include <bson/bson.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
-bool source_bson_open(struct source **s, const char *path, const struct source_options *opts, struct err *err)
+#include "dump.h"
+#include "sys.h"
+#include "text.h"
+
+#define ONE_RANGE_BYTES (64u << 20)
+#define DIGEST_BYTES    (64u << 10)
+#define STOP_EVERY      4096
+
+/* ---- source_collections ---- */
+
+static bool collections(struct source *base, struct arena *a, struct source_collection **out, size_t *n,
+			struct err *err)
 {
-	(void)s, (void)opts;
-	return err_set(err, ERR_SOURCE_URI, "this build reads MongoDB servers only, not the folder %s", path);
+	(void)err;
+	const struct dump_layout *l = &dump_of(base)->layout;
+	*out = arena_alloc(a, (l->n + 1) * sizeof(**out));
+	*n = l->n;
+	for (size_t i = 0; i < l->n; i++) {
+		const struct dump_file *f = &l->files[i];
+		struct source_collection *c = &(*out)[i];
+		*c = (struct source_collection){
+			.name = arena_strdup(a, f->name), .kind = f->kind, .skipped = f->skipped};
+		memcpy(c->uuid, f->uuid, 16);
+		if (f->path)
+			dump_estimate(f->path, &c->est_docs, &c->est_bytes);
+	}
+	return true;
+}
+
+/* ---- identity ---- */
+
+static bool put_digest(int fd, off_t at, size_t n, const char *what, struct buf *out)
+{
+	uint8_t *data = mem_alloc(n + 1), digest[32];
+	char hex[65];
+	ssize_t got = pread(fd, data, n, at);
+	if (got >= 0) {
+		sha256(data, (size_t)got, digest);
+		text_hex(digest, sizeof(digest), hex);
+		buf_printf(out, " %s=%s", what, hex);
+	}
+	free(data);
+	return got >= 0;
+}
+
+static bool put_file_identity(int fd, struct buf *out)
+{
+	struct stat st;
+	if (fstat(fd, &st) != 0)
+		return false;
+	size_t n = st.st_size < (off_t)DIGEST_BYTES ? (size_t)st.st_size : DIGEST_BYTES;
+	buf_printf(out, "dump size=%" PRIu64, (uint64_t)st.st_size);
+	return put_digest(fd, 0, n, "head", out) && put_digest(fd, st.st_size - (off_t)n, n, "tail", out);
+}
+
+static bool collection_identity(struct source *base, const char *collection, struct buf *out, struct err *err)
+{
+	const struct dump_file *f = dump_layout_file(&dump_of(base)->layout, collection, err);
+	if (!f)
+		return false;
+	int fd = open(f->path, O_RDONLY | O_CLOEXEC);
+	bool ok = fd >= 0 && put_file_identity(fd, out);
+	if (!ok) {
+		err_set(err, ERR_SOURCE_READ, "cannot read the dump file %s", f->path);
+		err_detail(err, "%s", strerror(errno));
+	}
+	if (fd >= 0)
+		close(fd);
+	return ok;
+}
+
+/* ---- split and count ---- */
+
+struct border { /* of one range: where it begins, documents before */
+	uint64_t at, docs;
+};
+
+struct borders {
+	struct border *items;
+	size_t n, cap;
+	uint64_t chunk_docs, chunk_bytes;
+};
+
+static void keep_border(struct borders *b, uint64_t at, uint64_t docs)
+{
+	if (b->n == b->cap) {
+		b->cap = b->cap ? b->cap * 2 : 64;
+		b->items = mem_realloc(b->items, b->cap * sizeof(*b->items));
+	}
+	b->items[b->n++] = (struct border){.at = at, .docs = docs};
+}
+
+/* Does a range that began at the last border end before the document at (at, docs)? */
+static bool is_full(const struct borders *b, uint64_t at, uint64_t docs)
+{
+	const struct border *last = &b->items[b->n - 1];
+	return b->chunk_docs ? docs - last->docs >= b->chunk_docs : at > last->at && at - last->at >= b->chunk_bytes;
+}
+
+/* Walks the whole file; borders NULL: only counts. The end is left in *end. */
+static bool walk(struct dump_stream *s, struct borders *b, struct border *end, struct err *err)
+{
+	size_t len;
+	int got = 1;
+	if (b)
+		keep_border(b, 0, 0);
+	while (got == 1) {
+		uint64_t at = dump_stream_at(s), docs = dump_stream_docs(s);
+		if (docs % STOP_EVERY == 0 && stop_requested())
+			return err_set(err, ERR_STOPPED, "stopped while walking a dump file");
+		got = dump_stream_skip(s, &len, err);
+		if (got == 1 && b && docs > 0 && is_full(b, at, docs))
+			keep_border(b, at, docs);
+	}
+	*end = (struct border){.at = dump_stream_at(s), .docs = dump_stream_docs(s)};
+	return got == 0;
+}
+
+static bool give_range(const struct border *from, const struct border *to, source_add_range *add, void *ctx,
+		       struct err *err)
+{
+	bson_t bounds = BSON_INITIALIZER;
+	BSON_APPEND_INT64(&bounds, "from", (int64_t)from->at);
+	BSON_APPEND_INT64(&bounds, "to", (int64_t)to->at);
+	BSON_APPEND_INT64(&bounds, "docs", (int64_t)from->docs);
+	struct source_range range = {.bounds = bson_get_data(&bounds),
+				     .bounds_len = bounds.len,
+				     .est_docs = to->docs - from->docs,
+				     .est_bytes = to->at - from->at};
+	bool ok = add(ctx, &range, err);
+	bson_destroy(&bounds);
+	return ok;
+}
+
+static bool give_ranges(const struct dump_stream *s, struct borders *b, const struct border *end,
+			source_add_range *add, void *ctx, struct err *err)
+{
+	bool ok = true;
+	if (dump_stream_format(s) != DUMP_PLAIN && !b->chunk_docs && end->at <= ONE_RANGE_BYTES)
+		b->n = 1;
+	for (size_t i = 0; ok && i < b->n; i++)
+		ok = give_range(&b->items[i], i + 1 < b->n ? &b->items[i + 1] : end, add, ctx, err);
+	return ok;
+}
+
+static bool split(struct source *base, const char *collection, uint64_t chunk_docs, uint64_t chunk_bytes,
+		  source_add_range *add, void *ctx, struct err *err)
+{
+	struct borders b = {.chunk_docs = chunk_docs, .chunk_bytes = chunk_bytes};
+	struct border end;
+	struct dump_stream *s = NULL;
+	const struct dump_file *f = dump_layout_file(&dump_of(base)->layout, collection, err);
+	bool ok = f && dump_stream_open(&s, f->path, err) && walk(s, &b, &end, err) &&
+		  give_ranges(s, &b, &end, add, ctx, err);
+	dump_stream_close(s);
+	free(b.items);
+	return ok;
+}
+
+static bool count(struct source *base, const char *collection, uint64_t *n, struct err *err)
+{
+	struct border end = {0};
+	struct dump_stream *s = NULL;
+	const struct dump_file *f = dump_layout_file(&dump_of(base)->layout, collection, err);
+	bool ok = f && dump_stream_open(&s, f->path, err) && walk(s, NULL, &end, err);
+	dump_stream_close(s);
+	*n = end.docs;
+	return ok;
+}
+
+/* ---- parked streams ---- */
+
+static struct dump_stream *remove_parked(struct source_bson *s, size_t i)
+{
+	struct dump_stream *stream = s->parked[i].stream;
+	s->n_parked--;
+	memmove(&s->parked[i], &s->parked[i + 1], (s->n_parked - i) * sizeof(s->parked[0]));
+	return stream;
+}
+
+void dump_park(struct source_bson *s, const struct dump_file *file, struct dump_stream *stream)
+{
+	struct dump_stream *old = NULL;
+	pthread_mutex_lock(&s->lock);
+	if (s->n_parked == DUMP_MAX_PARKED)
+		old = remove_parked(s, 0);
+	s->parked[s->n_parked++] = (struct parked){.stream = stream, .file = file};
+	pthread_mutex_unlock(&s->lock);
+	dump_stream_close(old);
+}
+
+struct dump_stream *dump_unpark(struct source_bson *s, const struct dump_file *file, uint64_t at)
+{
+	size_t best = DUMP_MAX_PARKED;
+	pthread_mutex_lock(&s->lock);
+	for (size_t i = 0; i < s->n_parked; i++) {
+		uint64_t here = dump_stream_at(s->parked[i].stream);
+		if (s->parked[i].file == file && here <= at &&
+		    (best == DUMP_MAX_PARKED || here > dump_stream_at(s->parked[best].stream)))
+			best = i;
+	}
+	struct dump_stream *stream = best < DUMP_MAX_PARKED ? remove_parked(s, best) : NULL;
+	pthread_mutex_unlock(&s->lock);
+	return stream;
+}
+
+/* ---- open and close ---- */
+
+static bool set_operation_time(struct source *base, const char *t, struct err *err)
+{
+	(void)base;
+	if (!*t)
+		return true;
+	err_set(err, ERR_SOURCE_CHANGED, "the run was started from a live server, not from a dump");
+	return err_hint(err, "resume with the address of that server, or start again with --clean");
+}
+
+static void close_source(struct source *base)
+{
+	struct source_bson *s = dump_of(base);
+	while (s->n_parked > 0)
+		dump_stream_close(remove_parked(s, 0));
+	pthread_mutex_destroy(&s->lock);
+	arena_free(s->arena);
+	free(base->database);
+	free(base->describe);
+	free(base->identity);
+	free(base->operation_time);
+	free(s);
+}
+
+static const struct source_ops bson_ops = {
+	.name = "dump",
+	.close = close_source,
+	.set_operation_time = set_operation_time,
+	.collections = collections,
+	.collection_identity = collection_identity,
+	.split = split,
+	.count = count,
+	.reader_open = dump_reader_open,
+	.reader_close = dump_reader_close,
+	.read = dump_read,
+	.next = dump_next,
+	.read_ids = dump_read_ids,
+	.interrupt = dump_interrupt,
+};
+
+static void describe(struct source_bson *s)
+{
+	struct buf b;
+	buf_init(&b, 0);
+	buf_puts(&b, "dump folder ");
+	text_escape(&b, s->layout.folder, strlen(s->layout.folder));
+	if (s->layout.has_oplog)
+		buf_puts(&b, " (its oplog is not applied)");
+	s->base.describe = mem_strdup(buf_cstr(&b));
+	buf_reset(&b);
+	buf_puts(&b, "dump, database ");
+	text_escape(&b, s->layout.database, strlen(s->layout.database));
+	s->base.identity = mem_strdup(buf_cstr(&b));
+	buf_free(&b);
+	s->base.database = mem_strdup(s->layout.database);
+	s->base.operation_time = mem_strdup("");
+}
+
+bool source_bson_open(struct source **out, const char *path, const struct source_options *opts, struct err *err)
+{
+	struct source_bson *s = mem_zalloc(sizeof(*s));
+	s->base.ops = &bson_ops;
+	s->arena = arena_new();
+	pthread_mutex_init(&s->lock, NULL);
+	if (!dump_layout_find(&s->layout, s->arena, path, opts->database, err)) {
+		close_source(&s->base);
+		return false;
+	}
+	describe(s);
+	*out = &s->base;
+	return true;
 }
