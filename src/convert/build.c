@@ -268,7 +268,7 @@ struct conv *conv_new(const struct plan *p, int collection, struct ledger *ledge
 	for (size_t i = 0; i < c->noutputs; i++)
 		build_output(c, i);
 	c->key = column_new_id(c, &c->collection->key_type, c->collection->id_rule, c->collection->map->uuid_order,
-			       true, c->outputs[0].table, "_id", "_id", 0, &c->key_row);
+			       true, c->outputs[0].table, "_id", "_id", c->collection->id_accept, &c->key_row);
 	c->is_leftover = c->collection->map->unmapped == MAP_UNMAPPED_KEEP;
 	c->id_mapped = (struct counter){.kind = LEDGER_ID_MAPPED, .object = c->collection->name, .path = ""};
 	c->unmapped_other = (struct counter){

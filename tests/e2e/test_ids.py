@@ -139,6 +139,21 @@ def test_time_series_with_equal_ids(job, mongo, pg15):
     assert numbers(pg15, "metrics") == list(range(50))
 
 
+def test_a_string_beside_its_own_objectid(job, mongo, pg15):
+    """One key: the lowest _id in MongoDB's order (a string) keeps it, whatever the chunks and the workers."""
+    mongo["things"].insert_many([{"_id": HEX, "n": 1}, {"_id": bson.ObjectId(HEX), "n": 2}, {"_id": 5, "n": 3}])
+    for size, workers in (("1", "3"), ("1", "1"), ("2", "2"), ("10", "1")):
+        migrate(job, "--batch-size", size, "--workers", workers, status=1)
+        assert numbers(pg15) == [1, 3]
+        ((fault, doc_id, message, document),) = pg15.query(
+            "SELECT fault, doc_id, message, document FROM docrow.reject j JOIN docrow.run r ON r.id = j.run"
+            " WHERE r.status = 'done'"
+        )
+        assert fault == "duplicate" and bson.decode(bytes(doc_id))["_id"] == bson.ObjectId(HEX)
+        assert bson.decode(bytes(document)) == {"_id": bson.ObjectId(HEX), "n": 2}
+        assert HEX in message and str(nextcrm_oracle.key_of(HEX)) in message
+
+
 def test_creation_time_in_the_uuid(make_docrow, mongo, pg18):
     job = make_docrow(mongo, pg18)
     (job.folder / "ids.yaml").write_text(MAPPING)

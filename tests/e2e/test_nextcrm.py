@@ -279,10 +279,13 @@ def test_defaults_only_where_the_application_had_one(source):
 
 def test_duplicates_name_both_ids(moved):
     rows = moved.dirty.query("SELECT table_name, message, doc_id_text, doc_id FROM docrow.reject WHERE fault = 'duplicate'")
-    assert len(rows) >= 4 and {table for table, *_ in rows} == {"Users"}
+    assert len(rows) >= 4 and {table for table, *_ in rows} == {"Users", "Tasks"}
     emails = {d["_id"]: d["email"] for d in moved.source.dirty_want.documents["Users"]}
-    for _, message, _, doc_id in rows:
+    for table, message, _, doc_id in rows:
         own = value_in(doc_id, "_id")
+        if table == "Tasks":  # an ObjectId beside its own text, which is the lower _id
+            assert str(own) in message and str(nextcrm_oracle.key_of(own)) in message
+            continue
         both = [bson.ObjectId(word.strip(",")) for word in message.split() if bson.ObjectId.is_valid(word.strip(","))]
         assert "which stays" in message and "Users_email_key" in message
         assert both[0] == own and len(both) == 2 and both[1] < own and emails[both[0]] == emails[both[1]]

@@ -105,6 +105,9 @@ def _duplicates(s):
         first = s.take("Users", "e-mail address kept or given twice")
         for _ in range(copies):
             s.set("Users", "e-mail address kept or given twice", email=first["email"])
+    task = s.take("Tasks", "twin")
+    twin = dict(task, _id=str(task["_id"]), title="the twin")
+    s.sample.documents["Tasks"].append(twin)
 
 
 def _lists(s):
