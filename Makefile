@@ -31,7 +31,7 @@ program: setup-build
 lint: setup-lint
 	@scripts/lint.sh
 
-unit: setup-build
+unit: setup-test
 	@scripts/run-tests.sh $(BUILD) unit
 
 e2e: setup-test

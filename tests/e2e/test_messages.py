@@ -309,7 +309,7 @@ def test_no_right_to_create_tables(job, pg15, limited):
 
 def test_target_is_read_only(job, pg15):
     pg15.execute(f'ALTER DATABASE "{pg15.name}" SET default_transaction_read_only = on')
-    result = job.run("migrate", "--mapping", "./m.yaml", status=4)
+    result = job.run("migrate", "--mapping", "./m.yaml", "--retry-for", "1", status=4, timeout=60)
     assert "read-only" in Complaint(result).text
     pg15.execute("SET default_transaction_read_only = off")
     pg15.execute(f'ALTER DATABASE "{pg15.name}" RESET default_transaction_read_only')

@@ -443,11 +443,34 @@ def _stop_detached(folder):
     path.unlink()
 
 
+def _run(command):
+    """Runs a command with MONGODB_URI and DATABASE_URL (the administrator's) of servers that live as long as it does."""
+    folder = processes.temp_folder()
+    mongo, postgres = Mongo(folder / "mongo"), Postgres(folder / "postgres")
+    try:
+        mongo.start()
+        postgres.start()
+        postgres.create_database("docrow_unit")
+        addresses = {
+            "MONGODB_URI": mongo.address("docrow_unit"),
+            "DATABASE_URL": postgres.address("docrow_unit", "postgres", postgres.admin_password),
+        }
+        return subprocess.run(command, env=os.environ | addresses).returncode
+    finally:
+        mongo.stop()
+        postgres.stop()
+        processes.remove_folder(folder)
+
+
 def main(arguments):
-    actions = {"start": _start_detached, "stop": _stop_detached}
-    if len(arguments) != 2 or arguments[0] not in actions:
-        sys.exit("usage: python -m lib.servers start|stop FOLDER")
-    actions[arguments[0]](arguments[1])
+    if len(arguments) == 2 and arguments[0] == "start":
+        _start_detached(arguments[1])
+    elif len(arguments) == 2 and arguments[0] == "stop":
+        _stop_detached(arguments[1])
+    elif len(arguments) > 1 and arguments[0] == "run":
+        sys.exit(_run(arguments[1:]))
+    else:
+        sys.exit("usage: python -m lib.servers start FOLDER | stop FOLDER | run COMMAND...")
 
 
 if __name__ == "__main__":
