@@ -17,8 +17,8 @@ jobs=${PYTEST_JOBS:-2}
 options=()
 case $folder in
 build) [ -z "${CI:-}" ] || options=(-Dwerror=true) ;;
-build-asan) options=(-Db_sanitize=address,undefined -Db_lundef=false) ;;
-build-tsan) options=(-Db_sanitize=thread -Db_lundef=false) ;;
+build-asan) options=(-Dwerror=false -Db_sanitize=address,undefined -Db_lundef=false) ;;
+build-tsan) options=(-Dwerror=false -Db_sanitize=thread -Db_lundef=false) ;;
 build-clang)
 	export CC=clang
 	options=(-Dwerror=true)
