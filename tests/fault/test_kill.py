@@ -171,6 +171,7 @@ def test_stopped_past_the_lease_and_woken_during_the_other_run(job, pg15, undist
     assert account(pg15) == want
 
 
+@pytest.mark.threads
 def test_postgresql_killed_and_restarted(make_postgres, make_docrow, mongo):
     from lib.databases import PostgresDatabase
 
@@ -218,6 +219,7 @@ def test_postgresql_gone_for_good_then_resumed(make_postgres, make_docrow, mongo
     assert account(pg) == want
 
 
+@pytest.mark.threads
 def test_mongod_killed_and_restarted(make_mongo, make_docrow, pg15):
     from lib.databases import MongoDatabase
 
@@ -240,6 +242,7 @@ def test_mongod_killed_and_restarted(make_mongo, make_docrow, pg15):
         assert account(pg15) == want, stderr
 
 
+@pytest.mark.threads
 @pytest.mark.parametrize("which", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_stops_and_resume_goes_on_exactly_there(job, pg15, undisturbed, which):
     want, _ = undisturbed

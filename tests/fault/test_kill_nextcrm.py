@@ -5,6 +5,7 @@ import random
 import time
 
 import bson
+import pytest
 
 from lib import nextcrm_dirt, nextcrm_sample, program
 
@@ -69,6 +70,7 @@ collections:
 """
 
 
+@pytest.mark.threads
 def test_documents_that_the_server_refuses(mongo, docrow, pg15):
     """A CHECK that docrow knows nothing of refuses 3 of 10,000: those become rejects, the others load."""
     mongo["things"].insert_many({"n": n} for n in range(10_000))
@@ -89,6 +91,7 @@ def test_documents_that_the_server_refuses(mongo, docrow, pg15):
     assert sorted(bson.decode(bytes(document))["n"] for *_, document in rejects) == [17, 18, 9000]
 
 
+@pytest.mark.threads
 def test_too_many_rejects_stop_the_run(mongo, docrow, pg15):
     mongo["things"].insert_many({"n": "bad" if n % 2 else n} for n in range(1000))
     (docrow.folder / "things.yaml").write_text(REFUSED)
