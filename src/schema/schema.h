@@ -121,7 +121,8 @@ struct schema_table {
 	int parent_table;       /* child tables: the table of the row above; -1                                     */
 	int parent_column;      /* child tables: the column with its key; -1                                        */
 	enum dup_policy duplicates; /* of the primary key */
-	int id_column; /* number, from 1, of the column that _id feeds; 0: the primary key, if it is one column; -1: none */
+	int id_column; /* number, from 1, of the column that _id feeds; 0: the primary key, if it is one column; -1:
+			  none */
 };
 
 /* A reference whose orphans are settled: every foreign key but the ends of junctions, and references with a policy.

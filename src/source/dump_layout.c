@@ -323,7 +323,8 @@ static bool read_folder(struct arena *a, const char *folder, struct entries *all
 	while ((e = readdir(d)))
 		keep_entry(a, all, folder, e->d_name);
 	closedir(d);
-	qsort(all->items, all->n, sizeof(*all->items), by_entry);
+	if (all->n > 0)
+		qsort(all->items, all->n, sizeof(*all->items), by_entry);
 	return true;
 }
 
