@@ -29,7 +29,7 @@ from lib.databases import MongoDatabase, PostgresDatabase  # noqa: E402
 
 BUILD = pathlib.Path(os.environ.get("DOCROW_BUILD", ROOT / "build"))
 DOCROW = pathlib.Path(os.environ.get("DOCROW_BIN", BUILD / "docrow"))
-RAW_READ = BUILD / "raw_read"
+RAW_READ = BUILD / "bench" / "raw_read"
 POSTGRES_SETTINGS = {
     "fsync": "on",
     "shared_buffers": "512MB",
@@ -180,7 +180,7 @@ class Yardstick:
 
 
 def fill(mongo, docs):
-    done = run([DOCROW, "synth", "--mapping", "nextcrm", "--docs", docs, "--seed", 1, "--target", mongo.uri])
+    done = run([DOCROW, "synth", "--mapping", "nextcrm", "--docs", docs, "--seed", 1, "--to", mongo.uri])
     return done[0]
 
 

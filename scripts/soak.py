@@ -36,7 +36,7 @@ class Round:
         nextcrm_sample.make(soak.docs, seed, 0.02).insert(self.mongo.db)
 
     def migrate(self, disturbed):
-        pg = PostgresDatabase(self.soak.postgres)
+        self.pg = pg = PostgresDatabase(self.soak.postgres)
         docrow = Docrow(self.soak.folder, self.mongo, pg)
         try:
             if disturbed:
@@ -59,28 +59,24 @@ class Round:
             self.log.append(trick.__name__)
             trick(process)
             if process.poll() is not None:
-                process = self.resume(docrow, process)
-        _, complaints = process.communicate(timeout=600)
-        while process.returncode not in (0, 1):
-            process = self.resume(docrow, process)
+                process.communicate()
+                process = self.go_on(docrow)
+                if process is None:
+                    return
+        while process is not None:
             _, complaints = process.communicate(timeout=600)
-            if process.returncode in (2, 5):
-                raise AssertionError(complaints)
+            if process.returncode not in (0, 1, 3, 4, 130, -signal.SIGKILL):
+                raise AssertionError(f"status {process.returncode}: {complaints}")
+            process = self.go_on(docrow)
 
-    def resume(self, docrow, process):
-        process.communicate()
-        process = docrow.start(*MIGRATE, "--resume")
-        if self.never_began(process):  # killed before there was a run
-            process = docrow.start(*MIGRATE)
-        return process
-
-    @staticmethod
-    def never_began(process):
-        try:
-            process.wait(1)
-        except Exception:  # still running: there is something to resume
-            return False
-        return process.returncode == 2
+    def go_on(self, docrow):
+        """What a person would do now: resume, begin anew where there is no run yet, or nothing (None) when it is done."""
+        if self.pg.one("SELECT to_regclass('docrow.run') IS NULL"):
+            return docrow.start(*MIGRATE)
+        status = self.pg.query("SELECT status FROM docrow.run ORDER BY id DESC LIMIT 1")
+        if not status:
+            return docrow.start(*MIGRATE)
+        return None if status[0][0] == "done" else docrow.start(*MIGRATE, "--resume")
 
     @staticmethod
     def kill(process):
@@ -99,6 +95,7 @@ class Round:
         process.send_signal(signal.SIGCONT)
 
     def kill_postgres(self, process):
+        self.pg.forget()
         self.soak.postgres.kill()
         self.soak.postgres.restart()
 

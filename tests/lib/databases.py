@@ -95,6 +95,5 @@ class PostgresDatabase:
         return {table: self.rows(table, schema) for table in self.tables(schema)}
 
     def drop(self):
-        if self._connection is not None:
-            self._connection.close()
+        self.forget()
         self.server.drop_database(self.name)
