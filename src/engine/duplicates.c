@@ -10,7 +10,7 @@
 
 #include "engine_private.h"
 #include "extjson.h"
-#include "id.h"
+#include "id_list.h"
 #include "order.h"
 #include "text.h"
 
@@ -40,113 +40,6 @@ struct twins {
 	uint64_t *loaded_again; /* rows of child tables, by table; added over the batches of keys */
 	uint64_t *left, *right; /* raw pairs, by junction                                         */
 };
-
-/* --- which _ids may have given a key --- */
-
-struct id_list {
-	struct arena *arena;
-	const uint8_t **ids;
-	size_t *lens;
-	size_t n, cap;
-};
-
-static void add_id_bytes(struct id_list *l, const uint8_t *doc, size_t len)
-{
-	if (l->n == l->cap) {
-		l->cap = l->cap > 0 ? l->cap * 2 : 64;
-		l->ids = mem_realloc(l->ids, l->cap * sizeof *l->ids);
-		l->lens = mem_realloc(l->lens, l->cap * sizeof *l->lens);
-	}
-	l->ids[l->n] = arena_memdup(l->arena, doc, len);
-	l->lens[l->n++] = len;
-}
-
-static void add_id(struct id_list *l, uint8_t kind, const void *payload, uint32_t len)
-{
-	uint8_t doc[4 + 1 + 4 + 256];
-	struct val v = {.data = payload, .len = len, .kind = kind};
-	if (doc_wrap_size("_id", &v) <= sizeof doc)
-		add_id_bytes(l, doc, doc_wrap("_id", &v, doc));
-}
-
-static void add_text_id(struct id_list *l, const char *text, bool upper)
-{
-	uint8_t payload[4 + 200];
-	size_t n = strlen(text);
-	if (n + 5 > sizeof payload)
-		return;
-	uint32_t size = (uint32_t)n + 1;
-	memcpy(payload, &size, 4);
-	for (size_t i = 0; i <= n; i++) {
-		char c = text[i];
-		payload[4 + i] = (uint8_t)(upper && c >= 'a' && c <= 'z' ? c - 'a' + 'A' : c);
-	}
-	add_id(l, BSON_K_STRING, payload, size + 4);
-}
-
-static void add_both_cases(struct id_list *l, const char *text)
-{
-	add_text_id(l, text, false);
-	add_text_id(l, text, true);
-}
-
-static void add_objectid(struct id_list *l, const uint8_t oid[OBJECTID_SIZE])
-{
-	char hex[25];
-	add_id(l, BSON_K_OBJECTID, oid, OBJECTID_SIZE);
-	id_objectid_format(oid, hex);
-	add_both_cases(l, hex);
-}
-
-static void add_uuid(struct id_list *l, const uint8_t uuid[UUID_SIZE])
-{
-	uint8_t payload[5 + UUID_SIZE] = {UUID_SIZE, 0, 0, 0, 4};
-	memcpy(payload + 5, uuid, UUID_SIZE);
-	add_id(l, BSON_K_BINARY, payload, sizeof payload);
-}
-
-/* Every _id that can give this key without standing in docrow.id_map. */
-static void add_candidates(struct id_list *l, const char *key)
-{
-	uint8_t uuid[UUID_SIZE], oid[OBJECTID_SIZE];
-	int64_t number;
-	size_t n = strlen(key);
-	if (id_uuid_parse(key, n, uuid)) {
-		add_uuid(l, uuid);
-		add_both_cases(l, key);
-		if (id_uuid_to_objectid(uuid, oid))
-			add_objectid(l, oid);
-	} else if (id_objectid_parse(key, n, oid)) {
-		add_objectid(l, oid);
-	} else {
-		add_text_id(l, key, false);
-		if (text_parse_i64(key, n, &number))
-			add_id(l, BSON_K_INT64, &number, 8);
-	}
-}
-
-static bool add_mapped(struct id_list *l, struct twins *t, const char *collection, struct err *err)
-{
-	char run[24];
-	snprintf(run, sizeof run, "%lld", (long long)t->w->engine->run);
-	_cleanup_(buf_free) struct buf id;
-	buf_init(&id, 0);
-	for (size_t i = 0; i < t->nkeys; i++) {
-		_cleanup_(pg_result_freep) struct pg_result *r = NULL;
-		struct pg_param params[] = {PG_TEXT(run), PG_TEXT(collection), PG_TEXT(t->keys[i])};
-		if (!pg_query(t->w->pg,
-			      "SELECT doc_id FROM docrow.id_map WHERE run = $1::bigint AND collection = $2::text "
-			      "AND key::text = $3::text",
-			      params, 3, &r, err))
-			return false;
-		for (int row = 0; row < pg_rows(r); row++) {
-			buf_reset(&id);
-			pg_get_bytea(r, row, 0, &id);
-			add_id_bytes(l, id.data, id.len);
-		}
-	}
-	return true;
-}
 
 /* --- reading them again --- */
 
@@ -189,18 +82,16 @@ static void add_twin(struct twins *t, int collection, const uint8_t *doc, size_t
 static bool read_twins(struct twins *t, int collection, struct err *err)
 {
 	const char *name = t->w->engine->plan->collections[collection].name;
-	struct id_list l = {.arena = t->arena};
+	struct id_list l;
 	const uint8_t *doc;
 	size_t len;
 	int got = -1;
-	for (size_t i = 0; i < t->nkeys; i++)
-		add_candidates(&l, t->keys[i]);
-	bool ok = add_mapped(&l, t, name, err) && worker_reader(t->w, err) &&
-		  source_read_ids(t->w->reader, name, l.ids, l.lens, l.n, err);
+	id_list_init(&l, t->arena);
+	bool ok = id_list_add_keys(&l, t->w->pg, t->w->engine->run, name, t->keys, t->nkeys, err) &&
+		  worker_reader(t->w, err) && source_read_ids(t->w->reader, name, l.ids, l.lens, l.n, err);
 	while (ok && (got = source_next(t->w->reader, &doc, &len, err)) == 1)
 		add_twin(t, collection, doc, len);
-	free(l.ids);
-	free(l.lens);
+	id_list_free(&l);
 	return ok && got == 0;
 }
 

@@ -81,6 +81,9 @@ bool load_split(struct worker *w, const struct state_unit *u, bool *mine, struct
 bool load_duplicates(struct worker *w, const struct state_unit *u, struct err *err) MUST_CHECK;
 bool worker_reader(struct worker *w, struct err *err) MUST_CHECK;
 
+/* fetch.c: the documents of rows that were taken out while settling. Inside the caller's transaction. */
+bool fetch_rejects(struct worker *w, const struct state_unit *u, struct err *err) MUST_CHECK;
+
 /* settle.c: which steps there are, and their bodies. */
 struct settle *settle_new(const struct plan *p);
 void settle_free(struct settle *s);

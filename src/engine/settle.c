@@ -293,6 +293,20 @@ static void add_orphans(struct steps *st, int index)
 	st->group_step[index] = step;
 }
 
+/* Rejects of a collection come from its table and its child tables. */
+static void add_fetch(struct steps *st, size_t c)
+{
+	const struct plan_collection *pc = &st->e->plan->collections[c];
+	int main_table = pc->outputs[0].copy.table;
+	if (!st->e->tables[c].present)
+		return;
+	int step = add_step(st, STEP_FETCH, main_table, -1, st->weight[main_table],
+			    arena_printf(st->arena, "documents of rejects of %s", pc->name));
+	st->defs[step].collection = pc->name;
+	for (size_t o = 0; o < pc->noutputs; o++)
+		set_after(st, step, &st->data[pc->outputs[o].copy.table]);
+}
+
 static void add_pairs(struct steps *st, int j)
 {
 	const struct schema_junction *u = &st->s->junctions[j];
@@ -363,6 +377,8 @@ static void list_steps(struct steps *st)
 			add_uniques(st, t);
 	for (int g = 0; g < st->e->settle->ngroups; g++)
 		add_orphans(st, g);
+	for (size_t c = 0; c < st->e->plan->ncollections; c++)
+		add_fetch(st, c);
 	for (int j = 0; j < (int)st->s->njunctions; j++)
 		add_pairs(st, j);
 	for (int t = 0; t < ntables; t++)
@@ -442,6 +458,8 @@ static bool step_primary_key(struct worker *w, const struct state_unit *u, struc
 {
 	const struct schema *s = &w->engine->plan->schema;
 	bool duplicates;
+	if (!sink_is_keyed_by_id(s, u->table))
+		return sink_settle_primary_key(w->pg, s, u->table, w->engine->run, u->id, w->ledger, err);
 	if (!sink_try_primary_key(w->pg, s, u->table, &duplicates, err))
 		return false;
 	return !duplicates || (load_duplicates(w, u, err) && sink_add_primary_key(w->pg, s, u->table, err));
@@ -465,9 +483,9 @@ static bool step_validate(struct worker *w, const struct state_unit *u, struct e
 typedef bool step_body(struct worker *w, const struct state_unit *u, struct err *err);
 
 static step_body *const bodies[STEP_KIND_COUNT] = {
-	[STEP_COUNT] = step_count, [STEP_UNIQUE] = step_unique,           [STEP_ORPHANS] = step_orphans,
-	[STEP_PAIRS] = step_pairs, [STEP_PRIMARY_KEY] = step_primary_key, [STEP_INDEX] = step_index,
-	[STEP_FKEY] = step_fkey,   [STEP_VALIDATE] = step_validate,
+	[STEP_COUNT] = step_count,     [STEP_FETCH] = fetch_rejects, [STEP_UNIQUE] = step_unique,
+	[STEP_ORPHANS] = step_orphans, [STEP_PAIRS] = step_pairs,    [STEP_PRIMARY_KEY] = step_primary_key,
+	[STEP_INDEX] = step_index,     [STEP_FKEY] = step_fkey,      [STEP_VALIDATE] = step_validate,
 };
 
 static const char *describe_step(const struct engine *e, const struct state_unit *u, char out[160])

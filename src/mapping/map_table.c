@@ -79,13 +79,17 @@ void build_table(struct schema_builder *b, size_t owner, struct schema_table *t)
 	t->duplicates = o->child == NULL ? o->collection->duplicates : DUP_REJECT;
 	t->parent_table = o->parent >= 0 ? b->owner_table[o->parent] : -1;
 	t->parent_column = -1;
+	t->id_column = -1;
 	if (o->child != NULL)
 		add_child_columns(b, o, t);
 	size_t first = t->ncolumns;
 	for (size_t i = 0; i < o->ncolumns; i++) {
 		const struct map_column *col = &o->columns[i];
-		if (col->name != NULL)
-			add_column(t, col->name, &col->type, col->not_null || col->primary_key, col->default_sql);
+		if (col->name == NULL)
+			continue;
+		add_column(t, col->name, &col->type, col->not_null || col->primary_key, col->default_sql);
+		if (o->child == NULL && col->is_id)
+			t->id_column = (int)t->ncolumns;
 	}
 	set_primary_key(t, o, first);
 	if (o->child == NULL && o->collection->unmapped_column != NULL)

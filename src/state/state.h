@@ -112,6 +112,7 @@ bool state_workers(struct pg *pg, int64_t run, struct arena *a, struct state_wor
 	X(DUPLICATES, "duplicates")                                                                                  \
 	X(UNIQUE, "unique")                                                                                          \
 	X(ORPHANS, "orphans")                                                                                        \
+	X(FETCH, "fetch")                                                                                            \
 	X(PAIRS, "pairs")                                                                                            \
 	X(PRIMARY_KEY, "primary_key")                                                                                \
 	X(INDEX, "index")                                                                                            \

@@ -54,7 +54,8 @@ static void write_file(const char *name, const void *data, size_t n)
 {
 	FILE *f = fopen(at(name), "wb");
 	assert_non_null(f);
-	assert_int_equal(fwrite(data, 1, n, f), n);
+	if (n > 0)
+		assert_int_equal(fwrite(data, 1, n, f), n);
 	fclose(f);
 }
 
