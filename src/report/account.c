@@ -247,6 +247,14 @@ static void check_source(struct builder *b, const struct account_collection *c)
 					  number(b, c->read), number(b, c->source)));
 }
 
+/* Of a run that stops after the rows (--load-only) pairs are still raw: there is nothing to compare them with. */
+static bool is_load_only(const struct report_facts *f)
+{
+	const char *options = f->run.options != NULL ? f->run.options : "";
+
+	return strstr(options, "\"load_only\": true") != NULL || strstr(options, "\"load_only\":true") != NULL;
+}
+
 static void check(struct builder *b)
 {
 	for (size_t i = 0; i < b->out->ntables; i++) {
@@ -257,7 +265,7 @@ static void check(struct builder *b)
 			check_documents(b, i);
 		check_rows(b, t);
 	}
-	for (size_t i = 0; i < b->out->njunctions; i++)
+	for (size_t i = 0; i < b->out->njunctions && !is_load_only(b->f); i++)
 		check_junction(b, &b->out->junctions[i]);
 	for (size_t i = 0; i < b->out->ncollections; i++)
 		check_source(b, &b->out->collections[i]);

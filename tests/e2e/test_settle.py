@@ -268,3 +268,12 @@ def test_junctions(move, pg15, sides, pairs):
     assert (count["elements", "ab"], count["reject_element", "ab"], count["pair_repeat", "ab"]) == (6, 1, 1)
     assert (count["pair_mirrored", "ab"], count["pair_one_sided", "ab"]) == (1, 2)
     assert (count["pair_orphan", "half"], count["pair_one_sided", "half"]) == (1, 0)
+
+
+def test_rows_only_leaves_pairs_raw_and_says_nothing_about_them(move, pg15):
+    """--load-only (for measuring) stops before the pairs: the account has nothing to compare them with."""
+    a = [{"_id": oid(1), "bs": [oid(11)], "halves": [], "friends": []}]
+    b = [{"_id": oid(11), "as": [oid(1)]}]
+    move(SIDES.format(key=KEY, sides="union"), {"a": a, "b": b}, 0, "--load-only")
+    assert pg15.one("SELECT count(*) FROM ab") == 0
+    assert pg15.one("SELECT count(*) FROM docrow.pairs_0") == 2
