@@ -19,6 +19,8 @@ all: program
 
 setup-build:
 	@scripts/setup.sh build
+setup-demo:
+	@scripts/setup.sh demo
 setup-test:
 	@scripts/setup.sh test
 setup-lint:
@@ -40,16 +42,16 @@ e2e: setup-test
 test: lint
 	@scripts/run-tests.sh $(BUILD) all $(PYTEST_ARGS); status=$$?; scripts/tally.py $(BUILD) && exit $$status
 
-demo: setup-test program
+demo: setup-demo program
 	@scripts/demo.sh
 demo-stop:
 	@scripts/demo.sh stop
 
-bench: setup-test program
+bench: setup-demo program
 	@ninja -C $(BUILD) --quiet bench/raw_read
 	@build/venv/bin/python bench/bench.py $(BENCH_ARGS)
 
-soak: setup-test program
+soak: setup-demo program
 	@build/venv/bin/python scripts/soak.py --minutes $(SOAK_MINUTES)
 
 install: program
@@ -59,4 +61,4 @@ install: program
 clean:
 	rm -rf build build-asan build-tsan build-clang
 
-.PHONY: all setup-build setup-test setup-lint program lint unit e2e test demo demo-stop bench soak install clean
+.PHONY: all setup-build setup-demo setup-test setup-lint program lint unit e2e test demo demo-stop bench soak install clean

@@ -2,7 +2,8 @@
 # Puts in place what a build or a test run needs. Does nothing, quickly and without the network, when all is there.
 #
 #   scripts/setup.sh build     compiler, Meson, libraries
-#   scripts/setup.sh test      the above, and servers and Python packages for tests and demo
+#   scripts/setup.sh demo      the above, and servers and Python packages
+#   scripts/setup.sh test      the above, and what only tests need
 #   scripts/setup.sh lint      the above, and clang with its tools
 #
 # Debian packages come through apt-get (as root, or with sudo); Python packages go into build/venv, the servers that
@@ -13,7 +14,8 @@ cd "$(dirname "$0")/.."
 # "a|b": either will do (the name differs between releases).
 packages_build='gcc libc6-dev meson ninja-build pkg-config|pkgconf libmongoc-dev libpq-dev libyaml-dev
 	libjansson-dev zlib1g-dev libzstd-dev libssl-dev libcmocka-dev'
-packages_test='postgresql postgresql-client pgbouncer python3 python3-venv libcurl4|libcurl4t64'
+packages_demo='postgresql postgresql-client python3 python3-venv libcurl4|libcurl4t64'
+packages_test='pgbouncer'
 packages_lint='clang clang-tidy'
 
 say() { printf 'setup: %s\n' "$*" >&2; }
@@ -125,15 +127,19 @@ packages=$packages_build
 tools='cc meson ninja pkg-config libpq.pc yaml-0.1.pc jansson.pc zlib.pc libzstd.pc libcrypto.pc cmocka.pc'
 case $what in
 build) ;;
+demo)
+	packages="$packages $packages_demo"
+	tools="$tools python3 psql"
+	;;
 test)
-	packages="$packages $packages_test"
-	tools="$tools python3 initdb postgres pgbouncer"
+	packages="$packages $packages_demo $packages_test"
+	tools="$tools python3 psql pgbouncer"
 	;;
 lint)
-	packages="$packages $packages_test $packages_lint"
-	tools="$tools python3 clang clang-tidy"
+	packages="$packages $packages_demo $packages_test $packages_lint"
+	tools="$tools python3 psql pgbouncer clang clang-tidy"
 	;;
-*) die "unknown: $what (build, test or lint)" ;;
+*) die "unknown: $what (build, demo, test or lint)" ;;
 esac
 
 mkdir -p build
