@@ -439,6 +439,7 @@ static int run(struct cli *c)
 		cli_say(c, "there is no run on this target: nothing to take back");
 	else
 		status = run_engine(&j);
+	stop_close_within_a_second(status);
 	if (j.source)
 		source_close(j.source);
 	if (j.plan)

@@ -122,6 +122,22 @@ void stop_wind_clock(void)
 	alarm(PATIENCE_SECONDS);
 }
 
+static volatile sig_atomic_t last_status;
+
+static void on_last_alarm(int sig)
+{
+	_exit(last_status);
+}
+
+void stop_close_within_a_second(int status)
+{
+	if (!stop_requested())
+		return;
+	last_status = status;
+	handle(SIGALRM, on_last_alarm);
+	alarm(1);
+}
+
 void stop_finished(void)
 {
 	static const int signals[] = {SIGINT, SIGTERM, SIGALRM};

@@ -27,4 +27,8 @@ void stop_finished(void);
 /* What every command wants: no SIGPIPE, no core files with documents and passwords in them (optimised builds). */
 void stop_prepare_process(void);
 
+/* After a stop, when everything is said: closing connections may not take longer than a second (a source that does
+ * not answer would hold the program); then it leaves with this status. Does nothing when no stop was asked for. */
+void stop_close_within_a_second(int status);
+
 #endif
