@@ -186,7 +186,7 @@ bool pg_fail(const struct pg *pg, const PGresult *res, const char *what, struct 
 		return fail_without_sqlstate(pg, res, err);
 
 	char state[6];
-	memcpy(state, sqlstate, 6);
+	snprintf(state, sizeof state, "%.5s", sqlstate);
 	const struct pg_meaning *m = pg_sqlstate_meaning(state, is_fatal(res));
 	if (strcmp(state, "57014") == 0 && stop_requested()) {
 		err_set(err, ERR_STOPPED, "the running statement was cancelled because a stop was asked for");
