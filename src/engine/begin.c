@@ -217,13 +217,6 @@ static bool begin_new(struct begin *b, struct err *err)
 	return sink_check(b->pg, &e->plan->schema, false, err) && state_install(b->pg, err) && create_run(b, err);
 }
 
-/* Options that decide how chunks were cut and which steps exist are the run's, whatever the command line says now. */
-static void adopt_options(struct engine *e, const struct state_run *run)
-{
-	e->options.no_search_indexes = strstr(run->options, "\"search_indexes\":false") != NULL ||
-				       strstr(run->options, "\"search_indexes\": false") != NULL;
-}
-
 static bool load_progress(struct begin *b, struct err *err)
 {
 	struct engine *e = b->e;
@@ -270,7 +263,6 @@ static bool begin_resume(struct begin *b, struct err *err)
 		return false;
 	e->run = b->old.id;
 	atomic_store(&e->phase, b->old.phase);
-	adopt_options(e, &b->old);
 	return source_set_operation_time(e->source, b->old.operation_time, err) && state_install(b->pg, err) &&
 	       sink_check(b->pg, &e->plan->schema, true, err) &&
 	       state_run_set_status(b->pg, e->run, "running", NULL, err);

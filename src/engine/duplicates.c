@@ -51,18 +51,12 @@ static bool is_wanted(const struct twins *t, const char *key)
 	return false;
 }
 
-static void reset_rows(struct conv *conv, const struct plan_collection *c)
-{
-	for (size_t o = 0; o < c->noutputs; o++)
-		rowbuf_reset(conv_rows(conv, (int)o));
-}
-
 static void add_twin(struct twins *t, int collection, const uint8_t *doc, size_t len)
 {
 	struct conv *conv = t->convs[collection];
 	struct conv_where where;
 	enum fault fault = conv_document(conv, doc, len, &where);
-	reset_rows(conv, &t->w->engine->plan->collections[collection]);
+	load_reset_rows(conv, &t->w->engine->plan->collections[collection]);
 	/* A document with a fault became a reject when it was first read: it holds no row. */
 	if (fault != FAULT_OK || !is_wanted(t, conv_key_text(conv)))
 		return;
@@ -209,14 +203,9 @@ static void count_loaded(struct twins *t, const struct plan_output *o, uint64_t 
 
 static bool send_output(struct twins *t, int collection, size_t output, struct err *err)
 {
-	const struct plan *p = t->w->engine->plan;
-	const struct plan_output *o = &p->collections[collection].outputs[output];
-	struct rowbuf *rb = conv_rows(t->convs[collection], (int)output);
-	uint64_t rows = 0;
-	if (rb->rows == 0)
-		return true;
-	if (!sink_copy_begin(t->w->pg, &p->schema, &o->copy, err) || !sink_copy_put(t->w->pg, rb, err) ||
-	    !sink_copy_end(t->w->pg, &rows, err))
+	const struct plan_output *o = &t->w->engine->plan->collections[collection].outputs[output];
+	uint64_t rows;
+	if (!load_copy_rows(t->w, o, conv_rows(t->convs[collection], (int)output), &rows, err))
 		return false;
 	count_loaded(t, o, rows);
 	return true;

@@ -79,6 +79,11 @@ bool load_split(struct worker *w, const struct state_unit *u, bool *mine, struct
 /* Loads the documents of duplicated keys anew: the lowest _id keeps the key, the others become rejects. Inside the
  * caller's transaction. */
 bool load_duplicates(struct worker *w, const struct state_unit *u, struct err *err) MUST_CHECK;
+/* Drops what a converter has gathered for its outputs, and buffers that grew too large. */
+void load_reset_rows(struct conv *conv, const struct plan_collection *c);
+/* One COPY of all rows in rb, which is reset; the server must take every one. *rows gets how many. */
+bool load_copy_rows(struct worker *w, const struct plan_output *o, struct rowbuf *rb, uint64_t *rows,
+		    struct err *err) MUST_CHECK;
 bool worker_reader(struct worker *w, struct err *err) MUST_CHECK;
 
 /* fetch.c: the documents of rows that were taken out while settling. Inside the caller's transaction. */

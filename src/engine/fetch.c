@@ -16,6 +16,7 @@
 struct fetch {
 	struct worker *w;
 	const char *collection;
+	const struct plan_collection *plan;
 	char run[24];
 	struct arena *arena; /* of one batch */
 	struct conv *conv;   /* counts into the scratch ledger */
@@ -68,10 +69,7 @@ static bool keep_document(struct fetch *f, const uint8_t *doc, size_t len, struc
 	buf_init(&text, 0);
 	buf_init(&id_text, 0);
 	enum fault fault = conv_document(f->conv, doc, len, &ignored);
-	const struct plan_collection *c =
-		&f->w->engine->plan->collections[plan_find_collection(f->w->engine->plan, f->collection)];
-	for (size_t o = 0; o < c->noutputs; o++)
-		rowbuf_reset(conv_rows(f->conv, (int)o));
+	load_reset_rows(f->conv, f->plan);
 	/* A document with a fault became a reject on reading: no row of it was taken out. */
 	if (fault != FAULT_OK || !doc_find(doc, len, "_id", &id))
 		return true;
@@ -128,7 +126,7 @@ bool fetch_rejects(struct worker *w, const struct state_unit *u, struct err *err
 	int c = plan_find_collection(p, u->collection);
 	if (c < 0)
 		return err_set(err, ERR_INTERNAL, "step of a collection that the plan lacks: %s", u->collection);
-	struct fetch f = {.w = w, .collection = u->collection, .arena = arena_new()};
+	struct fetch f = {.w = w, .collection = u->collection, .plan = &p->collections[c], .arena = arena_new()};
 	snprintf(f.run, sizeof f.run, "%lld", (long long)w->engine->run);
 	f.conv = conv_new(p, c, w->scratch);
 	bool ok = fetch_all(&f, err);

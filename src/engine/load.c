@@ -1,4 +1,4 @@
-/* load.c - bodies of the units that move rows: a chunk, the split of a collection, the documents of duplicated keys.
+/* load.c - bodies of the units that move rows: a chunk, and the split of a collection.
  *
  * A chunk is one transaction: COPY of every table that its documents feed, rejects, findings, counts, mark. The main
  * table's COPY is streamed; child rows, pairs, rejects and findings are gathered, and written in between when they
@@ -44,9 +44,9 @@ static struct conv *worker_conv(struct worker *w, int collection)
 	return w->convs[collection];
 }
 
-static void conv_rows_reset(struct conv *conv, size_t noutputs)
+void load_reset_rows(struct conv *conv, const struct plan_collection *c)
 {
-	for (size_t o = 0; o < noutputs; o++) {
+	for (size_t o = 0; o < c->noutputs; o++) {
 		struct rowbuf *rb = conv_rows(conv, (int)o);
 		if (rb->buf.cap > KEEP_BYTES) {
 			rowbuf_free(rb);
@@ -66,7 +66,7 @@ static void feed_init(struct feed *f, struct worker *w, int collection, const st
 	f->c = c;
 	f->progress = &w->engine->tables[collection];
 	f->conv = worker_conv(w, collection);
-	conv_rows_reset(f->conv, c->noutputs);
+	load_reset_rows(f->conv, c);
 	f->read = ledger_slot(w->ledger, LEDGER_READ, c->name, "");
 	f->bytes = ledger_slot(w->ledger, LEDGER_BYTES, c->name, "");
 }
@@ -122,17 +122,21 @@ static bool end_main(struct feed *f, struct err *err)
 	return true;
 }
 
+bool load_copy_rows(struct worker *w, const struct plan_output *o, struct rowbuf *rb, uint64_t *rows, struct err *err)
+{
+	uint64_t sent = rb->rows;
+	*rows = 0;
+	return sent == 0 ||
+	       (sink_copy_begin(w->pg, &w->engine->plan->schema, &o->copy, err) && sink_copy_put(w->pg, rb, err) &&
+		sink_copy_end(w->pg, rows, err) && check_rows(o, sent, *rows, err));
+}
+
 static bool send_others(struct feed *f, struct err *err)
 {
 	for (size_t i = 1; i < f->c->noutputs; i++) {
 		const struct plan_output *o = &f->c->outputs[i];
-		struct rowbuf *rb = conv_rows(f->conv, (int)i);
-		uint64_t sent = rb->rows, taken = 0;
-		if (sent == 0)
-			continue;
-		if (!sink_copy_begin(f->w->pg, &f->w->engine->plan->schema, &o->copy, err) ||
-		    !sink_copy_put(f->w->pg, rb, err) || !sink_copy_end(f->w->pg, &taken, err) ||
-		    !check_rows(o, sent, taken, err))
+		uint64_t taken;
+		if (!load_copy_rows(f->w, o, conv_rows(f->conv, (int)i), &taken, err))
 			return false;
 		count_rows(f, o, taken);
 	}
@@ -147,7 +151,7 @@ static bool send_all(struct feed *f, struct err *err)
 	if (!end_main(f, err) || !send_others(f, err) ||
 	    !sink_notes_flush(w->pg, w->notes, w->engine->run, chunk, step, err))
 		return false;
-	conv_rows_reset(f->conv, f->c->noutputs);
+	load_reset_rows(f->conv, f->c);
 	return true;
 }
 
@@ -452,7 +456,7 @@ static void refuse_one(struct halving *h, size_t i, const struct err *why)
 	(void)fault;
 	ledger_reset(f->w->ledger);
 	sink_notes_reset(f->w->notes);
-	conv_rows_reset(f->conv, f->c->noutputs);
+	load_reset_rows(f->conv, f->c);
 	++*f->read;
 	*f->bytes += len;
 	where.table = f->w->engine->plan->schema.tables[f->c->outputs[0].copy.table].name;
@@ -468,7 +472,7 @@ static bool undo_try(struct feed *f, struct err *err)
 	f->main_rows = 0;
 	ledger_reset(f->w->ledger);
 	sink_notes_reset(f->w->notes);
-	conv_rows_reset(f->conv, f->c->noutputs);
+	load_reset_rows(f->conv, f->c);
 	return pg_exec(f->w->pg, "ROLLBACK TO SAVEPOINT docrow_try", err);
 }
 
@@ -545,7 +549,7 @@ static bool load_halving(struct feed *f, double started, bool *mine, struct err 
 	f->main_rows = 0;
 	ledger_reset(f->w->ledger);
 	sink_notes_reset(f->w->notes);
-	conv_rows_reset(f->conv, f->c->noutputs);
+	load_reset_rows(f->conv, f->c);
 	pg_rollback(f->w->pg);
 	bool ok = halve_chunk(&h, err);
 	if (ok) {

@@ -109,7 +109,6 @@ bool state_workers(struct pg *pg, int64_t run, struct arena *a, struct state_wor
 #define STATE_STEP_KINDS(X)                                                                                          \
 	X(SPLIT, "split")                                                                                            \
 	X(COUNT, "count")                                                                                            \
-	X(DUPLICATES, "duplicates")                                                                                  \
 	X(UNIQUE, "unique")                                                                                          \
 	X(ORPHANS, "orphans")                                                                                        \
 	X(FETCH, "fetch")                                                                                            \
