@@ -79,32 +79,33 @@ static const struct text_label *find_folded(struct conv *c, const struct labels 
 	return found->to != NULL ? found : NULL;
 }
 
+/* The label that the text stands for, counted if the mapping made it one; NULL: none. */
+static const struct text_label *take_label(struct conv *c, struct column *col, const char *s, size_t n)
+{
+	const struct text_label *found = find(col->labels->exact, col->labels->mask, s, n);
+	if (found->from == NULL)
+		found = find_folded(c, col->labels, s, n);
+	if (found != NULL && !found->is_label)
+		count_column(c, col, COUNT_LABELLED);
+	return found;
+}
+
 /* labels of a text column: listed texts are replaced, others stay. */
 enum fault put_labelled_text(struct conv *c, struct column *col, const struct val *v)
 {
 	size_t n;
 	const char *s = val_text(v, &n);
-	const struct text_label *found = find(col->labels->exact, col->labels->mask, s, n);
-	if (found->from == NULL)
-		found = find_folded(c, col->labels, s, n);
-	if (found == NULL)
-		return put_text(c, col, v);
-	if (!found->is_label)
-		count_column(c, col, COUNT_LABELLED);
-	return put_chars(c, col, found->to, found->to_len);
+	const struct text_label *found = take_label(c, col, s, n);
+	return found == NULL ? put_text(c, col, v) : put_chars(c, col, found->to, found->to_len);
 }
 
 enum fault put_enum(struct conv *c, struct column *col, const struct val *v)
 {
 	size_t n;
 	const char *s = val_text(v, &n);
-	const struct text_label *found = find(col->labels->exact, col->labels->mask, s, n);
-	if (found->from == NULL)
-		found = find_folded(c, col->labels, s, n);
+	const struct text_label *found = take_label(c, col, s, n);
 	if (found == NULL)
 		return fault_note(c, FAULT_LABEL, "%zu bytes, enum %s", n, col->type.enum_name);
-	if (!found->is_label)
-		count_column(c, col, COUNT_LABELLED);
 	rowbuf_put_bytes(col->rows, found->to, found->to_len);
 	return FAULT_OK;
 }
