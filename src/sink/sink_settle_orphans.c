@@ -220,14 +220,7 @@ static bool becomes_null(const struct schema_ref *r)
 static void put_row_columns(struct buf *sql, const struct settle *st, const struct schema_table *child)
 {
 	buf_puts(sql, "WITH docrow_o AS MATERIALIZED (SELECT " ROW_ALIAS ".ctid AS spot, ");
-	sql_key_text(sql, ROW_ALIAS, child);
-	buf_puts(sql, " AS key, ");
-	sql_document_id(sql, SQL_ID_BSON_ID, ROW_ALIAS, st->s, child, st->run);
-	buf_puts(sql, " AS doc_id, ");
-	sql_document_id(sql, SQL_ID_JSON, ROW_ALIAS, st->s, child, st->run);
-	buf_puts(sql, " AS doc_id_text, ");
-	sql_ordinal(sql, ROW_ALIAS, child);
-	buf_puts(sql, " AS ordinal");
+	sql_row_identity(sql, ROW_ALIAS, st->s, child, st->run);
 }
 
 /* Per ref: what it is (bad_, moved_) and its original (value_, text_). */

@@ -36,17 +36,10 @@ static void put_deleted(struct buf *sql, const struct settle *st, const struct r
 	buf_puts(sql, ", docrow_g AS (DELETE FROM ");
 	sql_table(sql, st->s, t);
 	buf_puts(sql, " AS " ROW_ALIAS " USING docrow_o WHERE " ROW_ALIAS ".ctid = docrow_o.spot RETURNING ");
-	sql_key_text(sql, ROW_ALIAS, t);
-	buf_puts(sql, " AS key, ");
-	sql_document_id(sql, SQL_ID_BSON_ID, ROW_ALIAS, st->s, t, st->run);
-	buf_puts(sql, " AS doc_id, ");
-	sql_document_id(sql, SQL_ID_JSON, ROW_ALIAS, st->s, t, st->run);
-	buf_puts(sql, " AS doc_id_text, ");
-	sql_ordinal(sql, ROW_ALIAS, t);
+	sql_row_identity(sql, ROW_ALIAS, st->s, t, st->run);
 	/* json, not jsonb: no limit below the row's own, and the columns in their order */
-	buf_puts(sql,
-		 " AS ordinal, row_to_json(" ROW_ALIAS ".*)::text AS row_text, docrow_o.message, docrow_o.value, "
-		 "docrow_o.value_text");
+	buf_puts(sql, ", row_to_json(" ROW_ALIAS ".*)::text AS row_text, docrow_o.message, docrow_o.value, "
+		      "docrow_o.value_text");
 	put_links(sql, st->s, r->table);
 	buf_putc(sql, ')');
 }

@@ -389,3 +389,16 @@ bool sink_try(struct pg *pg, const char *sql, const char *sqlstate, bool *refuse
 	*refused = true;
 	return pg_exec(pg, "ROLLBACK TO SAVEPOINT docrow_try; RELEASE SAVEPOINT docrow_try", err);
 }
+
+void sql_row_identity(struct buf *out, const char *alias, const struct schema *s, const struct schema_table *t,
+		      int64_t run)
+{
+	sql_key_text(out, alias, t);
+	buf_puts(out, " AS key, ");
+	sql_document_id(out, SQL_ID_BSON_ID, alias, s, t, run);
+	buf_puts(out, " AS doc_id, ");
+	sql_document_id(out, SQL_ID_JSON, alias, s, t, run);
+	buf_puts(out, " AS doc_id_text, ");
+	sql_ordinal(out, alias, t);
+	buf_puts(out, " AS ordinal");
+}

@@ -61,4 +61,8 @@ bool sink_counts(struct pg *pg, const char *sql, uint64_t *counts, int n, struct
  * transaction is as before. */
 bool sink_try(struct pg *pg, const char *sql, const char *sqlstate, bool *refused, struct err *err) MUST_CHECK;
 
+/* What names a row in rejects and findings: columns key, doc_id, doc_id_text, ordinal of a select list. */
+void sql_row_identity(struct buf *out, const char *alias, const struct schema *s, const struct schema_table *t,
+		      int64_t run);
+
 #endif
