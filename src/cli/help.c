@@ -77,15 +77,21 @@ static void option_facts(struct buf *b, const struct option *o)
 			   o->env_also ? o->env_also : "");
 }
 
+/* Both are made here and freed by the caller. */
+static void option_texts(struct buf *title, struct buf *text, const struct option *o)
+{
+	buf_init(title, 0);
+	buf_init(text, 0);
+	option_title(title, o);
+	buf_puts(text, o->help);
+	option_facts(text, o);
+}
+
 static void option_help(FILE *out, const struct option *o)
 {
 	struct buf title, text;
 
-	buf_init(&title, 0);
-	buf_init(&text, 0);
-	option_title(&title, o);
-	buf_puts(&text, o->help);
-	option_facts(&text, o);
+	option_texts(&title, &text, o);
 	fprintf(out, "  %s\n      ", buf_cstr(&title));
 	put_wrapped(out, buf_cstr(&text), 6, 6);
 	buf_free(&text);
@@ -156,11 +162,7 @@ static void man_option(FILE *out, const struct option *o)
 {
 	struct buf title, text;
 
-	buf_init(&title, 0);
-	buf_init(&text, 0);
-	option_title(&title, o);
-	buf_puts(&text, o->help);
-	option_facts(&text, o);
+	option_texts(&title, &text, o);
 	fputs(".TP\n\\fB", out);
 	roff(out, buf_cstr(&title));
 	fputs("\\fR\n", out);
@@ -276,11 +278,7 @@ static void markdown_option(FILE *out, const struct option *o)
 {
 	struct buf title, text;
 
-	buf_init(&title, 0);
-	buf_init(&text, 0);
-	option_title(&title, o);
-	buf_puts(&text, o->help);
-	option_facts(&text, o);
+	option_texts(&title, &text, o);
 	fprintf(out, "- `%s`: %s\n", buf_cstr(&title), buf_cstr(&text));
 	buf_free(&text);
 	buf_free(&title);
