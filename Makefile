@@ -4,7 +4,7 @@
 #   make test      lint, unit tests, end-to-end and fault tests against private servers
 #   make demo      moves a NextCRM sample from a private MongoDB into a private PostgreSQL (KEEP=1 leaves both running)
 #   make bench     figures (BENCH_ARGS='--docs 300000 --whole')
-#   make soak      kill and resume, over and over (SOAK_MINUTES=30)
+#   make soak      fuzz targets, then kill and resume, over and over (FUZZ_MINUTES=10 SOAK_MINUTES=30)
 #   make lint      format, clang-tidy, order of the folders
 #   make install   PREFIX=/usr/local DESTDIR=
 #   make clean
@@ -14,6 +14,7 @@ PREFIX ?= /usr/local
 PYTEST_ARGS ?=
 BENCH_ARGS ?=
 SOAK_MINUTES ?= 30
+FUZZ_MINUTES ?= 10
 
 all: program
 
@@ -25,6 +26,8 @@ setup-test:
 	@scripts/setup.sh test
 setup-lint:
 	@scripts/setup.sh lint
+setup-soak:
+	@scripts/setup.sh soak
 
 program: setup-build
 	@[ -f $(BUILD)/build.ninja ] || meson setup $(BUILD) --prefix=$(PREFIX)
@@ -51,7 +54,8 @@ bench: setup-demo program
 	@ninja -C $(BUILD) --quiet bench/raw_read
 	@build/venv/bin/python bench/bench.py $(BENCH_ARGS)
 
-soak: setup-demo program
+soak: setup-soak program
+	@scripts/fuzz.py --minutes $(FUZZ_MINUTES)
 	@build/venv/bin/python scripts/soak.py --minutes $(SOAK_MINUTES)
 
 install: program
@@ -59,6 +63,6 @@ install: program
 	@meson install -C $(BUILD) $(if $(DESTDIR),--destdir $(abspath $(DESTDIR)))
 
 clean:
-	rm -rf build build-asan build-tsan build-clang
+	rm -rf build build-asan build-tsan build-clang build-fuzz
 
-.PHONY: all setup-build setup-demo setup-test setup-lint program lint unit e2e test demo demo-stop bench soak install clean
+.PHONY: all setup-build setup-demo setup-test setup-lint setup-soak program lint unit e2e test demo demo-stop bench soak install clean

@@ -5,6 +5,7 @@
 #   scripts/setup.sh demo      the above, and servers and Python packages
 #   scripts/setup.sh test      the above, and what only tests need
 #   scripts/setup.sh lint      the above, and clang with its tools
+#   scripts/setup.sh soak      what a demo needs, and clang with libFuzzer
 #
 # Debian packages come through apt-get (as root, or with sudo); Python packages go into build/venv, the servers that
 # come as Python wheels into build/servers. Nothing else of the machine is touched.
@@ -17,6 +18,7 @@ packages_build='gcc libc6-dev meson ninja-build pkg-config|pkgconf libmongoc-dev
 packages_demo='postgresql postgresql-client python3 python3-venv libcurl4|libcurl4t64'
 packages_test='pgbouncer'
 packages_lint='clang clang-tidy'
+packages_soak='clang libclang-rt-dev|libclang-rt-14-dev|libclang-rt-19-dev'
 
 say() { printf 'setup: %s\n' "$*" >&2; }
 die() { say "$*"; exit 1; }
@@ -139,7 +141,11 @@ lint)
 	packages="$packages $packages_demo $packages_test $packages_lint"
 	tools="$tools python3 psql pgbouncer clang clang-tidy"
 	;;
-*) die "unknown: $what (build, demo, test or lint)" ;;
+soak)
+	packages="$packages $packages_demo $packages_soak"
+	tools="$tools python3 psql"
+	;;
+*) die "unknown: $what (build, demo, test, lint or soak)" ;;
 esac
 
 mkdir -p build
