@@ -20,7 +20,7 @@ build/venv/bin/python -m compileall -q "${py_files[@]}" || complain "Python synt
 for file in "${sh_files[@]}"; do
 	bash -n "$file" || complain "shell syntax: $file"
 done
-if git grep -nIE '[[:space:]]+$' -- ':!LICENSE' ':!*.tsv' ':!*.exact' ':!tests/data' ':!tests/cases'; then
+if git grep -nIE '[[:space:]]+$' -- ':!LICENSE' ':!*.tsv' ':!*.exact' ':!tests/data' ':!tests/cases' ':!tests/fuzz/corpus'; then
 	complain "blanks at the end of the lines above"
 fi
 
