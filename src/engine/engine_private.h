@@ -37,9 +37,11 @@ struct worker {
 	struct ledger *scratch; /* of conversions that are not counted                    */
 	struct sink_notes *notes;
 	struct arena *arena;    /* of the unit in hand                                    */
-	struct backoff backoff; /* running while servers are away                         */
-	bool waiting;
-	atomic_bool busy; /* inside a unit                                          */
+	struct backoff backoff; /* running while there is trouble                         */
+	bool waiting;           /* for trouble to pass                                    */
+	bool in_unit;           /* it came up inside a unit, not on connecting or claiming */
+	uint64_t seen_units;    /* units_done when it came up                             */
+	atomic_bool busy;       /* inside a unit                                          */
 };
 
 struct engine {
@@ -65,6 +67,7 @@ struct engine {
 	atomic_int phase;
 	atomic_int running; /* worker threads that have not returned                  */
 	atomic_ullong steps, steps_done;
+	atomic_ullong units_done; /* by this process: a sign that trouble is over           */
 	char message[256], current[160];
 	double started_at, stop_at;
 };

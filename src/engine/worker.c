@@ -64,9 +64,13 @@ bool commit_if_mine(struct worker *w, const struct state_unit *u, double started
 {
 	if (!state_finish(w->pg, u, w->ledger, clock_seconds() - started, mine, err))
 		return false;
-	if (*mine)
-		return pg_commit(w->pg, err);
-	pg_rollback(w->pg);
+	if (!*mine) {
+		pg_rollback(w->pg);
+		return true;
+	}
+	if (!pg_commit(w->pg, err))
+		return false;
+	atomic_fetch_add(&w->engine->units_done, 1);
 	return true;
 }
 
@@ -110,6 +114,7 @@ static bool wait_and_retry(struct worker *w, const struct err *err)
 	if (!w->waiting) {
 		backoff_init(&w->backoff, e->options.retry_seconds);
 		w->waiting = true;
+		w->seen_units = atomic_load(&e->units_done);
 		log_line(LOG_WARN, "%s: trying again for up to %.0f s", err->message, e->options.retry_seconds);
 	}
 	engine_message(e, "%s: trying again", err->message);
@@ -120,11 +125,13 @@ static bool wait_and_retry(struct worker *w, const struct err *err)
 	return backoff_wait(&w->backoff);
 }
 
+/* After a round that went well. Where a unit failed, a claim that found nothing to do proves nothing: the same unit
+ * would fail again, and patience would start anew each time, without end. */
 static void trouble_is_over(struct worker *w)
 {
-	if (!w->waiting)
+	if (!w->waiting || (w->in_unit && atomic_load(&w->engine->units_done) == w->seen_units))
 		return;
-	w->waiting = false;
+	w->waiting = w->in_unit = false;
 	engine_message(w->engine, "%s", "");
 	log_line(LOG_INFO, "going on");
 }
@@ -144,6 +151,7 @@ static bool claim_and_run(struct worker *w, enum state_claim *claim, struct err 
 	bool ok = run_unit(w, &u, &mine, err);
 	if (!ok)
 		give_back(w, &u, err);
+	w->in_unit |= !ok;
 	atomic_store(&w->busy, false);
 	return ok;
 }

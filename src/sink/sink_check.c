@@ -24,7 +24,8 @@ static bool check_server(struct check *c)
 	}
 	if (!pg_query(c->pg,
 		      "SELECT pg_catalog.current_setting('server_encoding'), pg_catalog.pg_is_in_recovery()::int,"
-		      " pg_catalog.current_database()",
+		      " pg_catalog.current_database(),"
+		      " pg_catalog.current_setting('default_transaction_read_only'), current_user",
 		      NULL, 0, &r, c->err))
 		return false;
 	if (strcmp(pg_get(r, 0, 0), "UTF8") != 0) {
@@ -35,6 +36,14 @@ static bool check_server(struct check *c)
 	if (pg_get_i64(r, 0, 1) == 1) {
 		err_set(c->err, ERR_TARGET_REFUSED, "the target is a standby and takes no writes");
 		return err_hint(c->err, "connect to the primary (target_session_attrs=read-write in the address)");
+	}
+	if (strcmp(pg_get(r, 0, 3), "on") == 0) {
+		err_set(c->err, ERR_TARGET_REFUSED, "default_transaction_read_only is on for role %s in database %s",
+			pg_get(r, 0, 4), pg_get(r, 0, 2));
+		return err_hint(
+			c->err,
+			"turn it off where it was set: ALTER DATABASE, ALTER ROLE, postgresql.conf, or options= "
+			"in the address");
 	}
 	return true;
 }

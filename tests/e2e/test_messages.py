@@ -3,6 +3,7 @@
 import os
 import re
 import subprocess
+import time
 
 import psycopg
 import psycopg.sql
@@ -309,11 +310,32 @@ def test_no_right_to_create_tables(job, pg15, limited):
 
 def test_target_is_read_only(job, pg15):
     pg15.execute(f'ALTER DATABASE "{pg15.name}" SET default_transaction_read_only = on')
-    result = job.run("migrate", "--mapping", "./m.yaml", "--retry-for", "1", status=4, timeout=60)
-    assert "read-only" in Complaint(result).text
+    complaint = fails(job, 4, "DR-4010")
+    assert "default_transaction_read_only" in complaint.text and "ALTER DATABASE" in complaint.hint
     pg15.execute("SET default_transaction_read_only = off")
     pg15.execute(f'ALTER DATABASE "{pg15.name}" RESET default_transaction_read_only')
-    works(job, pg15, "--clean")
+    untouched(pg15)
+    works(job, pg15)
+
+
+def test_patience_ends_while_others_find_nothing_to_do(job, pg15):
+    """A statement that fails again and again in a way that may pass: workers that only ask for work meanwhile do not
+    make it wait anew each time."""
+    with pg15.admin() as admin:
+        admin.execute(
+            "CREATE FUNCTION full_disk() RETURNS event_trigger LANGUAGE plpgsql AS $$BEGIN PERFORM pg_sleep(0.4);"
+            " RAISE EXCEPTION 'no space left' USING ERRCODE = '53100'; END$$;"
+            " CREATE EVENT TRIGGER full_disk ON ddl_command_start WHEN TAG IN ('ALTER TABLE')"
+            " EXECUTE FUNCTION full_disk()"
+        )
+    options = ("--retry-for", "2", "--workers", "3", "--index-jobs", "3")
+    started = time.monotonic()
+    complaint = fails(job, 4, "DR-4008", "migrate", "--mapping", "./m.yaml", *options)
+    assert time.monotonic() - started < 20
+    assert "room" in complaint.hint
+    with pg15.admin() as admin:
+        admin.execute("DROP EVENT TRIGGER full_disk")
+    job.run("migrate", "--mapping", "./m.yaml", "--resume")
 
 
 def test_existing_tables_all_named_with_their_rows(job, pg15):
