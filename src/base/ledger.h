@@ -49,7 +49,8 @@
 	X(PAIR_MIRRORED, "pair_mirrored", "junction", "", "pairs that both sides name")                              \
 	X(PAIR_ONE_SIDED, "pair_one_sided", "junction", "collection", "pairs that only this side names")             \
 	X(PAIR_SIDES, "pair_sides", "junction", "", "pairs left out by sides: intersect, left or right")             \
-	X(PAIR_ORPHAN, "pair_orphan", "junction", "column", "pairs with an end that is no row")
+	X(PAIR_ORPHAN, "pair_orphan", "junction", "column", "pairs with an end that is no row")                      \
+	X(INDEX_REFUSED, "index_refused", "table", "index", "indexes that the server refused to build")
 
 enum ledger_kind {
 #define X(NAME, name, object, path, sentence) LEDGER_##NAME,

@@ -17,6 +17,8 @@ struct status {
 	size_t nrejects;
 	struct state_unit_line *failed;
 	size_t nfailed;
+	struct state_refused *refused;
+	size_t nrefused;
 	struct report_facts times;
 	double rate;
 	uint64_t live, est_docs, docs, reject_count, steps, steps_done;
@@ -29,6 +31,7 @@ static bool read_status(struct pg *pg, struct arena *a, struct status *s, struct
 	       state_workers(pg, s->run.id, a, &s->workers, &s->nworkers, err) &&
 	       state_reject_patterns(pg, s->run.id, a, &s->rejects, &s->nrejects, err) &&
 	       state_failed(pg, s->run.id, 10, a, &s->failed, &s->nfailed, err) &&
+	       state_refused(pg, s->run.id, a, &s->refused, &s->nrefused, err) &&
 	       gather_times(pg, s->run.id, a, &s->times, err) && gather_rate(pg, s->run.id, &s->rate, err);
 }
 
@@ -131,6 +134,15 @@ static void put_failed(const struct status *s)
 		       s->failed[i].error ? s->failed[i].error : "");
 }
 
+static void put_refused(const struct status *s)
+{
+	if (s->nrefused > 0)
+		puts("\nIndexes that the server refused (docrow.ddl has their definitions)");
+	for (size_t i = 0; i < s->nrefused; i++)
+		printf("  %s on %s: %s (SQLSTATE %s)\n", s->refused[i].object, s->refused[i].table,
+		       s->refused[i].reason, s->refused[i].sqlstate);
+}
+
 static void put_totals(const struct status *s)
 {
 	char n[4][32];
@@ -164,6 +176,7 @@ static void print_status(const struct status *s)
 	put_all_progress(s);
 	put_workers(s);
 	put_failed(s);
+	put_refused(s);
 	if (s->way_on)
 		printf("\nGo on with: %s\n", s->way_on);
 }
@@ -236,6 +249,22 @@ static json_t *json_workers(const struct status *s)
 	return list;
 }
 
+static json_t *json_refused(const struct status *s)
+{
+	json_t *list = json_array();
+
+	for (size_t i = 0; i < s->nrefused; i++) {
+		json_t *o = json_object();
+		put(o, "index", json_text(s->refused[i].object));
+		put(o, "table", json_text(s->refused[i].table));
+		put(o, "sqlstate", json_text(s->refused[i].sqlstate));
+		put(o, "reason", json_text(s->refused[i].reason));
+		put(o, "definition", json_text(s->refused[i].definition));
+		json_array_append_new(list, o);
+	}
+	return list;
+}
+
 static void print_json(const struct status *s)
 {
 	json_t *root = json_object();
@@ -259,6 +288,7 @@ static void print_json(const struct status *s)
 	put(root, "settle_seconds", json_real(s->times.settle_seconds));
 	put(root, "collections", json_progress(s, true));
 	put(root, "step_kinds", json_progress(s, false));
+	put(root, "refused_indexes", json_refused(s));
 	put(root, "workers", json_workers(s));
 	put(root, "resume", json_text(s->way_on));
 	json_dumpf(root, stdout, JSON_INDENT(2) | JSON_PRESERVE_ORDER | JSON_REAL_PRECISION(6));

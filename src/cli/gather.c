@@ -143,6 +143,7 @@ bool gather_facts(struct pg *pg, const struct state_run *run, const struct plan 
 	struct state_progress *progress;
 	struct state_unit_line *slowest;
 	struct state_pattern *rejects, *findings;
+	struct state_refused *refused;
 
 	memset(f, 0, sizeof(*f));
 	f->plan = plan;
@@ -153,13 +154,14 @@ bool gather_facts(struct pg *pg, const struct state_run *run, const struct plan 
 	    !state_slowest(pg, run->id, true, SLOWEST, a, &slowest, &f->nslowest, err) ||
 	    !state_reject_patterns(pg, run->id, a, &rejects, &f->nrejects, err) ||
 	    !state_finding_patterns(pg, run->id, a, &findings, &f->nfindings, err) ||
-	    !gather_times(pg, run->id, a, f, err))
+	    !state_refused(pg, run->id, a, &refused, &f->nrefused, err) || !gather_times(pg, run->id, a, f, err))
 		return false;
 	f->entries = entries;
 	f->progress = progress;
 	f->slowest = slowest;
 	f->rejects = rejects;
 	f->findings = findings;
+	f->refused = refused;
 	return !count_tables || (count_tables_of(pg, plan, a, f, err) && kept_keys_of(pg, plan, a, f, err));
 }
 

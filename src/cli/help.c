@@ -240,7 +240,7 @@ static void man_overview(FILE *out)
 	fputs(".SH EXIT STATUS\n", out);
 	static const char *const statuses[] = {
 		"0",   "done and clean",
-		"1",   "done, but with rejects, kept keys or a failed check; or a limit was passed",
+		"1",   "done, but with rejects, kept keys, refused indexes or a failed check; or a limit was passed",
 		"2",   "command line, settings or mapping",
 		"3",   "the source is unreachable or refused",
 		"4",   "the target is unreachable or refused",

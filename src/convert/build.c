@@ -179,6 +179,37 @@ static void build_owner(struct conv *c, struct output *o)
 	}
 }
 
+/* An entry of a B-tree is a third of a page at most, 2,704 bytes, shared by the key's columns. What compresses well
+ * could be longer; whether a document goes in shall not depend on that. */
+#define KEY_BYTES 2600
+
+static bool is_long(const struct pgtype *t)
+{
+	switch (t->base) {
+	case PGT_TEXT:
+	case PGT_VARCHAR:
+	case PGT_CHAR:
+	case PGT_CITEXT:
+	case PGT_BYTEA:
+	case PGT_JSONB:
+		return true;
+	default:
+		return t->dims > 0;
+	}
+}
+
+static void set_key_limits(const struct conv *c, struct output *o)
+{
+	const struct schema_table *t = &c->plan->schema.tables[o->plan->copy.table];
+	size_t nlong = 0;
+	for (size_t k = 0; k < t->nprimary_key; k++)
+		nlong += is_long(&t->columns[t->primary_key[k]].type);
+	for (size_t k = 0; k < t->nprimary_key; k++)
+		for (size_t i = 0; i < o->ncolumns; i++)
+			if (o->plan->copy.columns[i] == t->primary_key[k] && is_long(&o->columns[i].type))
+				o->columns[i].key_limit = KEY_BYTES / nlong;
+}
+
 static void find_key_column(const struct conv *c, struct output *o)
 {
 	const struct schema_table *t = &c->plan->schema.tables[o->plan->copy.table];
@@ -214,6 +245,7 @@ static void build_output(struct conv *c, size_t i)
 	} else {
 		build_columns(c, o);
 		find_key_column(c, o);
+		set_key_limits(c, o);
 	}
 	if (o->plan->kind == PLAN_OUTPUT_CHILD)
 		build_owner(c, o);

@@ -4,6 +4,8 @@
  * counted as elements of a rejected document, so that "elements read" stays whole. A fault of an element takes back
  * that element's row only.
  */
+#include <stdio.h>
+
 #include "convert_private.h"
 
 /* --- rows --- */
@@ -14,6 +16,16 @@ static enum fault too_large(struct conv *c, const struct output *o)
 	c->where.column = NULL;
 	c->where.path = "";
 	c->where.kind = 0;
+	return FAULT_TOO_LARGE;
+}
+
+/* mongod takes an _id of megabytes, a B-tree does not. */
+static enum fault too_long_for_key(struct conv *c, const struct column *col)
+{
+	c->where.table = col->table;
+	c->where.column = col->name;
+	c->where.path = col->path;
+	snprintf(c->where.note, sizeof c->where.note, "a primary key holds at most %zu bytes of it", col->key_limit);
 	return FAULT_TOO_LARGE;
 }
 
@@ -72,9 +84,13 @@ static enum fault emit_row(struct conv *c, struct output *o, struct scope *sc)
 {
 	rowbuf_begin_row(&o->rows, (int)o->ncolumns);
 	for (size_t i = 0; i < o->ncolumns; i++) {
+		struct column *col = &o->columns[i];
+		size_t at = o->rows.buf.len;
 		if ((int)i == o->key_column)
-			o->key_at = o->rows.buf.len;
-		enum fault f = emit_column(c, o, sc, &o->columns[i]);
+			o->key_at = at;
+		enum fault f = emit_column(c, o, sc, col);
+		if (f == FAULT_OK && col->key_limit != 0 && o->rows.buf.len - at > 4 + col->key_limit)
+			f = too_long_for_key(c, col);
 		if (f != FAULT_OK) {
 			rowbuf_undo_row(&o->rows);
 			return f;

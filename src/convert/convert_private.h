@@ -94,6 +94,7 @@ struct column {
 	struct extjson_opts json;
 	enum dup_policy duplicate_keys;
 	const struct labels *labels; /* enums, and text with labels                                */
+	size_t key_limit;            /* bytes that a primary key can hold of it; 0: not in one, or always short */
 	bool is_id, is_reference;
 	enum map_id id_rule;
 	enum map_uuid_order uuid_order;

@@ -436,10 +436,61 @@ static bool step_count(struct worker *w, const struct state_unit *u, struct err 
 	return true;
 }
 
-static bool step_unique(struct worker *w, const struct state_unit *u, struct err *err)
+typedef bool step_body(struct worker *w, const struct state_unit *u, struct err *err);
+
+/* Does the server refuse what was asked for, so that asking again is of no use? A missing privilege is for people to
+ * mend, and the run waits for that. */
+static bool is_refusal(const struct worker *w, const struct err *err)
+{
+	if (pg_is_lost(w->pg) || err->class == ERR_CLASS_RETRY || strcmp(err->sqlstate, "42501") == 0)
+		return false;
+	return err->class == ERR_CLASS_DATA || strncmp(err->sqlstate, "42", 2) == 0 ||
+	       strncmp(err->sqlstate, "0A", 2) == 0;
+}
+
+/* An index may be refused however good the rows are: one is too long for a B-tree, an expression fails on one. The
+ * whole move must not stand still for that, so the rows stay, the index is left out, and people are told. */
+static bool build_or_note(struct worker *w, const struct state_unit *u, step_body *build, struct err *err)
+{
+	struct engine *e = w->engine;
+	const struct schema_table *t = &e->plan->schema.tables[u->table];
+	struct err why;
+	err_clear(&why);
+	if (!pg_exec(w->pg, "SAVEPOINT docrow_build", err))
+		return false;
+	if (build(w, u, &why))
+		return pg_exec(w->pg, "RELEASE SAVEPOINT docrow_build", err);
+	if (!is_refusal(w, &why)) {
+		*err = why;
+		return false;
+	}
+	const char *name = u->object >= 0 ? t->indexes[u->object].name : "primary key";
+	log_line(LOG_WARN, "%s of %s is left out: %s", name, t->name, why.message);
+	ledger_reset(w->ledger); /* what it counted is rolled back, too */
+	ledger_add(w->ledger, LEDGER_INDEX_REFUSED, t->name, name, 1);
+	return pg_exec(w->pg, "ROLLBACK TO SAVEPOINT docrow_build; RELEASE SAVEPOINT docrow_build", err) &&
+	       sink_note_refused(w->pg, &e->plan->schema, u->table, u->object, e->run, u->id, &why, err);
+}
+
+static bool build_unique(struct worker *w, const struct state_unit *u, struct err *err)
 {
 	return sink_settle_unique(w->pg, &w->engine->plan->schema, u->table, u->object, w->engine->run, u->id,
 				  w->ledger, err);
+}
+
+static bool build_index(struct worker *w, const struct state_unit *u, struct err *err)
+{
+	return sink_add_index(w->pg, &w->engine->plan->schema, u->table, u->object, err);
+}
+
+static bool step_unique(struct worker *w, const struct state_unit *u, struct err *err)
+{
+	return build_or_note(w, u, build_unique, err);
+}
+
+static bool step_index(struct worker *w, const struct state_unit *u, struct err *err)
+{
+	return build_or_note(w, u, build_index, err);
 }
 
 static bool step_orphans(struct worker *w, const struct state_unit *u, struct err *err)
@@ -454,20 +505,22 @@ static bool step_pairs(struct worker *w, const struct state_unit *u, struct err 
 	return sink_settle_pairs(w->pg, &w->engine->plan->schema, u->object, w->engine->run, u->id, w->ledger, err);
 }
 
+static bool build_key(struct worker *w, const struct state_unit *u, struct err *err)
+{
+	return sink_settle_primary_key(w->pg, &w->engine->plan->schema, u->table, w->engine->run, u->id, w->ledger,
+				       err);
+}
+
+/* What is keyed by _id holds no key that is too long (converting saw to that), and everything refers to it. */
 static bool step_primary_key(struct worker *w, const struct state_unit *u, struct err *err)
 {
 	const struct schema *s = &w->engine->plan->schema;
 	bool duplicates;
 	if (!sink_is_keyed_by_id(s, u->table))
-		return sink_settle_primary_key(w->pg, s, u->table, w->engine->run, u->id, w->ledger, err);
+		return build_or_note(w, u, build_key, err);
 	if (!sink_try_primary_key(w->pg, s, u->table, &duplicates, err))
 		return false;
 	return !duplicates || (load_duplicates(w, u, err) && sink_add_primary_key(w->pg, s, u->table, err));
-}
-
-static bool step_index(struct worker *w, const struct state_unit *u, struct err *err)
-{
-	return sink_add_index(w->pg, &w->engine->plan->schema, u->table, u->object, err);
 }
 
 static bool step_fkey(struct worker *w, const struct state_unit *u, struct err *err)
@@ -479,8 +532,6 @@ static bool step_validate(struct worker *w, const struct state_unit *u, struct e
 {
 	return sink_validate_fkey(w->pg, &w->engine->plan->schema, u->table, u->object, err);
 }
-
-typedef bool step_body(struct worker *w, const struct state_unit *u, struct err *err);
 
 static step_body *const bodies[STEP_KIND_COUNT] = {
 	[STEP_COUNT] = step_count,     [STEP_FETCH] = fetch_rejects, [STEP_UNIQUE] = step_unique,

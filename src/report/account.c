@@ -288,5 +288,5 @@ void account_build(struct account *out, const struct report_facts *f, struct are
 	for (size_t i = 0; i < out->njunctions; i++)
 		orphans += out->junctions[i].orphans;
 	out->is_clean = out->rejects == 0 && orphans == 0 && out->nbreaks == 0 && out->nchanges == 0 &&
-			f->nkept_keys == 0 && sum(f, LEDGER_CHILD_OF_REJECT, NULL, NULL) == 0;
+			f->nkept_keys == 0 && f->nrefused == 0 && sum(f, LEDGER_CHILD_OF_REJECT, NULL, NULL) == 0;
 }

@@ -38,6 +38,8 @@ struct report_facts {
 	const int64_t *table_rows; /* count(*) of each table of the plan; NULL or -1: not counted */
 	const char **kept_keys;    /* foreign keys that are NOT VALID                              */
 	size_t nkept_keys;
+	const struct state_refused *refused; /* indexes that the server did not build              */
+	size_t nrefused;
 	const struct report_time *times; /* per collection                                        */
 	size_t ntimes;
 	double load_seconds, settle_seconds;

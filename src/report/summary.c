@@ -338,11 +338,33 @@ static void shout(struct page *p, const char *title, const char *const *list, si
 	}
 }
 
+/* The reason is the server's, without values. */
+static void refused(struct page *p)
+{
+	if (p->f->nrefused == 0)
+		return;
+	heading(p, "INDEXES THAT THE SERVER REFUSED (the rows are there)");
+	for (size_t i = 0; i < p->f->nrefused; i++) {
+		const struct state_refused *r = &p->f->refused[i];
+		buf_puts(p->out, "  !! ");
+		put_escaped(p->out, r->object);
+		buf_puts(p->out, " on ");
+		put_escaped(p->out, r->table);
+		buf_puts(p->out, ": ");
+		put_escaped(p->out, r->reason);
+		buf_printf(p->out, " (SQLSTATE %s)\n", r->sqlstate);
+	}
+	buf_puts(p->out,
+		 "  Their definitions: SELECT definition FROM docrow.ddl WHERE state = 'refused'. Mend the rows "
+		 "or the\n  definition and run it, or do without.\n");
+}
+
 static void proof(struct page *p)
 {
 	shout(p, "THE ACCOUNT DOES NOT BALANCE", p->a->breaks, p->a->nbreaks);
 	shout(p, "THE SOURCE CHANGED DURING THE COPY", p->a->changes, p->a->nchanges);
 	shout(p, "FOREIGN KEYS LEFT NOT VALID (orphans were kept)", p->f->kept_keys, p->f->nkept_keys);
+	refused(p);
 	if (p->a->nbreaks == 0 && p->a->nchanges == 0 && p->a->nchecked > 0) {
 		heading(p, "Account");
 		buf_printf(

@@ -190,6 +190,8 @@ void sql_table(struct buf *out, const struct schema *s, const struct schema_tabl
 void schema_sql_enum(struct buf *out, const struct schema *s, const struct schema_enum *e);
 void schema_sql_table(struct buf *out, const struct schema *s,
 		      const struct schema_table *t); /* columns, NOT NULL, defaults; no keys */
+/* The constraint's name, unquoted: the mapping's, or the one that PostgreSQL would give. */
+void schema_primary_key_name(struct buf *out, const struct schema_table *t);
 void schema_sql_primary_key(struct buf *out, const struct schema *s, const struct schema_table *t);
 void schema_sql_index(struct buf *out, const struct schema *s, const struct schema_table *t,
 		      const struct schema_index *i);

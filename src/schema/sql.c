@@ -103,15 +103,20 @@ static void put_alter(struct buf *out, const struct schema *s, const struct sche
 	buf_puts(out, " ADD CONSTRAINT ");
 }
 
+void schema_primary_key_name(struct buf *out, const struct schema_table *t)
+{
+	if (t->primary_key_name != NULL)
+		buf_puts(out, t->primary_key_name);
+	else
+		schema_derived_name(out, t->name, "_pkey");
+}
+
 void schema_sql_primary_key(struct buf *out, const struct schema *s, const struct schema_table *t)
 {
 	_cleanup_(buf_free) struct buf name;
 	buf_init(&name, 0);
 	put_alter(out, s, t);
-	if (t->primary_key_name != NULL)
-		buf_puts(&name, t->primary_key_name);
-	else
-		schema_derived_name(&name, t->name, "_pkey");
+	schema_primary_key_name(&name, t);
 	sql_ident(out, buf_cstr(&name));
 	buf_puts(out, " PRIMARY KEY (");
 	for (size_t i = 0; i < t->nprimary_key; i++) {

@@ -164,6 +164,10 @@ bool sink_settle_pairs(struct pg *pg, const struct schema *s, int junction, int6
 
 /* Does nothing for a unique index that sink_settle_unique built. */
 bool sink_add_index(struct pg *pg, const struct schema *s, int table, int index, struct err *err) MUST_CHECK;
+/* Writes down in docrow.ddl (state 'refused') an index, or with index -1 the primary key, that the server refused to
+ * build, with its definition, and why (`reason`, as pg.h filled it: no values in it). */
+bool sink_note_refused(struct pg *pg, const struct schema *s, int table, int index, int64_t run, int64_t step,
+		       const struct err *reason, struct err *err) MUST_CHECK;
 bool sink_add_fkey(struct pg *pg, const struct schema *s, int table, int fkey,
 		   struct err *err) MUST_CHECK; /* NOT VALID */
 /* A key whose orphans were kept by policy stays NOT VALID, which is no error; a valid key is left alone. */

@@ -2,6 +2,8 @@
  *
  * Order: sink_create → sink_resolve → rows → the steps of sink.h. Drops only what sink_create made, by name.
  */
+#include <stdio.h>
+
 #include "sink_sql.h"
 
 static bool exec_buf(struct pg *pg, struct buf *sql, struct err *err)
@@ -204,6 +206,37 @@ bool sink_add_index(struct pg *pg, const struct schema *s, int table, int index,
 		return true;
 	schema_sql_index(&sql, s, &s->tables[table], i);
 	return exec_buf(pg, &sql, err) || err_where(err, "index %s", i->name);
+}
+
+bool sink_note_refused(struct pg *pg, const struct schema *s, int table, int index, int64_t run, int64_t step,
+		       const struct err *reason, struct err *err)
+{
+	const struct schema_table *t = &s->tables[table];
+	_cleanup_(buf_free) struct buf sql;
+	_cleanup_(buf_free) struct buf key;
+	char ids[2][24];
+	buf_init(&sql, 0);
+	buf_init(&key, 0);
+	if (index >= 0) {
+		schema_sql_index(&sql, s, t, &t->indexes[index]);
+	} else {
+		schema_sql_primary_key(&sql, s, t);
+		schema_primary_key_name(&key, t);
+	}
+	snprintf(ids[0], sizeof ids[0], "%lld", (long long)run);
+	snprintf(ids[1], sizeof ids[1], "%lld", (long long)step);
+	struct pg_param params[] = {PG_TEXT(ids[0]),
+				    PG_TEXT(ids[1]),
+				    PG_TEXT(index >= 0 ? t->indexes[index].name : buf_cstr(&key)),
+				    PG_TEXT(index >= 0 ? "index" : "primary key"),
+				    PG_TEXT(buf_cstr(&sql)),
+				    PG_TEXT(t->name),
+				    PG_TEXT(reason->sqlstate),
+				    PG_TEXT(reason->message)};
+	return pg_run(pg,
+		      "INSERT INTO docrow.ddl (run, step, object, kind, definition, state, table_name, sqlstate,"
+		      " reason) VALUES ($1::bigint, $2::bigint, $3, $4, $5, 'refused', $6, $7, $8)",
+		      params, 8, NULL, err);
 }
 
 /* --- foreign keys --- */

@@ -264,6 +264,12 @@ struct state_unit_line {
 	int attempts;
 	double seconds;
 };
+/* Indexes that the server refused to build: docrow.ddl, state 'refused'. */
+struct state_refused {
+	const char *object, *table, *sqlstate, *reason, *definition;
+};
+bool state_refused(struct pg *pg, int64_t run, struct arena *a, struct state_refused **out, size_t *n,
+		   struct err *err) MUST_CHECK;
 bool state_slowest(struct pg *pg, int64_t run, bool steps_only, int limit, struct arena *a,
 		   struct state_unit_line **out, size_t *n, struct err *err) MUST_CHECK;
 bool state_failed(struct pg *pg, int64_t run, int limit, struct arena *a, struct state_unit_line **out, size_t *n,

@@ -186,3 +186,28 @@ bool state_failed(struct pg *pg, int64_t run, int limit, struct arena *a, struct
 				      "AND state <> 'done' AND error IS NOT NULL ORDER BY id LIMIT $2::integer",
 			  run, limit, a, out, n, err);
 }
+
+static void fill_refused(void *item, struct arena *a, const struct pg_result *r, int row)
+{
+	struct state_refused *f = item;
+	f->object = cell(a, r, row, 0);
+	f->table = cell(a, r, row, 1);
+	f->sqlstate = cell(a, r, row, 2);
+	f->reason = cell(a, r, row, 3);
+	f->definition = cell(a, r, row, 4);
+}
+
+bool state_refused(struct pg *pg, int64_t run, struct arena *a, struct state_refused **out, size_t *n,
+		   struct err *err)
+{
+	char text[24];
+	void *items;
+	const struct pg_param params[] = {param_i64(text, run)};
+	if (!read_rows(pg,
+		       "SELECT object, table_name, sqlstate, reason, definition FROM docrow.ddl WHERE run = $1 "
+		       "AND state = 'refused' ORDER BY table_name, object",
+		       params, 1, a, sizeof(**out), fill_refused, &items, n, err))
+		return false;
+	*out = items;
+	return true;
+}

@@ -277,3 +277,51 @@ def test_rows_only_leaves_pairs_raw_and_says_nothing_about_them(move, pg15):
     move(SIDES.format(key=KEY, sides="union"), {"a": a, "b": b}, 0, "--load-only")
     assert pg15.one("SELECT count(*) FROM ab") == 0
     assert pg15.one("SELECT count(*) FROM docrow.pairs_0") == 2
+
+
+REFUSED = f"""
+collections:
+  - collection: notes
+    columns: [{KEY}, {{ name: body, type: text }}, {{ name: words, type: "text[]" }}, {{ name: n, type: integer }}]
+    indexes:
+      - {{ name: notes_words, columns: [words], method: gin }}
+      - {{ name: notes_body, columns: [body], unique: true }}
+      - {{ name: notes_inverse, expression: "(100 / n)" }}
+      - {{ name: notes_nonsense, expression: "no_such_function(n)" }}
+      - {{ name: notes_n, columns: [n] }}
+"""
+
+
+def test_indexes_that_the_server_refuses(move, docrow, pg15):
+    """A row too long for GIN and for a B-tree, an expression that fails on a row and one that cannot be: the rows are
+    all there, what can be built is, and the summary and status name the rest."""
+    long = "".join(f"{n:x}" for n in range(1500))
+    notes = [{"_id": oid(n), "body": f"b{n}", "words": ["w"], "n": n + 1} for n in range(10)]
+    notes += [{"_id": oid(100), "body": long, "words": ["w", long], "n": 0}, {"_id": oid(101), "body": "b1", "n": 5}]
+    counts = move(REFUSED, {"notes": notes}, 1)
+    assert pg15.one("SELECT count(*) FROM notes") == 12
+    assert rejects(pg15) == {}  # the duplicate of b1 went back when its index was refused
+    refused = {"notes_words": "54000", "notes_body": "54000", "notes_inverse": "22012", "notes_nonsense": "42883"}
+    assert dict(pg15.query("SELECT object, sqlstate FROM docrow.ddl WHERE state = 'refused'")) == refused
+    assert {o: p for (k, o, p) in counts if k == "index_refused" for o, p in [(p, o)]} == dict.fromkeys(refused, "notes")
+    there = {name for (name,) in pg15.query("SELECT indexname FROM pg_indexes WHERE tablename = 'notes'")}
+    assert there == {"notes_pkey", "notes_n"}
+    status = docrow.run("status").stdout
+    for name in refused:
+        assert name in status
+    # the definition is what it takes to build it once the rows allow it
+    pg15.execute("UPDATE notes SET words = NULL WHERE length(body) > 1000")
+    pg15.execute(pg15.one("SELECT definition FROM docrow.ddl WHERE object = 'notes_words'"))
+
+
+def test_text_keys_that_are_too_long_for_a_primary_key(move, pg15):
+    """mongod takes an _id of megabytes; a B-tree does not."""
+    long = "".join(f"{n:x}" for n in range(2000))
+    mapping = """
+target: { id: text }
+collections:
+  - { collection: notes, columns: [{ name: id, from: _id, type: text, primary_key: true }, { name: n, type: integer }] }
+"""
+    move(mapping, {"notes": [{"_id": "short", "n": 1}, {"_id": long, "n": 2}, {"_id": "x" * 2600, "n": 3}]}, 1)
+    assert pg15.query("SELECT length(id), n FROM notes ORDER BY n") == [(5, 1), (2600, 3)]
+    assert rejects(pg15) == {("notes", "too_large"): {long}}
