@@ -14,6 +14,9 @@
 #include "pg.h"
 #include "settings.h"
 
+struct mapping;
+struct plan;
+
 struct cli {
 	struct arena *arena; /* as long as the program */
 	const char *program; /* argv[0] */
@@ -49,6 +52,12 @@ void cli_say(const struct cli *c, const char *fmt, ...) PRINTF_LIKE(2, 3);
 /* The target from the settings, opened; or an error that says how to set it. */
 bool cli_open_target(struct cli *c, struct pg **pg, struct err *err) MUST_CHECK;
 bool cli_need(struct cli *c, enum opt o, struct err *err) MUST_CHECK;
+
+/* choice.c: --only and --skip. */
+bool cli_has_choice(const struct cli *c);
+/* What they leave out of the mapping, as plan_choose writes it. */
+bool cli_choose(const struct cli *c, const struct mapping *m, struct buf *left_out, struct err *err) MUST_CHECK;
+void cli_say_left_out(const struct cli *c, const struct plan *p);
 
 /* help.c */
 void help_first_steps(FILE *out);

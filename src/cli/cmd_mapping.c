@@ -36,17 +36,23 @@ struct loaded {
 	struct plan *plan;
 };
 
-static int load(const char *name, struct loaded *l)
+static int load(const struct cli *c, const char *name, struct loaded *l)
 {
-	struct buf report;
+	struct buf report, left_out;
 	struct err err;
 	int status = 0;
 
 	buf_init(&report, 0);
+	buf_init(&left_out, 0);
 	*l = (struct loaded){0};
-	if (!mapping_load(&l->mapping, name, &report, &err) || !plan_build(&l->plan, l->mapping, &report, &err))
+	if (!mapping_load(&l->mapping, name, &report, &err) ||
+	    (cli_has_choice(c) && !cli_choose(c, l->mapping, &left_out, &err)) ||
+	    !plan_build_part(&l->plan, l->mapping, buf_cstr(&left_out), &report, &err))
 		status = refuse(&report, &err);
+	else
+		cli_say_left_out(c, l->plan);
 	buf_free(&report);
+	buf_free(&left_out);
 	return status;
 }
 
@@ -72,10 +78,10 @@ static struct totals count(const struct schema *s)
 	return t;
 }
 
-static int check(const char *name)
+static int check(const struct cli *c, const char *name)
 {
 	struct loaded l;
-	int status = load(name, &l);
+	int status = load(c, name, &l);
 
 	if (status == 0) {
 		struct totals t = count(&l.plan->schema);
@@ -174,7 +180,7 @@ static void show_json(const struct schema *s)
 static int show(const struct cli *c, const char *name)
 {
 	struct loaded l;
-	int status = load(name, &l);
+	int status = load(c, name, &l);
 
 	if (status == 0 && settings_flag(&c->settings, OPT_JSON))
 		show_json(&l.plan->schema);
@@ -196,7 +202,7 @@ static int run(struct cli *c)
 	if (strcmp(verb, "list") == 0 && s->nargs == 1)
 		return list(c);
 	if (strcmp(verb, "check") == 0 && s->nargs == 2)
-		return check(s->args[1]);
+		return check(c, s->args[1]);
 	if (strcmp(verb, "show") == 0 && s->nargs == 2)
 		return show(c, s->args[1]);
 	if (strcmp(verb, "check") == 0 || strcmp(verb, "show") == 0)

@@ -25,6 +25,7 @@ struct job {
 	enum how how;
 	struct mapping *mapping;
 	struct plan *plan;
+	const char *left_out; /* collections that the plan leaves out, one a line */
 	struct source *source;
 	struct engine *engine;
 	struct progress *progress;
@@ -76,22 +77,37 @@ static bool explain_mapping(struct buf *report, struct err *err)
 	return false;
 }
 
-static bool plan_from(struct job *j, const char *stored_name, const char *stored_text, struct err *err)
+/* What --only and --skip leave out; without them what the run left out. */
+static bool choose(struct job *j, const struct state_run *run, struct err *err)
+{
+	_cleanup_(buf_free) struct buf left_out;
+	bool asked = cli_has_choice(j->c);
+
+	buf_init(&left_out, 0);
+	if (asked && !cli_choose(j->c, j->mapping, &left_out, err))
+		return false;
+	j->left_out = asked || !run ? arena_strdup(j->c->arena, buf_cstr(&left_out)) : run->left_out;
+	return true;
+}
+
+/* run: the one on the target, to go on with or to take back; NULL: none. */
+static bool plan_from(struct job *j, const struct state_run *run, struct err *err)
 {
 	const char *name = settings_text(&j->c->settings, OPT_MAPPING);
 	_cleanup_(buf_free) struct buf report;
 
 	buf_init(&report, 0);
-	bool ok = stored_text
-			  ? mapping_parse(&j->mapping, stored_name, stored_text, strlen(stored_text), &report, err)
-			  : mapping_load(&j->mapping, name, &report, err);
-	ok = ok && plan_build(&j->plan, j->mapping, &report, err);
+	bool ok = name ? mapping_load(&j->mapping, name, &report, err)
+		       : mapping_parse(&j->mapping, run->mapping_name, run->mapping_text, strlen(run->mapping_text),
+				       &report, err);
+	ok = ok && choose(j, run, err) && plan_build_part(&j->plan, j->mapping, j->left_out, &report, err);
 	return ok || explain_mapping(&report, err);
 }
 
-/* --resume, --join and --clean-only without --mapping: the run on the target knows it. */
+/* --resume, --join and --clean-only: the run on the target knows its mapping and which part of it was chosen. */
 static bool plan_of_run(struct job *j, bool *found, struct err *err)
 {
+	bool named = settings_text(&j->c->settings, OPT_MAPPING);
 	_cleanup_(pg_closep) struct pg *pg = NULL;
 	struct state_run run;
 
@@ -100,8 +116,11 @@ static bool plan_of_run(struct job *j, bool *found, struct err *err)
 		return false;
 	if (*found && !state_run_find(pg, j->c->arena, &run, found, err))
 		return false;
-	if (*found)
-		return plan_from(j, run.mapping_name, run.mapping_text, err);
+	if (*found || named) {
+		bool ok = plan_from(j, *found ? &run : NULL, err);
+		*found = true; /* whether there is a run the engine says */
+		return ok;
+	}
 	if (j->mode == ENGINE_CLEAN_ONLY)
 		return true;
 	err_set(err, ERR_RUN_NONE, "there is no run on this target to go on with");
@@ -170,6 +189,7 @@ static struct engine_options options_of(const struct job *j)
 		.no_search_indexes = settings_flag(s, OPT_NO_SEARCH_INDEXES),
 		.load_only = settings_flag(s, OPT_LOAD_ONLY),
 		.version = DOCROW_VERSION,
+		.left_out = j->left_out,
 	};
 }
 
@@ -397,7 +417,8 @@ static bool prepare(struct job *j, bool *nothing_to_do, struct err *err)
 	if (masked)
 		j->way_on = arena_printf(j->c->arena, "%s   (with the password in place of ***)", j->way_on);
 	stop_install(j->way_on);
-	if (settings_text(s, OPT_MAPPING) ? !plan_from(j, NULL, NULL, err) : !plan_of_run(j, &found, err))
+	bool goes_on = j->mode != ENGINE_NEW && j->mode != ENGINE_CLEAN;
+	if (goes_on ? !plan_of_run(j, &found, err) : !plan_from(j, NULL, err))
 		return false;
 	*nothing_to_do = !found;
 	return !found || open_source(j, err);
@@ -411,6 +432,8 @@ static int run_engine(struct job *j)
 	j->progress =
 		progress_new(progress_mode_of(j), STDERR_FILENO, term_has_colour(STDERR_FILENO), term_is_utf8());
 	log_set_writer(progress_log_writer, j->progress);
+	if (j->mode != ENGINE_CLEAN_ONLY)
+		cli_say_left_out(j->c, j->plan);
 	stop_running();
 	int status;
 	if (engine_start(&j->engine, j->plan, j->source, &o, &err)) {
@@ -457,6 +480,8 @@ static const char *const examples[] = {"docrow migrate --mapping nextcrm",
 				       "from the folder of a mongodump, with four workers",
 				       "docrow migrate --clean --mapping nextcrm",
 				       "take back what an earlier run made and start anew",
+				       "docrow migrate --mapping nextcrm --skip 'crm_campaign*'",
+				       "all collections but those whose names begin like that",
 				       NULL};
 
 const struct command cmd_migrate = {

@@ -150,12 +150,34 @@ const struct option options[OPT_COUNT] = {
 			   .kind = OPT_KIND_FLAG,
 			   .commands = BIT(MIGRATE),
 			   .help = "Stop after the rows: no keys, no indexes (for measurements)."},
+	[OPT_ONLY] =
+		{.name = "only",
+		 .repeats = true,
+		 .kind = OPT_KIND_TEXT,
+		 .value = "PATTERN,...",
+		 .commands = BIT(MIGRATE) | BIT(MAPPING),
+		 .env = "DOCROW_ONLY",
+		 .help = "Only the collections with these names; *, ? and [...] stand for any text, any character, "
+			 "any of these. Commas part several, and it may be given several times. Tables that only "
+			 "other "
+			 "collections feed are not made; what refers to them is left out and named."},
+	[OPT_SKIP] =
+		{.name = "skip",
+		 .repeats = true,
+		 .kind = OPT_KIND_TEXT,
+		 .value = "PATTERN,...",
+		 .commands = BIT(MIGRATE) | BIT(MAPPING),
+		 .env =
+			 "DOCROW_SKIP",
+		 .help = "All collections but those with these names, as in --only; with both, those of --only but "
+			 "these. A resume keeps the choice of its run."},
 	[OPT_PROGRESS] =
 		{.name = "progress",
 		 .kind = OPT_KIND_CHOICE,
 		 .value = "HOW",
 		 .commands = BIT(MIGRATE),
-		 .env = "DOCROW_PROGRESS",
+		 .env =
+			 "DOCROW_PROGRESS",
 		 .otherwise = "auto",
 		 .choices = "auto plain json none",
 		 .help = "auto: bars on a terminal, otherwise plain. plain: a line every 10 seconds and one per "

@@ -400,6 +400,14 @@ static void shell_word(struct buf *out, const char *text)
 	buf_putc(out, '\'');
 }
 
+static void put_repeated(struct buf *out, enum opt o, const struct setting *v)
+{
+	for (size_t i = 0; i < v->nlist; i++) {
+		buf_printf(out, " --%s ", options[o].name);
+		shell_word(out, v->list[i]);
+	}
+}
+
 const char *settings_resume_command(const struct settings *s, const char *program, bool *masked)
 {
 	struct buf out, value;
@@ -414,6 +422,10 @@ const char *settings_resume_command(const struct settings *s, const char *progra
 		bool mode = o == OPT_RESUME || o == OPT_CLEAN || o == OPT_CLEAN_ONLY || o == OPT_JOIN;
 		if (v->from != FROM_COMMAND_LINE || mode || !option_belongs((enum opt)o, CMD_MIGRATE))
 			continue;
+		if (options[o].repeats) {
+			put_repeated(&out, (enum opt)o, v);
+			continue;
+		}
 		buf_printf(&out, " --%s", options[o].name);
 		if (options[o].kind == OPT_KIND_FLAG)
 			continue;

@@ -136,6 +136,23 @@ static bool digest_matches(const struct begin *b)
 	return strcmp(hex, b->old.mapping_digest) == 0;
 }
 
+static const char *left_out_of(const struct engine_options *o)
+{
+	return o->left_out != NULL ? o->left_out : "";
+}
+
+static const char *one_line(struct arena *a, const char *lines)
+{
+	_cleanup_(buf_free) struct buf out;
+	buf_init(&out, 0);
+	for (const char *s = lines; *s != '\0';) {
+		size_t n = strcspn(s, "\n");
+		buf_printf(&out, "%s%.*s", out.len > 0 ? ", " : "", (int)n, s);
+		s += n + (s[n] == '\n');
+	}
+	return out.len > 0 ? arena_strdup(a, buf_cstr(&out)) : "nothing";
+}
+
 static bool guard_same_run(struct begin *b, struct err *err)
 {
 	if (!digest_matches(b)) {
@@ -145,6 +162,13 @@ static bool guard_same_run(struct begin *b, struct err *err)
 			   "the run's mapping \"%s\" and the one given differ; the run's text is kept in docrow.run",
 			   b->old.mapping_name);
 		return err_hint(err, "resume with the mapping of the run, or begin again with --clean");
+	}
+	if (strcmp(left_out_of(&b->e->options), b->old.left_out) != 0) {
+		err_set(err, ERR_RUN_OTHER_OPTIONS, "run %lld was started with another choice of collections",
+			(long long)b->old.id);
+		err_detail(err, "its --only and --skip left out: %s", one_line(b->arena, b->old.left_out));
+		return err_hint(err, "resume without --only and --skip, which keeps the run's choice, or begin again "
+				     "with --clean");
 	}
 	if (strcmp(b->identity, b->old.source_identity) != 0) {
 		err_set(err, ERR_RUN_OTHER_SOURCE, "run %lld was started from another source", (long long)b->old.id);
@@ -161,9 +185,14 @@ static bool guard_same_run(struct begin *b, struct err *err)
 
 static void options_json(const struct engine_options *o, struct buf *out)
 {
-	buf_printf(out, "{\"batch_size\":%llu,\"chunk_bytes\":%llu,\"search_indexes\":%s,\"load_only\":%s}",
+	buf_printf(out, "{\"batch_size\":%llu,\"chunk_bytes\":%llu,\"search_indexes\":%s,\"load_only\":%s",
 		   (unsigned long long)o->batch_docs, (unsigned long long)o->chunk_bytes,
 		   o->no_search_indexes ? "false" : "true", o->load_only ? "true" : "false");
+	if (left_out_of(o)[0] != '\0') {
+		buf_puts(out, ",\"left_out\":");
+		text_json_string(out, o->left_out, strlen(o->left_out));
+	}
+	buf_putc(out, '}');
 }
 
 static bool create_run(struct begin *b, struct err *err)
@@ -288,7 +317,7 @@ static bool begin_clean(struct begin *b, struct err *err)
 	struct plan *p = NULL;
 	bool ok =
 		mapping_parse(&m, b->old.mapping_name, b->old.mapping_text, strlen(b->old.mapping_text), NULL, err) &&
-		plan_build(&p, m, NULL, err) && clean_with(b, &p->schema, err);
+		plan_build_part(&p, m, b->old.left_out, NULL, err) && clean_with(b, &p->schema, err);
 	plan_free(p);
 	mapping_free(m);
 	b->has_old = false;

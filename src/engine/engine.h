@@ -29,6 +29,7 @@ struct engine_options {
 	bool no_search_indexes; /* leave out indexes of tier search                         */
 	bool load_only;         /* stop after the rows (bench): no keys, no indexes         */
 	const char *version;
+	const char *left_out; /* collections that the plan leaves out, as plan_choose wrote them; NULL: none */
 };
 
 struct engine;

@@ -85,8 +85,8 @@ static void build_junction_table(struct schema_builder *b, const struct map_junc
 
 void build_junction_tables(struct schema_builder *b)
 {
-	for (size_t i = 0; i < b->m->njunctions; i++) {
-		const struct map_junction *j = &b->m->junctions[i];
+	for (size_t i = 0; i < b->njunctions; i++) {
+		const struct map_junction *j = b->junctions[i];
 		check_sides(b, j);
 		build_junction_table(b, j);
 		if (j->table != NULL)
@@ -123,11 +123,10 @@ static void add_end(struct schema_builder *b, struct schema_table *t, const stru
 
 void build_junctions(struct schema_builder *b, int first_table)
 {
-	const struct mapping *m = b->m;
-	b->s->junctions = arena_alloc(b->arena, (m->njunctions + 1) * sizeof *b->s->junctions);
-	b->s->njunctions = m->njunctions;
-	for (size_t i = 0; i < m->njunctions; i++) {
-		const struct map_junction *j = &m->junctions[i];
+	b->s->junctions = arena_alloc(b->arena, (b->njunctions + 1) * sizeof *b->s->junctions);
+	b->s->njunctions = b->njunctions;
+	for (size_t i = 0; i < b->njunctions; i++) {
+		const struct map_junction *j = b->junctions[i];
 		int table = first_table + (int)i, left = end_table(b, &j->left), right = end_table(b, &j->right);
 		struct schema_table *t = &b->s->tables[table];
 		t->fkeys = arena_alloc(b->arena, 2 * sizeof *t->fkeys);

@@ -164,9 +164,9 @@ static void check_schema_names(struct schema_builder *b)
 				  o->child != NULL ? (const void *)&o->child->table : &o->collection->table, o->line,
 				  o->col);
 	}
-	for (size_t i = 0; i < b->m->njunctions; i++) {
-		const struct map_junction *j = &b->m->junctions[i];
-		const struct schema_table *t = &b->s->tables[b->s->ntables - b->m->njunctions + i];
+	for (size_t i = 0; i < b->njunctions; i++) {
+		const struct map_junction *j = b->junctions[i];
+		const struct schema_table *t = &b->s->tables[b->s->ntables - b->njunctions + i];
 		add_table(b, &l, t, &j->table, j->line, j->col);
 	}
 	for (size_t i = 0; i < b->nplaced; i++)
@@ -197,10 +197,10 @@ static void check_type_names(struct schema_builder *b)
 void check_names(struct schema_builder *b)
 {
 	for (size_t i = 0; i < b->nowners; i++)
-		if (b->owners[i].table != NULL)
+		if (b->owner_table[i] >= 0)
 			check_owner_names(b, &b->owners[i]);
-	for (size_t i = 0; i < b->m->njunctions; i++)
-		check_junction_names(b, &b->m->junctions[i], &b->s->tables[b->s->ntables - b->m->njunctions + i]);
+	for (size_t i = 0; i < b->njunctions; i++)
+		check_junction_names(b, b->junctions[i], &b->s->tables[b->s->ntables - b->njunctions + i]);
 	check_schema_names(b);
 	check_type_names(b);
 }

@@ -10,6 +10,7 @@
 #include <yaml.h>
 
 #include "mapping.h"
+#include "plan.h"
 #include "schema.h"
 
 #define MAP_NAME_MAX  63 /* bytes of a PostgreSQL name */
@@ -125,9 +126,15 @@ bool map_is_key_column(const struct map_collection *k, const struct map_column *
 /* The collection whose keys a reference holds, -1: it holds plain values. */
 int map_referred_collection(const struct mapping *m, const struct map_reference *r);
 
+/* A part of the mapping: which collections are left out, and what goes with them (filled by map_schema_build). */
+struct map_part {
+	const bool *out; /* by collection */
+	struct plan_names *keys, *junctions;
+};
 /* The target's schema, into the arena. Tables are in the mapping's order: all entities, then all children (depth
- * first), then junctions. */
-void map_schema_build(struct schema *s, struct arena *a, const struct mapping *m, struct complaints *c);
+ * first), then junctions. part NULL: all of it. */
+void map_schema_build(struct schema *s, struct arena *a, const struct mapping *m, const struct map_part *part,
+		      struct complaints *c);
 
 /* Walks every column list of a collection: its own, then its children's (depth first). */
 struct map_owner { /* of columns: a collection or a child */
@@ -154,12 +161,18 @@ struct schema_builder {
 	struct complaints *c;
 	struct map_owner *owners;
 	size_t nowners;
-	int *owner_table;                /* index into s->tables by owner; -1: not readable  */
+	const struct map_part *part;           /* NULL: the whole mapping                          */
+	const struct map_junction **junctions; /* those that are made                        */
+	size_t njunctions;
+	int *owner_table;                /* index into s->tables by owner; -1: not readable, or left out */
 	int *table_owner;                /* by table: the first owner that made it; -1: junction */
 	const struct map_index **placed; /* every index that is in a table of s */
 	size_t nplaced;
 };
 
+/* Is the table one that the mapping makes, but not this part of it? */
+bool is_left_out(const struct schema_builder *b, const char *table);
+void add_plan_name(struct arena *a, struct plan_names *l, const char *text);
 /* Columns and primary key of the owner's table. */
 void build_table(struct schema_builder *b, size_t owner, struct schema_table *t);
 void build_indexes(struct schema_builder *b, struct schema_table *t, const struct map_index *list, size_t n);

@@ -256,9 +256,32 @@ static void add_ref(struct schema_builder *b, const struct link *k, int fkey)
 	ref->move_ref_column = other.ref_column;
 }
 
+/* A key to a table that this part of the mapping does not make: neither made nor checked. So is one whose ids may
+ * move to a column that refers to such a table: which ids those are cannot be told. */
+static bool leave_out(struct schema_builder *b, const struct link *k)
+{
+	const struct map_reference *r = k->ref;
+	const struct map_column *to =
+		r->if_orphan == ORPHAN_MOVE_TO && r->move_to != NULL ? column_of_owner(k->owner, r->move_to) : NULL;
+	const char *missing = is_left_out(b, r->table) ? r->table
+			      : to != NULL && to->references.table != NULL && is_left_out(b, to->references.table)
+				      ? to->references.table
+				      : NULL;
+	if (missing == NULL)
+		return false;
+	if (is_settled(r))
+		add_plan_name(b->arena, b->part->keys,
+			      missing == r->table
+				      ? arena_printf(b->arena, "%s.%s -> %s", table_at(b, k->table)->name,
+						     k->col->name, r->table)
+				      : arena_printf(b->arena, "%s.%s -> %s, else %s", table_at(b, k->table)->name,
+						     k->col->name, r->table, missing));
+	return true;
+}
+
 static void build_reference(struct schema_builder *b, struct link *k)
 {
-	if (!find_parent(b, k))
+	if (leave_out(b, k) || !find_parent(b, k))
 		return;
 	check_parent(b, k);
 	check_policies(b, k);

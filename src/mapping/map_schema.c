@@ -148,12 +148,82 @@ static void check_owner(struct schema_builder *b, const struct map_owner *o)
 	}
 }
 
+/* ---- a part of the mapping ---- */
+
+static bool is_out(const struct schema_builder *b, const struct map_collection *k)
+{
+	return b->part != NULL && b->part->out[k - b->m->collections];
+}
+
+/* A table is made when at least one collection that feeds it is in; then it is made whole, so that the table does not
+ * depend on which of them it is. */
+static bool is_made(const struct schema_builder *b, const struct map_owner *o)
+{
+	bool made = !is_out(b, o->collection);
+	for (size_t i = 0; !made && o->child == NULL && i < b->nowners; i++) {
+		const struct map_owner *other = &b->owners[i];
+		made = other->child == NULL && other->table != NULL && strcmp(other->table, o->table) == 0 &&
+		       !is_out(b, other->collection);
+	}
+	return made;
+}
+
+bool is_left_out(const struct schema_builder *b, const char *table)
+{
+	for (size_t i = 0; b->part != NULL && i < b->nowners; i++)
+		if (b->owners[i].table != NULL && strcmp(b->owners[i].table, table) == 0 && b->owner_table[i] < 0)
+			return true;
+	return false;
+}
+
+void add_plan_name(struct arena *a, struct plan_names *l, const char *text)
+{
+	const char **more = arena_alloc(a, (l->n + 1) * sizeof *more);
+	if (l->n > 0)
+		memcpy(more, l->list, l->n * sizeof *more);
+	more[l->n++] = text;
+	l->list = more;
+}
+
+static bool side_is_out(const struct schema_builder *b, const struct map_side *s)
+{
+	int at = find_collection(b->m, s->collection);
+	return at >= 0 && is_out(b, &b->m->collections[at]);
+}
+
+static void choose_junctions(struct schema_builder *b)
+{
+	b->junctions = arena_alloc(b->arena, (b->m->njunctions + 1) * sizeof *b->junctions);
+	for (size_t i = 0; i < b->m->njunctions; i++) {
+		const struct map_junction *j = &b->m->junctions[i];
+		bool left = side_is_out(b, &j->left), right = side_is_out(b, &j->right);
+		if (!left && !right)
+			b->junctions[b->njunctions++] = j;
+		else
+			add_plan_name(b->arena, b->part->junctions,
+				      arena_printf(b->arena, "%s (%s%s%s left out)", j->table,
+						   left ? j->left.collection : "", left && right ? " and " : "",
+						   right ? j->right.collection : ""));
+	}
+}
+
 /* ---- tables ---- */
+
+static void add_feeder(struct schema_builder *b, struct schema_table *t, const struct map_owner *o)
+{
+	struct plan_names l = {t->feeders, t->nfeeders};
+	if (is_out(b, o->collection))
+		return;
+	add_plan_name(b->arena, &l, o->collection->name);
+	t->feeders = l.list;
+	t->nfeeders = l.n;
+	t->collection = l.list[0];
+}
 
 static int table_of_owner(struct schema_builder *b, size_t owner)
 {
 	const struct map_owner *o = &b->owners[owner];
-	if (o->table == NULL)
+	if (o->table == NULL || !is_made(b, o))
 		return -1;
 	int known = schema_find_table(b->s, o->table);
 	if (known < 0) {
@@ -173,11 +243,11 @@ static int table_of_owner(struct schema_builder *b, size_t owner)
 
 static void make_room(struct schema_builder *b)
 {
-	size_t most = b->nowners + b->m->njunctions, indexes = 0;
+	size_t most = b->nowners + b->njunctions, indexes = 0;
 	for (size_t i = 0; i < b->nowners; i++)
 		indexes += b->owners[i].nindexes;
-	for (size_t i = 0; i < b->m->njunctions; i++)
-		indexes += b->m->junctions[i].nindexes;
+	for (size_t i = 0; i < b->njunctions; i++)
+		indexes += b->junctions[i]->nindexes;
 	b->placed = arena_alloc(b->arena, (indexes + 1) * sizeof *b->placed);
 	b->s->tables = arena_alloc(b->arena, (most + 1) * sizeof *b->s->tables);
 	b->table_owner = arena_alloc(b->arena, (most + 1) * sizeof *b->table_owner);
@@ -194,6 +264,8 @@ static void build_tables(struct schema_builder *b)
 			build_table(b, i, &b->s->tables[t]);
 		else if (t >= 0)
 			check_same_shape(b, (size_t)b->table_owner[t], i);
+		if (t >= 0)
+			add_feeder(b, &b->s->tables[t], &b->owners[i]);
 	}
 }
 
@@ -206,15 +278,17 @@ static void build_all_indexes(struct schema_builder *b)
 	}
 }
 
-void map_schema_build(struct schema *s, struct arena *a, const struct mapping *m, struct complaints *c)
+void map_schema_build(struct schema *s, struct arena *a, const struct mapping *m, const struct map_part *part,
+		      struct complaints *c)
 {
-	struct schema_builder b = {.s = s, .arena = a, .m = m, .c = c};
+	struct schema_builder b = {.s = s, .arena = a, .m = m, .part = part, .c = c};
 	*s = (struct schema){.name = m->target_schema, .owner = m->owner, .grants = m->grants, .ngrants = m->ngrants};
 	b.owners = map_owners(a, m, &b.nowners);
 	check_target(&b);
 	build_enums(&b);
 	for (size_t i = 0; i < m->ncollections; i++)
 		check_collection(&b, i);
+	choose_junctions(&b);
 	build_tables(&b);
 	int first_junction = (int)s->ntables;
 	build_junction_tables(&b);

@@ -74,7 +74,6 @@ void build_table(struct schema_builder *b, size_t owner, struct schema_table *t)
 	const struct map_owner *o = &b->owners[owner];
 	t->columns = arena_alloc(b->arena, (o->ncolumns + 3) * sizeof *t->columns);
 	t->primary_key = arena_alloc(b->arena, (o->ncolumns + 2) * sizeof *t->primary_key);
-	t->collection = o->collection->name;
 	t->primary_key_name = o->primary_key_name;
 	t->duplicates = o->child == NULL ? o->collection->duplicates : DUP_REJECT;
 	t->parent_table = o->parent >= 0 ? b->owner_table[o->parent] : -1;

@@ -38,7 +38,7 @@ static void read_and_check(struct mapping *m, struct complaints *c)
 	map_settle(m, c);
 	struct schema schema;
 	struct arena *a = arena_new();
-	map_schema_build(&schema, a, m, c);
+	map_schema_build(&schema, a, m, NULL, c);
 	arena_free(a);
 }
 

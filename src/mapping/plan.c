@@ -170,7 +170,7 @@ static void compile_children(struct plan_builder *b, int scope, const struct map
 
 static void compile_pairs(struct plan_builder *b, size_t junction, bool left, size_t most)
 {
-	const struct map_junction *j = &b->m->junctions[junction];
+	const struct map_junction *j = b->p->junctions[junction].map;
 	const struct map_side *s = left ? &j->left : &j->right;
 	static const int both[] = {0, 1};
 	if (s->npath == 0 || strcmp(s->collection, b->k->name) != 0)
@@ -208,7 +208,7 @@ static struct pgtype key_type_of(const struct map_collection *k)
 static void compile_collection(struct plan_builder *b, const struct map_collection *k)
 {
 	const char *const id[] = {"_id"};
-	size_t most = 1 + count_children(k->children, k->nchildren) + 2 * b->m->njunctions;
+	size_t most = 1 + count_children(k->children, k->nchildren) + 2 * b->p->njunctions;
 	struct plan_collection *pk = b->k;
 	const struct map_column *key = key_column(k);
 	*pk = (struct plan_collection){.map = k,
@@ -229,7 +229,7 @@ static void compile_collection(struct plan_builder *b, const struct map_collecti
 	pk->id_slot = tree_slot(&b->trees[0], id, 1);
 	compile_main(b);
 	compile_children(b, 0, k->children, k->nchildren, most);
-	for (size_t i = 0; i < b->m->njunctions; i++) {
+	for (size_t i = 0; i < b->p->njunctions; i++) {
 		compile_pairs(b, i, true, most);
 		compile_pairs(b, i, false, most);
 	}
@@ -239,22 +239,61 @@ static void compile_collection(struct plan_builder *b, const struct map_collecti
 	}
 }
 
+static int side_collection(struct plan_builder *b, const struct map_side *s)
+{
+	return s->npath > 0 ? plan_find_collection(b->p, s->collection) : -1;
+}
+
 static void compile_junction(struct plan_builder *b, size_t i)
 {
-	const struct map_junction *j = &b->m->junctions[i];
+	const struct map_junction *j = b->p->junctions[i].map;
 	const struct schema_junction *sj = &b->p->schema.junctions[i];
 	const struct schema_table *t = &b->p->schema.tables[sj->table];
 	int left = find_collection(b->m, j->left.collection), right = find_collection(b->m, j->right.collection);
 	b->p->junctions[i] = (struct plan_junction){.map = j,
-						    .left_collection = j->left.npath > 0 ? left : -1,
-						    .right_collection = j->right.npath > 0 ? right : -1,
+						    .left_collection = side_collection(b, &j->left),
+						    .right_collection = side_collection(b, &j->right),
 						    .left_type = t->columns[sj->left_column].type,
 						    .right_type = t->columns[sj->right_column].type,
 						    .left_rule = b->m->collections[left].id,
 						    .right_rule = b->m->collections[right].id};
 }
 
-bool plan_build(struct plan **out, const struct mapping *m, struct buf *report, struct err *err)
+static const struct map_junction *find_junction(const struct mapping *m, const char *table)
+{
+	size_t i = 0;
+	while (i + 1 < m->njunctions && strcmp(m->junctions[i].table, table) != 0)
+		i++;
+	return &m->junctions[i];
+}
+
+/* Which collections `left_out` names, one a line; the plan gets the list. */
+static const bool *read_left_out(struct plan *p, const struct mapping *m, const char *left_out)
+{
+	bool *out = arena_alloc(p->arena, m->ncollections + 1);
+	for (size_t i = 0; left_out != NULL && i < m->ncollections; i++) {
+		out[i] = plan_is_listed(left_out, m->collections[i].name);
+		if (out[i])
+			add_plan_name(p->arena, &p->left_out, m->collections[i].name);
+	}
+	return out;
+}
+
+static void compile(struct plan_builder *b, const bool *out)
+{
+	struct plan *p = b->p;
+	for (size_t i = 0; i < b->m->ncollections; i++) {
+		if (out[i])
+			continue;
+		b->k = &p->collections[p->ncollections++];
+		compile_collection(b, &b->m->collections[i]);
+	}
+	for (size_t i = 0; i < p->njunctions; i++)
+		compile_junction(b, i);
+}
+
+bool plan_build_part(struct plan **res, const struct mapping *m, const char *left_out, struct buf *report,
+		     struct err *err)
 {
 	struct arena *a = arena_new();
 	struct plan *p = arena_alloc(a, sizeof *p);
@@ -262,23 +301,26 @@ bool plan_build(struct plan **out, const struct mapping *m, struct buf *report, 
 	struct plan_builder b = {.p = p, .arena = a, .m = m};
 	p->arena = a;
 	p->mapping = m;
-	map_schema_build(&p->schema, a, m, &c);
+	const bool *out = read_left_out(p, m, left_out);
+	struct map_part part = {out, &p->left_keys, &p->left_junctions};
+	map_schema_build(&p->schema, a, m, p->left_out.n > 0 ? &part : NULL, &c);
 	if (!complaints_finish(&c, "docs/mapping.md describes every key", report, err)) {
 		arena_free(a);
 		return false;
 	}
-	p->ncollections = m->ncollections;
 	p->collections = arena_alloc(a, (m->ncollections + 1) * sizeof *p->collections);
-	for (size_t i = 0; i < m->ncollections; i++) {
-		b.k = &p->collections[i];
-		compile_collection(&b, &m->collections[i]);
-	}
-	p->njunctions = m->njunctions;
-	p->junctions = arena_alloc(a, (m->njunctions + 1) * sizeof *p->junctions);
-	for (size_t i = 0; i < m->njunctions; i++)
-		compile_junction(&b, i);
-	*out = p;
+	p->njunctions = p->schema.njunctions;
+	p->junctions = arena_alloc(a, (p->njunctions + 1) * sizeof *p->junctions);
+	for (size_t i = 0; i < p->njunctions; i++)
+		p->junctions[i].map = find_junction(m, p->schema.tables[p->schema.junctions[i].table].name);
+	compile(&b, out);
+	*res = p;
 	return true;
+}
+
+bool plan_build(struct plan **out, const struct mapping *m, struct buf *report, struct err *err)
+{
+	return plan_build_part(out, m, NULL, report, err);
 }
 
 void plan_free(struct plan *p)

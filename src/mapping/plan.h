@@ -92,9 +92,17 @@ struct plan_junction { /* beside schema.junctions[same index] */
 	enum map_id left_rule, right_rule;
 };
 
+struct plan_names {
+	const char **list;
+	size_t n;
+};
+
 struct plan {
 	const struct mapping *mapping;
 	struct schema schema;
+	/* What a run that moves a part of the mapping leaves out: collections; foreign keys of its tables to tables
+	 * that are not made ("Tasks.account -> crm_Accounts"); junctions one end of which is not made. */
+	struct plan_names left_out, left_keys, left_junctions;
 	struct plan_collection *collections; /* in the mapping's order */
 	size_t ncollections;
 	struct plan_junction *junctions;
@@ -104,6 +112,15 @@ struct plan {
 
 /* Everything that can be known without a server; errors as mapping_load reports them. Borrows m. */
 bool plan_build(struct plan **p, const struct mapping *m, struct buf *report, struct err *err) MUST_CHECK;
+/* The plan of a part: `left_out` as plan_choose wrote it (NULL or "": nothing is left out). Tables that only
+ * collections left out feed are not made; what refers to them is left out, too, and named in the plan. */
+bool plan_build_part(struct plan **p, const struct mapping *m, const char *left_out, struct buf *report,
+		     struct err *err) MUST_CHECK;
+/* --only and --skip: patterns (with *, ? and [...]), parted by commas, each matched with the names of collections.
+ * Appends the names of what they leave out, one a line in the mapping's order: the form in which a run keeps it. A
+ * pattern that matches nothing, or patterns that leave nothing, are errors. */
+bool plan_choose(const struct mapping *m, const char *const *only, size_t nonly, const char *const *skip,
+		 size_t nskip, struct buf *left_out, struct err *err) MUST_CHECK;
 void plan_free(struct plan *p);
 /* Index of a collection by name, -1. */
 int plan_find_collection(const struct plan *p, const char *name);

@@ -16,4 +16,7 @@ struct plan_node *tree_node(struct tree *t, const char *const *path, size_t n);
 /* Slot of a path's value. */
 int tree_slot(struct tree *t, const char *const *path, size_t n);
 
+/* Does a list of names, one a line as plan_choose writes it, hold this one? */
+bool plan_is_listed(const char *list, const char *name);
+
 #endif

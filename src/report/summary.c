@@ -326,6 +326,28 @@ static void patterns(struct page *p)
 		buf_printf(p->out, "        and %zu more patterns: docrow rejects\n", p->f->nrejects - n);
 }
 
+static void name_list(struct page *p, const char *title, const struct plan_names *l)
+{
+	for (size_t i = 0; i < l->n; i++) {
+		buf_printf(p->out, "  %s", i == 0 ? title : "");
+		blanks(p->out, i == 0 ? 14 - strlen(title) : 14);
+		put_escaped(p->out, l->list[i]);
+		buf_putc(p->out, '\n');
+	}
+}
+
+static void left_out(struct page *p)
+{
+	const struct plan *plan = p->f->plan;
+
+	if (plan->left_out.n == 0)
+		return;
+	heading(p, "Left out of this run (--only, --skip)");
+	name_list(p, "collections", &plan->left_out);
+	name_list(p, "foreign keys", &plan->left_keys);
+	name_list(p, "junctions", &plan->left_junctions);
+}
+
 static void shout(struct page *p, const char *title, const char *const *list, size_t n)
 {
 	if (n == 0)
@@ -428,6 +450,7 @@ void summary_write(struct buf *out, const struct report_facts *f, const struct a
 	for (size_t i = 0; i < sizeof(sections) / sizeof(sections[0]); i++)
 		section(&p, &sections[i]);
 	patterns(&p);
+	left_out(&p);
 	slowest(&p);
 	proof(&p);
 	what_next(&p);

@@ -118,8 +118,10 @@ struct schema_table {
 	struct schema_fkey *fkeys;
 	size_t nfkeys;
 	const char *collection; /* whose documents its rows are (a child table: whose elements); NULL for junctions */
-	int parent_table;       /* child tables: the table of the row above; -1                                     */
-	int parent_column;      /* child tables: the column with its key; -1                                        */
+	const char **feeders;   /* all collections that feed it, `collection` the first; junctions: none        */
+	size_t nfeeders;
+	int parent_table;  /* child tables: the table of the row above; -1                                     */
+	int parent_column; /* child tables: the column with its key; -1                                        */
 	enum dup_policy duplicates; /* of the primary key */
 	int id_column; /* number, from 1, of the column that _id feeds; 0: the primary key, if it is one column; -1:
 			  none */

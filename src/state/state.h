@@ -50,7 +50,8 @@ struct state_run {
 	int64_t id;
 	char *mapping_name, *mapping_text, *mapping_digest; /* digest: hex */
 	char *source_identity, *source_describe, *operation_time;
-	char *options; /* JSON of the options that resume must keep                    */
+	char *options;  /* JSON of the options that resume must keep                    */
+	char *left_out; /* read from options: names of collections left out, one a line; "" none */
 	char *version;
 	enum state_phase phase;
 	char *status; /* running, stopped, failed, done, cleaned                      */
