@@ -1,7 +1,6 @@
 /* cmd_migrate.c - docrow migrate: settings → plan, source, engine; then what is shown, signals, summary and files. */
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "address.h"
@@ -127,28 +126,14 @@ static bool plan_of_run(struct job *j, bool *found, struct err *err)
 	return err_hint(err, "start one: docrow migrate --mapping NAME");
 }
 
-static bool is_folder(const char *path)
+/* The database of a URI wins over the mapping's. */
+static const char *database_for(const struct job *j, const char *source)
 {
-	struct stat st;
-
-	return stat(path, &st) == 0 && S_ISDIR(st.st_mode);
-}
-
-/* The database of a URI wins over the mapping's; in a dump the mapping's is looked for among several. */
-static const char *database_for(struct job *j, const char *source)
-{
-	const char *mapped = j->mapping->source_database;
 	_cleanup_(buf_free) struct buf b;
 
 	buf_init(&b, 0);
-	if (!mapped)
-		return NULL;
-	if (address_is_mongodb(source)) {
-		address_mongodb_database(&b, source);
-		return b.len > 0 ? NULL : mapped;
-	}
-	buf_printf(&b, "%s/%s", source, mapped);
-	return is_folder(buf_cstr(&b)) ? mapped : NULL;
+	address_mongodb_database(&b, source);
+	return b.len > 0 ? NULL : j->mapping->source_database;
 }
 
 static bool open_source(struct job *j, struct err *err)
@@ -158,7 +143,10 @@ static bool open_source(struct job *j, struct err *err)
 
 	if (j->mode == ENGINE_CLEAN_ONLY)
 		return true;
-	o.database = database_for(j, where);
+	if (address_is_mongodb(where))
+		o.database = database_for(j, where);
+	else
+		o.prefer = j->mapping->source_database;
 	return source_open(&j->source, where, &o, err);
 }
 

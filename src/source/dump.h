@@ -1,11 +1,13 @@
-/* dump.h - a mongodump folder as a source, shared by its files; private to source/.
+/* dump.h - files as a source: what the kinds of dump share; private to source/.
  *
- *   source_bson.c     table of functions, open and close, collections, identity, count, split
- *   dump_layout.c     which file holds which collection
- *   dump_stream.c     documents of one file one after the other: plain, gzip or zstd, told by content
+ *   source_dump.c     table of functions, open and close, collections, identity, count, split
  *   dump_read.c       a reader: one range, or the documents with given ids
+ *   dump_stream.c     documents of one collection one after the other
+ *   dump_layout.c     a mongodump folder: which file holds which collection
+ *   content, window   uncompressed bytes of a file
  *
- * Offsets are always those of the uncompressed content.
+ * A kind of dump (struct dump_kind) tells where its collections are (find) and how documents follow each other in a
+ * file (struct dump_framing); all else is the same for all. Offsets are always those of the uncompressed content.
  */
 #ifndef DOCROW_DUMP_H
 #define DOCROW_DUMP_H
@@ -13,54 +15,96 @@
 #include <pthread.h>
 
 #include "source_ops.h"
-
-/* ---- one file ---- */
-
-enum dump_format { DUMP_PLAIN, DUMP_GZIP, DUMP_ZSTD };
+#include "window.h"
 
 #define DUMP_MAX_DOCUMENT (64u << 20) /* MongoDB stops at 16 MB and some kB; far beyond, a length is damage */
 
-struct dump_stream;
+/* ---- where the collections are ---- */
 
-bool dump_stream_open(struct dump_stream **s, const char *path, struct err *err) MUST_CHECK;
-void dump_stream_close(struct dump_stream *s);
-enum dump_format dump_stream_format(const struct dump_stream *s);
-uint64_t dump_stream_at(const struct dump_stream *s);   /* where the next document begins    */
-uint64_t dump_stream_docs(const struct dump_stream *s); /* whole documents before it         */
-/* 1 = a document, lent until the next call; 0 = end of the file; -1 = damaged or unreadable (err says where). */
-int dump_stream_next(struct dump_stream *s, const uint8_t **doc, size_t *len, struct err *err) MUST_CHECK;
-/* The same without its bytes: of a plain file large documents are not even read. */
-int dump_stream_skip(struct dump_stream *s, size_t *len, struct err *err) MUST_CHECK;
-/* Goes to a document's beginning. Plain: at once; compressed: forward by decompressing, backward from the start. */
-bool dump_stream_seek(struct dump_stream *s, uint64_t at, uint64_t docs, struct err *err) MUST_CHECK;
-/* No document is left (or none can be read). */
-bool dump_stream_ended(struct dump_stream *s);
-/* Whole uncompressed content of a small file. */
-bool dump_read_file(const char *path, size_t max, struct buf *out, struct err *err) MUST_CHECK;
-/* Uncompressed bytes and documents, guessed from sizes and the first documents; never fails. */
-void dump_estimate(const char *path, uint64_t *docs, uint64_t *bytes);
-
-/* ---- the folder ---- */
+struct dump_framing;
 
 struct dump_file {
-	const char *name; /* of the collection, as MongoDB has it                                   */
-	const char *path; /* of the file with the documents; NULL: there is none                    */
+	const char *name;         /* of the collection, as MongoDB has it                              */
+	struct content_file file; /* with the documents; path NULL: there is none                      */
+	const struct dump_framing *framing;
 	enum source_kind kind;
 	uint8_t uuid[16];
 	bool skipped; /* system.*, or a cut name that no metadata completes                         */
 };
 
 struct dump_layout {
-	char *folder, *database; /* owned by the arena, as all below */
-	struct dump_file *files; /* sorted by name                   */
+	const char *noun, *folder, *database; /* owned by the arena, as all below */
+	struct dump_file *files;              /* sorted by name                   */
 	size_t n;
 	bool has_oplog;
 };
 
-bool dump_layout_find(struct dump_layout *l, struct arena *a, const char *path, const char *database,
-		      struct err *err) MUST_CHECK;
-/* The file of a collection that can be read. */
+/* In the arena; frees what lies outside of it. */
+void dump_layout_free(struct dump_layout *l);
+/* Sorts the files by name and refuses two of one name. */
+bool dump_layout_sort(struct dump_layout *l, struct err *err) MUST_CHECK;
+
+/* The file of a collection that can be read; NULL: err says why there is none. */
 const struct dump_file *dump_layout_file(const struct dump_layout *l, const char *collection, struct err *err);
+
+/* ---- the documents of one collection ---- */
+
+struct dump_stream {
+	const struct dump_file *file;
+	struct window w;
+	uint64_t at, docs; /* as told below   */
+	void *state;       /* of the framing  */
+};
+
+/* How documents follow each other. `next` and `skip` as below, but for s->docs, which the caller counts; both leave
+ * s->at behind the document. */
+struct dump_framing {
+	bool (*open)(struct dump_stream *s, struct err *err); /* NULL: nothing to do                    */
+	bool (*seek)(struct dump_stream *s, uint64_t at, struct err *err); /* at 0: the beginning        */
+	int (*next)(struct dump_stream *s, const uint8_t **doc, size_t *len, struct err *err);
+	int (*skip)(struct dump_stream *s, size_t *len, struct err *err);
+	void (*close)(struct dump_stream *s); /* NULL: nothing to do */
+};
+extern const struct dump_framing dump_bson;
+/* For framings of BSON: a document of n bytes begins at s->at. */
+int dump_bson_take(struct dump_stream *s, uint32_t n, const uint8_t **doc, struct err *err) MUST_CHECK;
+int dump_bson_pass(struct dump_stream *s, uint32_t n, struct err *err) MUST_CHECK;
+
+/* For framings: "NAME is cut short", with the place (window's, or `at`) and facts. Returns false. */
+bool dump_damaged(const struct dump_stream *s, uint64_t at, struct err *err, const char *message, const char *fmt,
+		  ...) PRINTF_LIKE(5, 6);
+/* window_need; damage below is told with its place among the documents. */
+bool dump_need(struct dump_stream *s, size_t n, struct err *err) MUST_CHECK;
+
+bool dump_stream_open(struct dump_stream **s, const struct dump_file *f, struct err *err) MUST_CHECK;
+void dump_stream_close(struct dump_stream *s);
+enum content_format dump_stream_format(const struct dump_stream *s);
+/* Behind the last document given or skipped, and how many were before that place. */
+static inline uint64_t dump_stream_at(const struct dump_stream *s)
+{
+	return s->at;
+}
+static inline uint64_t dump_stream_docs(const struct dump_stream *s)
+{
+	return s->docs;
+}
+/* 1 = a document, lent until the next call; 0 = the end; -1 = damaged or unreadable (err says where). */
+int dump_stream_next(struct dump_stream *s, const uint8_t **doc, size_t *len, struct err *err) MUST_CHECK;
+/* The same without its bytes: of a plain file large documents are not even read. */
+int dump_stream_skip(struct dump_stream *s, size_t *len, struct err *err) MUST_CHECK;
+/* Goes to a place where dump_stream_at stood, with `docs` documents before it. */
+bool dump_stream_seek(struct dump_stream *s, uint64_t at, uint64_t docs, struct err *err) MUST_CHECK;
+/* No document is left (or none can be read). */
+bool dump_stream_ended(struct dump_stream *s);
+/* Whole uncompressed content of a small file. */
+bool dump_read_file(const char *path, size_t max, struct buf *out, struct err *err) MUST_CHECK;
+/* Uncompressed bytes and documents, guessed from sizes and the first documents; never fails. */
+void dump_estimate(const struct dump_file *f, uint64_t *docs, uint64_t *bytes);
+
+/* ---- kinds ---- */
+
+bool dump_folder_find(struct dump_layout *l, struct arena *a, const char *path, const struct source_options *opts,
+		      struct err *err) MUST_CHECK;
 
 /* ---- the source ---- */
 
@@ -71,7 +115,7 @@ struct parked { /* a decompressor that another range may go on with */
 
 #define DUMP_MAX_PARKED 16
 
-struct source_bson {
+struct source_dump {
 	struct source base; /* first: ops reach it by cast */
 	struct arena *arena;
 	struct dump_layout layout;
@@ -80,15 +124,15 @@ struct source_bson {
 	size_t n_parked;
 };
 
-static inline struct source_bson *dump_of(struct source *s)
+static inline struct source_dump *dump_of(struct source *s)
 {
-	return (struct source_bson *)s;
+	return (struct source_dump *)s;
 }
 
 /* Keeps an open compressed stream for whoever reads on from about there; takes the stream over. */
-void dump_park(struct source_bson *s, const struct dump_file *file, struct dump_stream *stream);
+void dump_park(struct source_dump *s, const struct dump_file *file, struct dump_stream *stream);
 /* The parked stream of the file that stands nearest before `at`; NULL: none. */
-struct dump_stream *dump_unpark(struct source_bson *s, const struct dump_file *file, uint64_t at);
+struct dump_stream *dump_unpark(struct source_dump *s, const struct dump_file *file, uint64_t at);
 
 bool dump_reader_open(struct source_reader **r, struct source *s, struct err *err);
 void dump_reader_close(struct source_reader *r);

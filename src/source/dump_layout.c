@@ -1,4 +1,4 @@
-/* dump_layout.c - which file of a dump folder holds which collection.
+/* dump_layout.c - a mongodump folder: which file holds which collection.
  *
  *   DUMP/<database>/<collection>.bson           also .bson.gz, .bson.zst
  *   DUMP/<database>/<collection>.metadata.json  options, uuid, the full name; compressed likewise
@@ -83,12 +83,6 @@ static bool is_cut(const char *encoded)
 
 /* ---- folders ---- */
 
-static bool is_folder(const char *path)
-{
-	struct stat st;
-	return stat(path, &st) == 0 && S_ISDIR(st.st_mode);
-}
-
 /* Does it hold dump files of a database itself? */
 static bool is_database_folder(const char *path)
 {
@@ -160,12 +154,20 @@ static void list_databases(struct arena *a, const char *path, struct databases *
 	free(names);
 }
 
-static bool choose_among(struct dump_layout *l, struct arena *a, const char *path, const char *database,
+static const char *choose_name(struct arena *a, const char *path, const struct source_options *o,
+			       const struct databases *found)
+{
+	if (o->database)
+		return o->database;
+	if (o->prefer && is_database_folder(arena_printf(a, "%s/%s", path, o->prefer)))
+		return o->prefer;
+	return found->n == 1 ? found->one : NULL;
+}
+
+static bool choose_among(struct dump_layout *l, struct arena *a, const char *path, const struct source_options *o,
 			 struct databases *found, struct err *err)
 {
-	const char *name = database;
-	if (!name && found->n == 1)
-		name = found->one;
+	const char *name = choose_name(a, path, o, found);
 	l->folder = name ? arena_printf(a, "%s/%s", path, name) : NULL;
 	if (name && is_database_folder(l->folder)) {
 		l->database = arena_strdup(a, name);
@@ -193,37 +195,21 @@ static const char *last_part(struct arena *a, const char *path)
 	return arena_strdup(a, slash && slash[1] ? slash + 1 : path);
 }
 
-static bool find_folder(struct dump_layout *l, struct arena *a, const char *path, const char *database,
+static bool find_folder(struct dump_layout *l, struct arena *a, const char *path, const struct source_options *o,
 			struct err *err)
 {
 	struct databases found = {0};
 	if (is_database_folder(path)) {
 		l->folder = arena_strdup(a, path);
-		l->database = arena_strdup(a, database ? database : last_part(a, path));
+		l->database = arena_strdup(a, o->database ? o->database : last_part(a, path));
 		l->has_oplog = has_oplog(a, path) || has_oplog(a, arena_printf(a, "%s/..", path));
 		return true;
 	}
 	buf_init(&found.names, 512);
 	list_databases(a, path, &found);
-	bool ok = choose_among(l, a, path, database, &found, err);
+	bool ok = choose_among(l, a, path, o, &found, err);
 	buf_free(&found.names);
 	return ok;
-}
-
-static bool check_path(const char *path, struct err *err)
-{
-	struct stat st;
-	if (is_folder(path)) {
-		DIR *d = opendir(path);
-		if (d)
-			return closedir(d) == 0;
-	} else if (stat(path, &st) == 0) {
-		err_set(err, ERR_SOURCE_URI, "the source %s is a file, not a dump folder", path);
-		return err_hint(err, "give the folder that mongodump wrote, or a MongoDB connection string");
-	}
-	err_set(err, ERR_SOURCE_CONNECT, "cannot open the dump folder %s", path);
-	err_detail(err, "%s", strerror(errno));
-	return err_hint(err, "check the path; a live server's address begins with mongodb:// or mongodb+srv://");
 }
 
 /* ---- metadata ---- */
@@ -331,33 +317,28 @@ static bool read_folder(struct arena *a, const char *folder, struct entries *all
 /* The entries items[i..j) belong to one collection. */
 static bool make_file(struct arena *a, const struct entry *items, size_t n, struct dump_file *f, struct err *err)
 {
-	*f = (struct dump_file){.name = decode_name(a, items[0].encoded)};
+	*f = (struct dump_file){.name = decode_name(a, items[0].encoded), .framing = &dump_bson};
 	bool named = !is_cut(items[0].encoded);
 	for (size_t i = 0; i < n; i++) {
 		if (items[i].part == PART_METADATA) {
 			const char *decoded = f->name;
 			read_metadata(a, f, items[i].path);
 			named = named || f->name != decoded;
-		} else if (f->path) {
+		} else if (f->file.path) {
 			err_set(err, ERR_SOURCE_CORRUPT, "the dump has the collection %s in two files", f->name);
-			err_detail(err, "%s and %s", f->path, items[i].path);
+			err_detail(err, "%s and %s", f->file.path, items[i].path);
 			return err_hint(err, "keep the one that belongs to this dump and move the other away");
 		} else {
-			f->path = items[i].path;
+			f->file = (struct content_file){items[i].path, items[i].path, content_points_new(0)};
 		}
 	}
-	if (f->kind == SOURCE_VIEW && f->path) /* mongodump --viewsAsCollections */
+	if (f->kind == SOURCE_VIEW && f->file.path) /* mongodump --viewsAsCollections */
 		f->kind = SOURCE_COLLECTION;
 	f->skipped = strncmp(f->name, "system.", 7) == 0 || !named;
 	if (!named)
 		log_line(LOG_WARN, "%s: mongodump cut the collection's name and no metadata has it; skipped",
-			 f->path);
+			 items[0].path);
 	return true;
-}
-
-static int by_name(const void *a, const void *b)
-{
-	return strcmp(((const struct dump_file *)a)->name, ((const struct dump_file *)b)->name);
 }
 
 static bool make_files(struct dump_layout *l, struct arena *a, const struct entries *all, struct err *err)
@@ -369,7 +350,31 @@ static bool make_files(struct dump_layout *l, struct arena *a, const struct entr
 		if (!make_file(a, all->items + i, j - i, &l->files[l->n++], err))
 			return false;
 	}
-	qsort(l->files, l->n, sizeof(*l->files), by_name);
+	return dump_layout_sort(l, err);
+}
+
+bool dump_folder_find(struct dump_layout *l, struct arena *a, const char *path, const struct source_options *o,
+		      struct err *err)
+{
+	struct entries all = {0};
+	l->noun = "dump folder";
+	bool ok = find_folder(l, a, path, o, err) && read_folder(a, l->folder, &all, err) &&
+		  make_files(l, a, &all, err);
+	free(all.items);
+	return ok;
+}
+
+/* ---- any layout ---- */
+
+static int by_name(const void *a, const void *b)
+{
+	return strcmp(((const struct dump_file *)a)->name, ((const struct dump_file *)b)->name);
+}
+
+bool dump_layout_sort(struct dump_layout *l, struct err *err)
+{
+	if (l->n > 0)
+		qsort(l->files, l->n, sizeof(*l->files), by_name);
 	for (size_t i = 1; i < l->n; i++)
 		if (strcmp(l->files[i - 1].name, l->files[i].name) == 0)
 			return err_set(err, ERR_SOURCE_CORRUPT, "two files of the dump claim the collection %s",
@@ -377,23 +382,16 @@ static bool make_files(struct dump_layout *l, struct arena *a, const struct entr
 	return true;
 }
 
-bool dump_layout_find(struct dump_layout *l, struct arena *a, const char *path, const char *database, struct err *err)
+void dump_layout_free(struct dump_layout *l)
 {
-	struct entries all = {0};
-	if (!check_path(path, err) || !find_folder(l, a, path, database, err))
-		return false;
-	bool ok = read_folder(a, l->folder, &all, err) && make_files(l, a, &all, err);
-	free(all.items);
-	if (ok && l->has_oplog)
-		log_line(LOG_WARN,
-			 "the dump has an oplog.bson, which is not applied: writes made while it was taken may "
-			 "be missing or only partly there");
-	return ok;
+	for (size_t i = 0; i < l->n; i++)
+		content_points_free(l->files[i].file.points);
+	l->n = 0;
 }
 
 static bool refuse_kind(const struct dump_file *f, struct err *err)
 {
-	if (f->path)
+	if (f->file.path)
 		return true;
 	if (f->kind == SOURCE_VIEW) {
 		err_set(err, ERR_SOURCE_READ, "%s is a view, and the dump does not hold its documents", f->name);

@@ -104,7 +104,7 @@ bool dump_reader_open(struct source_reader **out, struct source *s, struct err *
 /* A plain file is opened anew at no cost; a decompressor is worth keeping. */
 static void put_away(struct dump_reader *r)
 {
-	if (r->stream && dump_stream_format(r->stream) != DUMP_PLAIN && !dump_stream_ended(r->stream))
+	if (r->stream && dump_stream_format(r->stream) != CONTENT_PLAIN && !dump_stream_ended(r->stream))
 		dump_park(dump_of(r->base.source), r->file, r->stream);
 	else
 		dump_stream_close(r->stream);
@@ -137,13 +137,13 @@ void dump_reader_close(struct source_reader *base)
 
 static bool open_at(struct dump_reader *r, const struct dump_file *f, uint64_t at, uint64_t docs, struct err *err)
 {
-	bool plain = r->stream && dump_stream_format(r->stream) == DUMP_PLAIN;
+	bool plain = r->stream && dump_stream_format(r->stream) == CONTENT_PLAIN;
 	if (r->file != f || !plain)
 		put_away(r);
 	r->file = f;
 	if (!r->stream)
 		r->stream = dump_unpark(dump_of(r->base.source), f, at);
-	if (!r->stream && !dump_stream_open(&r->stream, f->path, err))
+	if (!r->stream && !dump_stream_open(&r->stream, f, err))
 		return false;
 	if (dump_stream_seek(r->stream, at, docs, err))
 		return true;
@@ -198,7 +198,7 @@ bool dump_read_ids(struct source_reader *base, const char *collection, const uin
 
 static int overran(struct dump_reader *r, struct err *err)
 {
-	err_set(err, ERR_SOURCE_CHANGED, "the dump file %s is not the one that was cut into ranges", r->file->path);
+	err_set(err, ERR_SOURCE_CHANGED, "the file %s is not the one that was cut into ranges", r->file->file.name);
 	err_detail(err, "a range ends at byte %" PRIu64 ", a document at %" PRIu64, r->to, dump_stream_at(r->stream));
 	return -1;
 }

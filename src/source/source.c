@@ -26,7 +26,7 @@ bool source_open(struct source **s, const char *where, const struct source_optio
 		err_detail(err, "it starts with \"%.*s://\"", (int)(rest - where < 20 ? rest - where : 20), where);
 		return err_hint(err, "give a MongoDB connection string or the path of a mongodump folder");
 	}
-	return source_bson_open(s, where, opts, err);
+	return source_dump_open(s, where, opts, err);
 }
 
 void source_close(struct source *s)

@@ -39,7 +39,8 @@ struct source;
 struct source_reader;
 
 struct source_options {
-	const char *database; /* NULL: from the URI or the dump folder (the only one in it)     */
+	const char *database; /* NULL: from the URI or the dump (the only one in it)            */
+	const char *prefer;   /* of several in a dump, when `database` is NULL                  */
 	const char *app_name;
 };
 

@@ -35,6 +35,6 @@ struct source_reader {
 };
 
 bool source_mongo_open(struct source **s, const char *uri, const struct source_options *opts, struct err *err);
-bool source_bson_open(struct source **s, const char *path, const struct source_options *opts, struct err *err);
+bool source_dump_open(struct source **s, const char *path, const struct source_options *opts, struct err *err);
 
 #endif

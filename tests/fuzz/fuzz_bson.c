@@ -24,7 +24,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct buf out;
 	const uint8_t *doc;
 	size_t len;
-	if (!dump_stream_open(&s, fuzz_file(data, size), &err))
+	struct dump_file f = {.name = "fuzz", .framing = &dump_bson};
+	f.file.path = f.file.name = fuzz_file(data, size);
+	if (!dump_stream_open(&s, &f, &err))
 		return 0;
 	buf_init(&out, 64u << 20);
 	while (dump_stream_next(s, &doc, &len, &err) == 1)

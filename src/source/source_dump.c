@@ -1,5 +1,5 @@
-/* source_bson.c - a mongodump folder as a source: table of functions, open and close, collections, identity, count,
- * split. No MongoDB is needed.
+/* source_dump.c - files as a source: table of functions, open and close, collections, identity, count, split. No
+ * MongoDB is needed.
  *
  * Bounds of a range: {from, to, docs}: offsets in the uncompressed content and the number of documents before. The
  * borders follow from documents and sizes alone, so they are the same however the file is compressed, but for one
@@ -7,18 +7,14 @@
  */
 #include <bson/bson.h>
 #include <errno.h>
-#include <fcntl.h>
-#include <inttypes.h>
 #include <stdlib.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include "dump.h"
 #include "sys.h"
 #include "text.h"
 
 #define ONE_RANGE_BYTES (64u << 20)
-#define DIGEST_BYTES    (64u << 10)
 #define STOP_EVERY      4096
 
 /* ---- source_collections ---- */
@@ -36,52 +32,18 @@ static bool collections(struct source *base, struct arena *a, struct source_coll
 		*c = (struct source_collection){
 			.name = arena_strdup(a, f->name), .kind = f->kind, .skipped = f->skipped};
 		memcpy(c->uuid, f->uuid, 16);
-		if (f->path)
-			dump_estimate(f->path, &c->est_docs, &c->est_bytes);
+		if (f->file.path)
+			dump_estimate(f, &c->est_docs, &c->est_bytes);
 	}
 	return true;
 }
 
 /* ---- identity ---- */
 
-static bool put_digest(int fd, off_t at, size_t n, const char *what, struct buf *out)
-{
-	uint8_t *data = mem_alloc(n + 1), digest[32];
-	char hex[65];
-	ssize_t got = pread(fd, data, n, at);
-	if (got >= 0) {
-		sha256(data, (size_t)got, digest);
-		text_hex(digest, sizeof(digest), hex);
-		buf_printf(out, " %s=%s", what, hex);
-	}
-	free(data);
-	return got >= 0;
-}
-
-static bool put_file_identity(int fd, struct buf *out)
-{
-	struct stat st;
-	if (fstat(fd, &st) != 0)
-		return false;
-	size_t n = st.st_size < (off_t)DIGEST_BYTES ? (size_t)st.st_size : DIGEST_BYTES;
-	buf_printf(out, "dump size=%" PRIu64, (uint64_t)st.st_size);
-	return put_digest(fd, 0, n, "head", out) && put_digest(fd, st.st_size - (off_t)n, n, "tail", out);
-}
-
 static bool collection_identity(struct source *base, const char *collection, struct buf *out, struct err *err)
 {
 	const struct dump_file *f = dump_layout_file(&dump_of(base)->layout, collection, err);
-	if (!f)
-		return false;
-	int fd = open(f->path, O_RDONLY | O_CLOEXEC);
-	bool ok = fd >= 0 && put_file_identity(fd, out);
-	if (!ok) {
-		err_set(err, ERR_SOURCE_READ, "cannot read the dump file %s", f->path);
-		err_detail(err, "%s", strerror(errno));
-	}
-	if (fd >= 0)
-		close(fd);
-	return ok;
+	return f && content_identity(&f->file, out, err);
 }
 
 /* ---- split and count ---- */
@@ -151,7 +113,7 @@ static bool give_ranges(const struct dump_stream *s, struct borders *b, const st
 			source_add_range *add, void *ctx, struct err *err)
 {
 	bool ok = true;
-	if (dump_stream_format(s) != DUMP_PLAIN && !b->chunk_docs && end->at <= ONE_RANGE_BYTES)
+	if (dump_stream_format(s) != CONTENT_PLAIN && !b->chunk_docs && end->at <= ONE_RANGE_BYTES)
 		b->n = 1;
 	for (size_t i = 0; ok && i < b->n; i++)
 		ok = give_range(&b->items[i], i + 1 < b->n ? &b->items[i + 1] : end, add, ctx, err);
@@ -165,7 +127,7 @@ static bool split(struct source *base, const char *collection, uint64_t chunk_do
 	struct border end;
 	struct dump_stream *s = NULL;
 	const struct dump_file *f = dump_layout_file(&dump_of(base)->layout, collection, err);
-	bool ok = f && dump_stream_open(&s, f->path, err) && walk(s, &b, &end, err) &&
+	bool ok = f && dump_stream_open(&s, f, err) && walk(s, &b, &end, err) &&
 		  give_ranges(s, &b, &end, add, ctx, err);
 	dump_stream_close(s);
 	free(b.items);
@@ -177,7 +139,7 @@ static bool count(struct source *base, const char *collection, uint64_t *n, stru
 	struct border end = {0};
 	struct dump_stream *s = NULL;
 	const struct dump_file *f = dump_layout_file(&dump_of(base)->layout, collection, err);
-	bool ok = f && dump_stream_open(&s, f->path, err) && walk(s, NULL, &end, err);
+	bool ok = f && dump_stream_open(&s, f, err) && walk(s, NULL, &end, err);
 	dump_stream_close(s);
 	*n = end.docs;
 	return ok;
@@ -185,7 +147,7 @@ static bool count(struct source *base, const char *collection, uint64_t *n, stru
 
 /* ---- parked streams ---- */
 
-static struct dump_stream *remove_parked(struct source_bson *s, size_t i)
+static struct dump_stream *remove_parked(struct source_dump *s, size_t i)
 {
 	struct dump_stream *stream = s->parked[i].stream;
 	s->n_parked--;
@@ -193,7 +155,7 @@ static struct dump_stream *remove_parked(struct source_bson *s, size_t i)
 	return stream;
 }
 
-void dump_park(struct source_bson *s, const struct dump_file *file, struct dump_stream *stream)
+void dump_park(struct source_dump *s, const struct dump_file *file, struct dump_stream *stream)
 {
 	struct dump_stream *old = NULL;
 	pthread_mutex_lock(&s->lock);
@@ -204,7 +166,7 @@ void dump_park(struct source_bson *s, const struct dump_file *file, struct dump_
 	dump_stream_close(old);
 }
 
-struct dump_stream *dump_unpark(struct source_bson *s, const struct dump_file *file, uint64_t at)
+struct dump_stream *dump_unpark(struct source_dump *s, const struct dump_file *file, uint64_t at)
 {
 	size_t best = DUMP_MAX_PARKED;
 	pthread_mutex_lock(&s->lock);
@@ -232,10 +194,11 @@ static bool set_operation_time(struct source *base, const char *t, struct err *e
 
 static void close_source(struct source *base)
 {
-	struct source_bson *s = dump_of(base);
+	struct source_dump *s = dump_of(base);
 	while (s->n_parked > 0)
 		dump_stream_close(remove_parked(s, 0));
 	pthread_mutex_destroy(&s->lock);
+	dump_layout_free(&s->layout);
 	arena_free(s->arena);
 	free(base->database);
 	free(base->describe);
@@ -244,7 +207,7 @@ static void close_source(struct source *base)
 	free(s);
 }
 
-static const struct source_ops bson_ops = {
+static const struct source_ops dump_ops = {
 	.name = "dump",
 	.close = close_source,
 	.set_operation_time = set_operation_time,
@@ -260,11 +223,11 @@ static const struct source_ops bson_ops = {
 	.interrupt = dump_interrupt,
 };
 
-static void describe(struct source_bson *s)
+static void describe(struct source_dump *s)
 {
 	struct buf b;
 	buf_init(&b, 0);
-	buf_puts(&b, "dump folder ");
+	buf_printf(&b, "%s ", s->layout.noun);
 	text_escape(&b, s->layout.folder, strlen(s->layout.folder));
 	if (s->layout.has_oplog)
 		buf_puts(&b, " (its oplog is not applied)");
@@ -278,13 +241,28 @@ static void describe(struct source_bson *s)
 	s->base.operation_time = mem_strdup("");
 }
 
-bool source_bson_open(struct source **out, const char *path, const struct source_options *opts, struct err *err)
+static bool find(struct source_dump *s, const char *path, const struct source_options *o, struct err *err)
 {
-	struct source_bson *s = mem_zalloc(sizeof(*s));
-	s->base.ops = &bson_ops;
+	struct stat st;
+	if (stat(path, &st) != 0) {
+		err_set(err, ERR_SOURCE_CONNECT, "cannot open the dump %s", path);
+		err_detail(err, "%s", strerror(errno));
+		return err_hint(err,
+				"check the path; a live server's address begins with mongodb:// or mongodb+srv://");
+	}
+	if (S_ISDIR(st.st_mode))
+		return dump_folder_find(&s->layout, s->arena, path, o, err);
+	err_set(err, ERR_SOURCE_URI, "the source %s is a file, not a dump folder", path);
+	return err_hint(err, "give the folder that mongodump wrote, or a MongoDB connection string");
+}
+
+bool source_dump_open(struct source **out, const char *path, const struct source_options *opts, struct err *err)
+{
+	struct source_dump *s = mem_zalloc(sizeof(*s));
+	s->base.ops = &dump_ops;
 	s->arena = arena_new();
 	pthread_mutex_init(&s->lock, NULL);
-	if (!dump_layout_find(&s->layout, s->arena, path, opts->database, err)) {
+	if (!find(s, path, opts, err)) {
 		close_source(&s->base);
 		return false;
 	}
