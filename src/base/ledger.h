@@ -36,6 +36,7 @@
 	X(IS_UNDEFINED, "undefined", "table", "column", "undefined values that became NULL")                         \
 	X(ACCEPTED, "accepted", "table", "column", "values of another type taken by accept")                         \
 	X(NEGATIVE_ZERO, "negative_zero", "table", "column", "-0 stored as 0")                                       \
+	X(ROUNDED, "rounded", "table", "column", "vectors with coordinates taken to the nearest real")               \
 	X(ENCODING, "encoding", "table", "column", "texts mended by encoding: replace or strip")                     \
 	X(LABELLED, "labelled", "table", "column", "texts that became an enum label by labels or fold_case")         \
 	X(ID_MAPPED, "id_mapped", "collection", "", "_ids of other types that became a UUIDv5")                      \

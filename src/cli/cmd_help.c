@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "cli.h"
+#include "matrix.h"
 #include "text.h"
 
 static int unknown_topic(const char *topic)
@@ -17,6 +18,16 @@ static int unknown_topic(const char *topic)
 	return cli_fail(&err);
 }
 
+static void print_matrix(void)
+{
+	struct buf page;
+
+	buf_init(&page, 0);
+	matrix_markdown(&page);
+	fwrite(page.data, 1, page.len, stdout);
+	buf_free(&page);
+}
+
 static int run(struct cli *c)
 {
 	const struct settings *s = &c->settings;
@@ -29,6 +40,10 @@ static int run(struct cli *c)
 	}
 	if (s->v[OPT_MESSAGES].from == FROM_COMMAND_LINE) {
 		messages_markdown(stdout);
+		return 0;
+	}
+	if (s->v[OPT_MATRIX].from == FROM_COMMAND_LINE) {
+		print_matrix();
 		return 0;
 	}
 	if (s->v[OPT_NAMES].from == FROM_COMMAND_LINE) {

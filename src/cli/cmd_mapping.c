@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "cli.h"
+#include "convert.h"
 #include "plan.h"
 #include "text.h"
 
@@ -78,18 +79,52 @@ static struct totals count(const struct schema *s)
 	return t;
 }
 
+/* Literals of policies, as the converter reads them: for the newest server, since none is asked. */
+static int check_literals(const struct loaded *l)
+{
+	struct buf report;
+	struct err err;
+	int status = 0;
+
+	buf_init(&report, 0);
+	if (!conv_check(l->plan, CONV_NEWEST_SERVER, &report)) {
+		err_set(&err, ERR_MAPPING, "the mapping %s has literals that are no values of their columns",
+			l->mapping->file);
+		err_hint(&err, "docs/mapping.md says how values of each type are written");
+		status = refuse(&report, &err);
+	}
+	buf_free(&report);
+	return status;
+}
+
+static size_t lines_of(const char *text)
+{
+	size_t n = 0;
+
+	for (; *text != '\0'; text++)
+		n += *text == '\n';
+	return n;
+}
+
 static int check(const struct cli *c, const char *name)
 {
 	struct loaded l;
 	int status = load(c, name, &l);
 
+	if (status == 0)
+		status = check_literals(&l);
 	if (status == 0) {
 		struct totals t = count(&l.plan->schema);
+		size_t warnings = lines_of(l.plan->warnings);
+		fputs(l.plan->warnings, stdout);
 		printf("%s: %zu collections, %zu junctions, %zu tables, %zu columns, %zu enums, %zu indexes, %zu "
 		       "foreign keys: "
-		       "no errors\n",
+		       "no errors",
 		       l.mapping->file, l.plan->ncollections, l.plan->njunctions, l.plan->schema.ntables, t.columns,
 		       l.plan->schema.nenums, t.indexes, t.fkeys);
+		if (warnings > 0)
+			printf(", %zu warning%s", warnings, warnings == 1 ? "" : "s");
+		putchar('\n');
 	}
 	unload(&l);
 	return status;

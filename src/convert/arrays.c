@@ -4,6 +4,7 @@
 
 #include "convert_private.h"
 #include "decimal.h"
+#include "text.h"
 
 /* Shape of an array: elements by dimension, and whether a leaf is NULL. */
 struct shape {
@@ -107,8 +108,18 @@ enum fault put_value_as_array(struct conv *c, struct column *col, const struct v
 
 /* --- vector(n): int16 dimensions, int16 unused, then float4s (pgvector's vector_recv) --- */
 
+/* A vector that is being written. */
+struct vector {
+	struct column *col;
+	size_t mark;
+	int64_t n; /* coordinates so far */
+	bool is_rounded;
+};
+
 static bool read_number(const struct val *v, double *out)
 {
+	struct decimal d;
+	char text[48];
 	switch (v->kind) {
 	case BSON_K_DOUBLE:
 		*out = val_double(v);
@@ -119,35 +130,40 @@ static bool read_number(const struct val *v, double *out)
 	case BSON_K_INT64:
 		*out = (double)val_i64(v);
 		return true;
+	case BSON_K_DECIMAL128:
+		decimal_read(v, &d);
+		return text_parse_double(text, (size_t)decimal_text(&d, text), out);
 	default:
 		return false;
 	}
 }
 
-/* A vector is made of float4: who asks for the type asks for the nearest one. NaN and infinities are no coordinates.
- */
-static enum fault put_coordinate(struct conv *c, struct column *col, const struct val *v, int64_t i)
+/* Is x the very number of v? */
+static bool is_exact(const struct val *v, double d, float x)
 {
-	double d;
-	if (!read_number(v, &d))
-		return fault_note(c, FAULT_SHAPE, "element %lld, BSON type %s", (long long)i,
-				  bson_kind_name(v->kind));
-	if (!isfinite(d) || fabs(d) > FLT_MAX)
-		return fault_note(c, FAULT_RANGE, "element %lld is outside real", (long long)i);
-	float x = (float)d;
-	uint32_t bits;
-	memcpy(&bits, &x, 4);
-	bits = __builtin_bswap32(bits);
-	buf_put(&col->rows->buf, &bits, 4);
-	return FAULT_OK;
+	if (v->kind == BSON_K_INT64)
+		return fabs(d) < 9007199254740992.0 && (double)x == d;
+	return v->kind != BSON_K_DECIMAL128 && (double)x == d;
 }
 
-static size_t open_vector(struct column *col, int32_t n)
+/* A vector is made of float4: who asks for the type asks for the nearest one, and it is counted. NaN and infinities
+ * are no coordinates. */
+static enum fault put_coordinate(struct conv *c, struct vector *to, const struct val *v)
 {
-	size_t mark = rowbuf_open_field(col->rows);
-	uint16_t head[2] = {__builtin_bswap16((uint16_t)n), 0};
-	buf_put(&col->rows->buf, head, sizeof head);
-	return mark;
+	double d;
+	int64_t at = to->n++;
+	if (!read_number(v, &d))
+		return fault_note(c, FAULT_SHAPE, "element %lld, BSON type %s", (long long)at,
+				  bson_kind_name(v->kind));
+	if (!isfinite(d) || fabs(d) > FLT_MAX)
+		return fault_note(c, FAULT_RANGE, "element %lld is outside real", (long long)at);
+	float x = (float)d;
+	uint32_t bits;
+	to->is_rounded |= !is_exact(v, d, x);
+	memcpy(&bits, &x, 4);
+	bits = __builtin_bswap32(bits);
+	buf_put(&to->col->rows->buf, &bits, 4);
+	return FAULT_OK;
 }
 
 static bool is_vector_size(const struct column *col, int32_t n)
@@ -156,34 +172,74 @@ static bool is_vector_size(const struct column *col, int32_t n)
 	return n >= 1 && n <= MOST_DIMENSIONS && (col->type.length < 0 || n == col->type.length);
 }
 
+static enum fault open_vector(struct conv *c, struct column *col, int32_t n, struct vector *to)
+{
+	if (!is_vector_size(col, n))
+		return fault_note(c, FAULT_SHAPE, "%d dimension%s", n, n == 1 ? "" : "s");
+	*to = (struct vector){.col = col, .mark = rowbuf_open_field(col->rows)};
+	uint16_t head[2] = {__builtin_bswap16((uint16_t)n), 0};
+	buf_put(&col->rows->buf, head, sizeof head);
+	return FAULT_OK;
+}
+
+static void close_vector(struct conv *c, struct vector *to)
+{
+	rowbuf_close_field(to->col->rows, to->mark);
+	if (to->is_rounded)
+		count_column(c, to->col, COUNT_ROUNDED);
+}
+
 enum fault put_vector(struct conv *c, struct column *col, const struct val *v)
 {
 	struct shape s = {.dims = {-1}, .ndims = 1};
 	struct doc_iter it;
 	struct field f;
-	enum fault fault = FAULT_OK;
+	struct vector to;
 	if (!measure(v, &s, 0) || !doc_iter_val(&it, v))
 		return FAULT_CORRUPT;
-	int32_t n = s.dims[0];
-	if (!is_vector_size(col, n))
-		return fault_note(c, FAULT_SHAPE, "%d dimensions", n);
-	size_t mark = open_vector(col, n);
-	for (int64_t i = 0; fault == FAULT_OK && doc_iter_next(&it, &f); i++)
-		fault = put_coordinate(c, col, &f.val, i);
+	enum fault fault = open_vector(c, col, s.dims[0], &to);
+	while (fault == FAULT_OK && doc_iter_next(&it, &f))
+		fault = put_coordinate(c, &to, &f.val);
 	if (fault == FAULT_OK)
-		rowbuf_close_field(col->rows, mark);
+		close_vector(c, &to);
 	return fault;
 }
 
 enum fault put_number_as_vector(struct conv *c, struct column *col, const struct val *v)
 {
-	if (!is_vector_size(col, 1))
-		return fault_note(c, FAULT_SHAPE, "1 dimension");
-	size_t mark = open_vector(col, 1);
-	enum fault f = put_coordinate(c, col, v, 0);
+	struct vector to;
+	enum fault f = open_vector(c, col, 1, &to);
+	if (f == FAULT_OK)
+		f = put_coordinate(c, &to, v);
 	if (f != FAULT_OK)
 		return f;
-	rowbuf_close_field(col->rows, mark);
+	close_vector(c, &to);
 	count_column(c, col, COUNT_ACCEPTED);
 	return FAULT_OK;
+}
+
+/* MongoDB's own vectors: binary of subtype 9: type of the coordinates, bits unused at the end, coordinates. */
+enum fault put_binary_as_vector(struct conv *c, struct column *col, const struct val *v)
+{
+	enum { SUBTYPE_VECTOR = 9, INT8 = 0x03, FLOAT32 = 0x27 };
+	uint8_t subtype;
+	size_t len;
+	struct vector to;
+	const uint8_t *p = val_binary(v, &subtype, &len);
+	if (subtype != SUBTYPE_VECTOR)
+		return fault_note(c, FAULT_TYPE, "binary of subtype %u", subtype);
+	size_t size = len >= 2 && p[0] == INT8 ? 1 : 4, n = len >= 2 ? (len - 2) / size : 0;
+	if (len < 2 || (p[0] != INT8 && p[0] != FLOAT32) || p[1] != 0 || n * size != len - 2 || n > INT32_MAX)
+		return fault_note(c, FAULT_FORMAT, "no vector of int8 or float32");
+	enum fault f = open_vector(c, col, (int32_t)n, &to);
+	for (p += 2; f == FAULT_OK && n > 0; p += size, n--) {
+		float x = 0;
+		memcpy(&x, p, size);
+		double d = size == 1 ? (int8_t)*p : (double)x;
+		struct val number = {.data = (const uint8_t *)&d, .len = 8, .kind = BSON_K_DOUBLE};
+		f = put_coordinate(c, &to, &number);
+	}
+	if (f == FAULT_OK)
+		close_vector(c, &to);
+	return f;
 }

@@ -3,6 +3,8 @@
 
 #include <stdlib.h>
 
+#include "text.h"
+
 /* --- columns --- */
 
 static void set_limits(struct column *col)
@@ -90,6 +92,7 @@ void column_init(struct conv *c, struct column *col, const struct plan_column *p
 		.nullable = !pc->column->not_null,
 		.type = pc->column->type,
 		.accept = map != NULL ? map->accept : 0,
+		.bson = map != NULL ? map->bson : 0,
 		.encoding = map != NULL ? map->encoding : MAP_ENCODING_REJECT,
 		.duplicate_keys = map != NULL ? map->duplicate_keys : DUP_REJECT,
 		.is_id = pc->feed == PLAN_FEED_ID,
@@ -276,14 +279,14 @@ static void build_scope(struct conv *c, int i)
 			sc->inner[sc->ninner++] = (int)k;
 }
 
-struct conv *conv_new(const struct plan *p, int collection, struct ledger *ledger)
+static struct conv *compile(const struct plan *p, int collection, struct ledger *ledger, int server_version)
 {
 	struct conv *c = mem_zalloc(sizeof *c);
 	c->plan = p;
 	c->collection = &p->collections[collection];
 	c->arena = arena_new();
 	c->ledger = ledger;
-	c->server_version = 150000;
+	c->server_version = server_version;
 	rowbuf_init(&c->scratch);
 	rowbuf_init(&c->key_row);
 	struct buf *bufs[] = {&c->text, &c->key_text, &c->path_text, &c->leftover};
@@ -306,6 +309,11 @@ struct conv *conv_new(const struct plan *p, int collection, struct ledger *ledge
 	c->unmapped_other = (struct counter){
 		.kind = LEDGER_UNMAPPED, .object = c->collection->name, .path = "(other)", .path_len = 7};
 	return c;
+}
+
+struct conv *conv_new(const struct plan *p, int collection, struct ledger *ledger)
+{
+	return compile(p, collection, ledger, CONV_NEWEST_SERVER);
 }
 
 void conv_free(struct conv *c)
@@ -335,45 +343,50 @@ void conv_set_server_version(struct conv *c, int version)
 
 /* --- literals that are no value of their column's type --- */
 
-static bool check_chain(const struct column *col, const struct plan_value *pv, const struct choice *ch,
-			const char *policy, struct buf *report)
+struct check {
+	const struct mapping *m;
+	struct buf *report;
+	bool ok;
+};
+
+static void check_chain(struct check *k, const struct column *col, const struct plan_column *pc,
+			const struct plan_value *pv, const struct choice *ch, const char *policy)
 {
-	bool ok = true;
 	for (; ch != NULL; ch = ch->otherwise, pv = pv->otherwise) {
 		if (ch->kind != MAP_VALUE_LITERAL || ch->field != NULL)
 			continue;
-		buf_printf(report, "%s.%s: %s: \"%s\" is no value of type ", col->table, col->name, policy,
-			   pv->literal);
-		pgtype_sql(report, &col->type, NULL);
-		buf_putc(report, '\n');
-		ok = false;
+		if (pc->map != NULL)
+			buf_printf(k->report, "%s:%d:%d: ", k->m->file, pc->map->line, pc->map->col);
+		buf_printf(k->report, "%s: \"", policy);
+		text_escape(k->report, pv->literal, strlen(pv->literal));
+		buf_printf(k->report, "\" is no value of column \"%s\" of type ", col->name);
+		pgtype_sql(k->report, &col->type, NULL);
+		buf_putc(k->report, '\n');
+		k->ok = false;
 	}
-	return ok;
 }
 
-static bool check_output(const struct output *o, struct buf *report)
+static void check_output(struct check *k, const struct output *o)
 {
-	bool ok = true;
 	for (size_t i = 0; i < o->ncolumns; i++) {
 		const struct column *col = &o->columns[i];
 		const struct plan_column *pc = &o->plan->columns[i];
-		ok &= check_chain(col, &pc->if_missing, col->if_missing, "if_missing", report);
-		ok &= check_chain(col, &pc->if_null, col->if_null, "if_null", report);
-		ok &= check_chain(col, &pc->if_invalid, col->if_invalid, "if_invalid", report);
+		check_chain(k, col, pc, &pc->if_missing, col->if_missing, "if_missing");
+		check_chain(k, col, pc, &pc->if_null, col->if_null, "if_null");
+		check_chain(k, col, pc, &pc->if_invalid, col->if_invalid, "if_invalid");
 	}
-	return ok;
 }
 
-bool conv_check(const struct plan *p, struct buf *report)
+bool conv_check(const struct plan *p, int server_version, struct buf *report)
 {
-	bool ok = true;
+	struct check k = {p->mapping, report, true};
 	struct ledger *ledger = ledger_new();
 	for (size_t i = 0; i < p->ncollections; i++) {
-		struct conv *c = conv_new(p, (int)i, ledger);
-		for (size_t k = 0; k < c->noutputs; k++)
-			ok &= check_output(&c->outputs[k], report);
+		struct conv *c = compile(p, (int)i, ledger, server_version);
+		for (size_t o = 0; o < c->noutputs; o++)
+			check_output(&k, &c->outputs[o]);
 		conv_free(c);
 	}
 	ledger_free(ledger);
-	return ok;
+	return k.ok;
 }

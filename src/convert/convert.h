@@ -41,11 +41,13 @@ struct conv_note {
 
 struct conv *conv_new(const struct plan *p, int collection, struct ledger *ledger);
 void conv_free(struct conv *c);
-/* PQserverVersion of the target (default 150000): numeric has infinities from 14 on. */
+#define CONV_NEWEST_SERVER 180000
+/* PQserverVersion of the target (default: the newest): numeric has infinities from 14 on. */
 void conv_set_server_version(struct conv *c, int version);
-/* Literals of if_missing, if_null and if_invalid that are no value of their column's type: one line each into the
- * report, and false. To be asked once, before rows move; such a literal is never put in. */
-bool conv_check(const struct plan *p, struct buf *report);
+/* Literals of if_missing, if_null and if_invalid that are no value of their column's type on such a server: one line
+ * each into the report ("file:line:column: text"), and false. To be asked once, before rows move; such a literal is
+ * never put in. */
+bool conv_check(const struct plan *p, int server_version, struct buf *report) MUST_CHECK;
 
 enum fault conv_document(struct conv *c, const uint8_t *doc, size_t len, struct conv_where *where);
 /* Rows gathered since the caller last reset this buffer (it sends and resets them as it likes). */

@@ -57,6 +57,7 @@ enum counted {
 	COUNT_UNDEFINED,
 	COUNT_ACCEPTED,
 	COUNT_NEGATIVE_ZERO,
+	COUNT_ROUNDED,
 	COUNT_ENCODING,
 	COUNT_LABELLED,
 	COUNT_DEFAULT_MISSING,
@@ -81,6 +82,7 @@ struct labels;
 
 struct column {
 	put_fn *put[AT_COUNT];
+	put_fn *inside[AT_COUNT]; /* for an id inside a value: of a DBRef, of {$oid} */
 	struct rowbuf *rows;
 	int slot;
 	enum plan_feed feed;
@@ -90,6 +92,7 @@ struct column {
 	int64_t granule;        /* times: microseconds that the type's precision can tell apart */
 	struct column *element; /* arrays, vector: T                                          */
 	unsigned accept;
+	unsigned bson; /* only values of these BSON types go in (bits of at_of); 0: whatever the type takes */
 	enum map_encoding encoding;
 	struct extjson_opts json;
 	enum dup_policy duplicate_keys;
@@ -256,13 +259,13 @@ put_fn put_text, put_symbol_as_text, put_number_as_text, put_bool_as_text, put_o
 put_fn put_enum, put_labelled_text;
 /* Valid UTF-8 into a text column: checks the length only. */
 enum fault put_chars(struct conv *c, struct column *col, const char *s, size_t n);
-put_fn put_date, put_text_as_time, put_int32_as_time, put_int64_as_time, put_double_as_time, put_timestamp_as_time,
-	put_text_as_interval;
+put_fn put_date, put_text_as_time, put_int32_as_time, put_int64_as_time, put_double_as_time, put_decimal_as_time,
+	put_timestamp_as_time, put_text_as_interval;
 put_fn put_objectid_as_uuid, put_binary_as_uuid, put_any_as_uuid, put_id_text, put_id_document, put_id_dbpointer;
 put_fn put_binary, put_objectid_as_bytea;
 put_fn put_json;
 put_fn put_text_as_inet;
-put_fn put_array, put_value_as_array, put_vector, put_number_as_vector;
+put_fn put_array, put_value_as_array, put_vector, put_number_as_vector, put_binary_as_vector;
 
 const struct labels *labels_new(struct arena *a, const struct schema_enum *e, const struct map_column *map);
 
@@ -290,6 +293,8 @@ struct digits {
 };
 /* Reads "-12.50e3", "NaN", "Infinity"; the digits go to scratch. False on anything else. */
 bool digits_parse(const char *s, size_t n, struct buf *scratch, struct digits *out);
+struct decimal;
+void digits_of_decimal(const struct val *v, struct decimal *dec, struct digits *d); /* borrows dec */
 void digits_trim(struct digits *d); /* leading and trailing zeros away, exponent kept right */
 
 /* --- literals of if_… (literal.c) --- */

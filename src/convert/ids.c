@@ -128,7 +128,7 @@ enum fault put_any_as_uuid(struct conv *c, struct column *col, const struct val 
 static enum fault put_oid(struct conv *c, struct column *col, const uint8_t oid[OBJECTID_SIZE])
 {
 	struct val v = {.data = oid, .len = OBJECTID_SIZE, .kind = BSON_K_OBJECTID};
-	return col->put[BSON_K_OBJECTID](c, col, &v);
+	return col->inside[BSON_K_OBJECTID](c, col, &v);
 }
 
 static bool takes_hex(const struct column *col)
@@ -184,7 +184,7 @@ static enum fault put_dbref(struct conv *c, struct column *col, const struct val
 {
 	if (at_is_nothing(at_of(id->kind)) || id->kind == BSON_K_DOCUMENT)
 		return FAULT_FORMAT;
-	return col->put[at_of(id->kind)](c, col, id);
+	return col->inside[at_of(id->kind)](c, col, id);
 }
 
 enum fault put_id_document(struct conv *c, struct column *col, const struct val *v)

@@ -228,6 +228,7 @@ static void take_every_spelling(struct column *col)
 		col->accept &= ~(unsigned)MAP_ACCEPT_HEX_ID;
 	col->accept &= ~(unsigned)MAP_ACCEPT_ANY_ID;
 	col->encoding = MAP_ENCODING_REJECT;
+	col->bson = 0;
 }
 
 const uint8_t *literal_field(struct conv *c, const struct column *col, const char *text, size_t *len)

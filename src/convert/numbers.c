@@ -72,7 +72,7 @@ void digits_trim(struct digits *d)
 		d->exponent = 0;
 }
 
-static void digits_of_decimal(const struct val *v, struct decimal *dec, struct digits *d)
+void digits_of_decimal(const struct val *v, struct decimal *dec, struct digits *d)
 {
 	decimal_read(v, dec);
 	*d = (struct digits){.negative = dec->negative,

@@ -1,9 +1,8 @@
 /* times.c - date, time, timestamp, timestamptz, interval. UTC throughout. What the server would round to the column's
  * precision is refused before it can.
  */
-#include <math.h>
-
 #include "convert_private.h"
+#include "decimal.h"
 #include "text.h"
 
 static enum fault accepted(struct conv *c, struct column *col, enum fault f)
@@ -98,16 +97,36 @@ enum fault put_int64_as_time(struct conv *c, struct column *col, const struct va
 	return put_epoch(c, col, val_i64(v));
 }
 
+/* By digits, so that 1700000000.123 seconds are 1700000000123 ms though no double is exactly that. */
+static enum fault put_digits_as_epoch(struct conv *c, struct column *col, struct digits *d)
+{
+	digits_trim(d);
+	if (d->n > 0 && (col->accept & MAP_ACCEPT_EPOCH_MS) == 0)
+		d->exponent += 3;
+	if (d->kind != DIGITS_FINITE || (int64_t)d->n + d->exponent > 18)
+		return fault_note(c, FAULT_RANGE, "outside %s", pgt_name(col->type.base));
+	if (d->exponent < 0)
+		return fault_note(c, FAULT_INEXACT, "finer than milliseconds");
+	int64_t ms = 0;
+	for (size_t i = 0; i < d->n + (size_t)d->exponent; i++)
+		ms = ms * 10 + (i < d->n ? d->digits[i] - '0' : 0);
+	return accepted(c, col, put_instant(c, col, d->negative ? -ms : ms, 0));
+}
+
 enum fault put_double_as_time(struct conv *c, struct column *col, const struct val *v)
 {
-	double d = val_double(v);
-	if ((col->accept & MAP_ACCEPT_EPOCH_MS) == 0)
-		d *= 1000;
-	if (!isfinite(d) || fabs(d) > 9e15)
-		return fault_note(c, FAULT_RANGE, "outside %s", pgt_name(col->type.base));
-	if (d != trunc(d))
-		return fault_note(c, FAULT_INEXACT, "finer than milliseconds");
-	return accepted(c, col, put_instant(c, col, (int64_t)d, 0));
+	char text[32];
+	struct digits d;
+	digits_parse(text, (size_t)text_double(val_double(v), text), &c->text, &d);
+	return put_digits_as_epoch(c, col, &d);
+}
+
+enum fault put_decimal_as_time(struct conv *c, struct column *col, const struct val *v)
+{
+	struct decimal dec;
+	struct digits d;
+	digits_of_decimal(v, &dec, &d);
+	return put_digits_as_epoch(c, col, &d);
 }
 
 /* BSON timestamp: seconds in the upper half, a counter in the lower. */

@@ -324,6 +324,19 @@ static bool begin_clean(struct begin *b, struct err *err)
 	return ok;
 }
 
+/* Literals that only the converter, and knowing the server, can judge. Before anything is made. */
+static bool check_literals(struct begin *b, struct err *err)
+{
+	const struct mapping *m = b->e->plan->mapping;
+	_cleanup_(buf_free) struct buf report;
+	buf_init(&report, 0);
+	if (b->e->options.mode == ENGINE_CLEAN_ONLY || conv_check(b->e->plan, b->e->server_version, &report))
+		return true;
+	err_set(err, ERR_MAPPING, "the mapping %s has literals that are no values of their columns", m->file);
+	err_detail(err, "%.*s", (int)report.len - 1, (const char *)report.data);
+	return err_hint(err, "correct them in the mapping; docrow mapping check names them all");
+}
+
 static bool find_old_run(struct begin *b, struct err *err)
 {
 	bool installed;
@@ -351,7 +364,10 @@ static bool begin_by_mode(struct begin *b, struct err *err)
 bool begin_run(struct engine *e, struct err *err)
 {
 	struct begin b = {.e = e, .arena = arena_new()};
-	bool ok = pg_open(&b.pg, e->target_uri, "docrow", err) && find_old_run(&b, err) && begin_by_mode(&b, err);
+	bool ok = pg_open(&b.pg, e->target_uri, "docrow", err) && find_old_run(&b, err);
+	if (ok)
+		e->server_version = pg_server_version(b.pg);
+	ok = ok && check_literals(&b, err) && begin_by_mode(&b, err);
 	if (ok && e->options.mode != ENGINE_CLEAN_ONLY) {
 		set_reject_limits(e);
 		ok = sink_resolve(b.pg, &e->plan->schema, err) && load_progress(&b, err);

@@ -101,7 +101,7 @@ static bool read_all_twins(struct twins *t, struct err *err)
 		if (!feeds_table(&e->plan->collections[c], t->table) || !e->tables[c].present)
 			continue;
 		if (t->convs[c] == NULL)
-			t->convs[c] = conv_new(e->plan, (int)c, t->w->scratch);
+			t->convs[c] = engine_conv(e, (int)c, t->w->scratch);
 		if (!read_twins(t, (int)c, err))
 			return false;
 	}

@@ -43,6 +43,13 @@ static void workers_free(struct engine *e)
 	free(e->workers);
 }
 
+struct conv *engine_conv(const struct engine *e, int collection, struct ledger *ledger)
+{
+	struct conv *c = conv_new(e->plan, collection, ledger);
+	conv_set_server_version(c, e->server_version);
+	return c;
+}
+
 static bool threads_start(struct engine *e, struct err *err)
 {
 	if (pthread_create(&e->heartbeat, NULL, heartbeat_main, e) != 0)

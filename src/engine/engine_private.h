@@ -51,6 +51,7 @@ struct engine {
 	char *target_uri;
 	char host[128];
 	int64_t run;
+	int server_version;    /* of the target; known from begin_run on                     */
 	struct settle *settle; /* groups of references: settle.c                         */
 	struct table_progress *tables;
 	struct engine_table *shown; /* for engine_poll                                        */
@@ -83,6 +84,8 @@ bool load_split(struct worker *w, const struct state_unit *u, bool *mine, struct
  * caller's transaction. */
 bool load_duplicates(struct worker *w, const struct state_unit *u, struct err *err) MUST_CHECK;
 /* Drops what a converter has gathered for its outputs, and buffers that grew too large. */
+/* A converter for this target. */
+struct conv *engine_conv(const struct engine *e, int collection, struct ledger *ledger);
 void load_reset_rows(struct conv *conv, const struct plan_collection *c);
 /* One COPY of all rows in rb, which is reset; the server must take every one. *rows gets how many. */
 bool load_copy_rows(struct worker *w, const struct plan_output *o, struct rowbuf *rb, uint64_t *rows,

@@ -128,7 +128,7 @@ bool fetch_rejects(struct worker *w, const struct state_unit *u, struct err *err
 		return err_set(err, ERR_INTERNAL, "step of a collection that the plan lacks: %s", u->collection);
 	struct fetch f = {.w = w, .collection = u->collection, .plan = &p->collections[c], .arena = arena_new()};
 	snprintf(f.run, sizeof f.run, "%lld", (long long)w->engine->run);
-	f.conv = conv_new(p, c, w->scratch);
+	f.conv = engine_conv(w->engine, c, w->scratch);
 	bool ok = fetch_all(&f, err);
 	if (ok && f.found < f.wanted)
 		log_line(LOG_WARN,

@@ -40,7 +40,7 @@ struct feed {
 static struct conv *worker_conv(struct worker *w, int collection)
 {
 	if (w->convs[collection] == NULL)
-		w->convs[collection] = conv_new(w->engine->plan, collection, w->ledger);
+		w->convs[collection] = engine_conv(w->engine, collection, w->ledger);
 	return w->convs[collection];
 }
 

@@ -1,5 +1,6 @@
 /* map_check.c - one column's policies against its own type: what cannot mean anything, or cannot be met. */
 #include "map_private.h"
+#include "matrix.h"
 
 /* ---- what goes with which type ---- */
 
@@ -10,9 +11,7 @@ enum family {
 	FAMILY_TEXT,
 	FAMILY_ENUM,
 	FAMILY_UUID,
-	FAMILY_BYTES,
 	FAMILY_DATE,
-	FAMILY_CLOCK,
 	FAMILY_JSON,
 	FAMILY_OTHER,
 	FAMILY_COUNT
@@ -23,30 +22,10 @@ static const enum family families[PGT_COUNT] = {
 	[PGT_INT8] = FAMILY_INT,       [PGT_FLOAT4] = FAMILY_FLOAT,   [PGT_FLOAT8] = FAMILY_FLOAT,
 	[PGT_NUMERIC] = FAMILY_FLOAT,  [PGT_TEXT] = FAMILY_TEXT,      [PGT_VARCHAR] = FAMILY_TEXT,
 	[PGT_CHAR] = FAMILY_TEXT,      [PGT_NAME] = FAMILY_TEXT,      [PGT_CITEXT] = FAMILY_TEXT,
-	[PGT_UUID] = FAMILY_UUID,      [PGT_BYTEA] = FAMILY_BYTES,    [PGT_DATE] = FAMILY_DATE,
-	[PGT_TIME] = FAMILY_CLOCK,     [PGT_TIMESTAMP] = FAMILY_DATE, [PGT_TIMESTAMPTZ] = FAMILY_DATE,
-	[PGT_INTERVAL] = FAMILY_CLOCK, [PGT_JSON] = FAMILY_JSON,      [PGT_JSONB] = FAMILY_JSON,
+	[PGT_UUID] = FAMILY_UUID,      [PGT_BYTEA] = FAMILY_OTHER,    [PGT_DATE] = FAMILY_DATE,
+	[PGT_TIME] = FAMILY_OTHER,     [PGT_TIMESTAMP] = FAMILY_DATE, [PGT_TIMESTAMPTZ] = FAMILY_DATE,
+	[PGT_INTERVAL] = FAMILY_OTHER, [PGT_JSON] = FAMILY_JSON,      [PGT_JSONB] = FAMILY_JSON,
 	[PGT_INET] = FAMILY_OTHER,     [PGT_VECTOR] = FAMILY_OTHER,   [PGT_ENUM] = FAMILY_ENUM,
-};
-
-#define DATES   (MAP_ACCEPT_ISO_STRING | MAP_ACCEPT_EPOCH_MS | MAP_ACCEPT_EPOCH_S | MAP_ACCEPT_TIMESTAMP)
-#define NUMBERS (MAP_ACCEPT_NUMERIC_STRING | MAP_ACCEPT_BOOL_NUMBER)
-
-static const struct {
-	unsigned plain, key; /* words of accept; key: as an _id or a reference, besides */
-} accepts[FAMILY_COUNT] = {
-	[FAMILY_BOOL] = {MAP_ACCEPT_BOOL_STRING | MAP_ACCEPT_BOOL_NUMBER, 0},
-	[FAMILY_INT] = {NUMBERS, MAP_ACCEPT_DBREF},
-	[FAMILY_FLOAT] = {NUMBERS, MAP_ACCEPT_DBREF},
-	[FAMILY_TEXT] = {MAP_ACCEPT_NUMBER_TEXT | MAP_ACCEPT_JSON_TEXT,
-			 MAP_ACCEPT_HEX_ID | MAP_ACCEPT_OID_DOCUMENT | MAP_ACCEPT_DBREF},
-	[FAMILY_ENUM] = {0, 0},
-	[FAMILY_UUID] = {MAP_ACCEPT_OF_IDS, 0},
-	[FAMILY_BYTES] = {0, MAP_ACCEPT_OF_IDS},
-	[FAMILY_DATE] = {DATES, 0},
-	[FAMILY_CLOCK] = {MAP_ACCEPT_ISO_STRING, 0},
-	[FAMILY_JSON] = {0, 0},
-	[FAMILY_OTHER] = {0, 0},
 };
 
 static bool is_known(const struct pgtype *t)
@@ -58,9 +37,7 @@ unsigned map_accept_for(const struct pgtype *t, bool is_key)
 {
 	if (!is_known(t))
 		return ~0u;
-	enum family f = families[t->base];
-	unsigned bits = accepts[f].plain | (is_key ? accepts[f].key : 0);
-	return t->array || t->base == PGT_VECTOR ? bits | MAP_ACCEPT_SCALAR_ARRAY : bits;
+	return matrix_accept(t->base, is_key) | (t->array ? (unsigned)MAP_ACCEPT_SCALAR_ARRAY : 0);
 }
 
 bool map_id_fits(enum map_id id, const struct pgtype *t)
@@ -126,6 +103,80 @@ static void check_accept(const struct mapping *m, const struct map_column *k, bo
 			complain_field(c, m, &k->accept, k->line, k->col,
 				       "accept: %s means nothing for column \"%s\" of type %s",
 				       map_words_accept.list[i].word, k->name, type_text(m->arena, &k->type));
+}
+
+/* "epoch-ms or epoch-s" */
+static const char *any_of(struct arena *a, unsigned words)
+{
+	const char *text = NULL;
+	for (size_t i = 0; i < map_words_accept.n; i++)
+		if ((words & (unsigned)map_words_accept.list[i].value) != 0)
+			text = text == NULL ? map_words_accept.list[i].word
+					    : arena_printf(a, "%s or %s", text, map_words_accept.list[i].word);
+	return text;
+}
+
+/* Text in a reference goes by the id rule of what it points to. */
+static bool needs_word(const struct mapping *m, const struct map_column *k, unsigned kind)
+{
+	int referred = map_referred_collection(m, &k->references);
+	return kind == BSON_K_STRING && k->type.base == PGT_UUID && referred >= 0 &&
+	       m->collections[referred].id == MAP_ID_UUIDV7;
+}
+
+/* The BSON types that the mapping itself says the field holds: each needs a way into the column. */
+static void check_bson(const struct mapping *m, const struct map_column *k, bool is_key, struct complaints *c)
+{
+	const char *type = type_text(m->arena, &k->type);
+	bool takes_all = k->is_id && is_key && k->type.base == PGT_UUID;
+	for (unsigned kind = 1; !takes_all && kind < MATRIX_KINDS; kind++) {
+		unsigned words;
+		if ((k->bson & 1u << kind) == 0 || kind == BSON_K_NULL || kind == BSON_K_UNDEFINED)
+			continue;
+		enum matrix_verdict v = matrix_verdict(k->type.base, kind, is_key, &words);
+		if (v == MATRIX_NO)
+			complain_field(c, m, &k->bson, k->line, k->col,
+				       "bson: %s does not go into column \"%s\" of type %s; %s would do",
+				       matrix_kind_name(kind), k->name, type,
+				       matrix_nearest(m->arena, &k->type, kind));
+		else if ((v == MATRIX_BY_WORD || needs_word(m, k, kind)) && (k->accept & words) == 0)
+			complain_field(c, m, &k->bson, k->line, k->col,
+				       "bson: %s goes into column \"%s\" of type %s only with accept: %s",
+				       matrix_kind_name(kind), k->name, type, any_of(m->arena, words));
+	}
+}
+
+/* ---- warnings: it works, but maybe not as it was meant ---- */
+
+static void warn_takes_nothing(const struct mapping *m, const struct map_column *k, bool is_key, struct complaints *c)
+{
+	for (unsigned kind = 1; kind < MATRIX_KINDS; kind++)
+		if (matrix_verdict(k->type.base, kind, is_key, NULL) == MATRIX_NATURALLY)
+			return;
+	unsigned words = matrix_accept(k->type.base, is_key);
+	if ((k->accept & words) == 0)
+		complain_field(c, m, &k->type, k->line, k->col,
+			       "column \"%s\" of type %s takes no value without accept: %s", k->name,
+			       type_text(m->arena, &k->type), any_of(m->arena, words));
+}
+
+static void warn_of_type(const struct mapping *m, const struct map_column *k, bool is_key, struct complaints *c)
+{
+	const struct pgtype *t = &k->type;
+	bool is_stamp = t->base == PGT_TIMESTAMP || t->base == PGT_TIMESTAMPTZ;
+	if (c == NULL)
+		return;
+	warn_takes_nothing(m, k, is_key, c);
+	if (t->base == PGT_FLOAT4)
+		complain_field(c, m, &k->type, k->line, k->col,
+			       "column \"%s\" is real: a double that needs more digits than a real holds is refused "
+			       "(inexact); double precision holds every double",
+			       k->name);
+	if (is_stamp && t->precision >= 0 && t->precision < 3)
+		complain_field(c, m, &k->type, k->line, k->col,
+			       "column \"%s\" is %s: a date whose milliseconds it cannot hold is refused (inexact); "
+			       "%s(3) holds every date",
+			       k->name, type_text(m->arena, t), pgt_name(t->base));
 }
 
 static void check_literal(const struct mapping *m, const struct map_column *k, const char *key,
@@ -196,7 +247,7 @@ static void check_meaning(const struct mapping *m, const struct map_column *k, s
 static void check_no_source(const struct mapping *m, const struct map_column *k, struct complaints *c)
 {
 	const unsigned policies = MAP_GIVEN_ENCODING | MAP_GIVEN_ACCEPT | MAP_GIVEN_FOLD_CASE | MAP_GIVEN_JSON |
-				  MAP_GIVEN_DUPLICATE_KEYS | MAP_GIVEN_UUID_ORDER | MAP_GIVEN_LABELS;
+				  MAP_GIVEN_DUPLICATE_KEYS | MAP_GIVEN_UUID_ORDER | MAP_GIVEN_LABELS | MAP_GIVEN_BSON;
 	if ((k->given & policies) != 0)
 		complain(c, k->line, k->col, "column \"%s\" is fed by nothing (from: null), so policies mean nothing",
 			 k->name);
@@ -226,6 +277,8 @@ void map_check_column(const struct mapping *m, const struct map_column *k, bool 
 		return;
 	}
 	check_accept(m, k, is_key, c);
+	check_bson(m, k, is_key, c);
+	warn_of_type(m, k, is_key, c->warnings);
 	check_meaning(m, k, c);
 	check_labels(m, k, c);
 	check_value(m, k, "if_missing", &k->if_missing, c);

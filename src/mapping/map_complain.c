@@ -97,12 +97,20 @@ static void sort_and_thin(struct complaints *c)
 	c->n = kept;
 }
 
-static void put_line(struct buf *out, const struct complaints *c, const struct complaint *one)
+static void put_line(struct buf *out, const struct complaints *c, const struct complaint *one, const char *kind)
 {
 	if (one->line > 0)
-		buf_printf(out, "%s:%d:%d: %s\n", c->file, one->line, one->col, one->text);
+		buf_printf(out, "%s:%d:%d: %s%s\n", c->file, one->line, one->col, kind, one->text);
 	else
-		buf_printf(out, "%s: %s\n", c->file, one->text);
+		buf_printf(out, "%s: %s%s\n", c->file, kind, one->text);
+}
+
+void complaints_warn(struct complaints *warnings, struct buf *out)
+{
+	if (warnings->n > 0)
+		sort_and_thin(warnings);
+	for (size_t i = 0; i < warnings->n; i++)
+		put_line(out, warnings, &warnings->list[i], "warning: ");
 }
 
 bool complaints_finish(struct complaints *c, const char *hint, struct buf *report, struct err *err)
@@ -114,9 +122,9 @@ bool complaints_finish(struct complaints *c, const char *hint, struct buf *repor
 	buf_init(&first, 0);
 	for (size_t i = 0; i < c->n && i < TOLD_MAX; i++) {
 		if (report != NULL)
-			put_line(report, c, &c->list[i]);
+			put_line(report, c, &c->list[i], "");
 		if (i < DETAIL_TOLD)
-			put_line(&first, c, &c->list[i]);
+			put_line(&first, c, &c->list[i], "");
 	}
 	if (c->n > TOLD_MAX && report != NULL)
 		buf_printf(report, "%s: and %zu more\n", c->file, c->n - TOLD_MAX);

@@ -30,12 +30,15 @@ struct complaints {
 	const char *file;
 	struct complaint *list;
 	size_t n, cap;
+	struct complaints *warnings; /* NULL: nobody wants them */
 };
 void complain(struct complaints *c, int line, int col, const char *fmt, ...) PRINTF_LIKE(4, 5);
 /* Is there a complaint about the field's value already? */
 bool has_complaint(const struct complaints *c, const struct mapping *m, const void *field);
 /* Sorts, drops repeats, writes all to report (may be NULL) and fills err. True when there is nothing to tell. */
 bool complaints_finish(struct complaints *c, const char *hint, struct buf *report, struct err *err);
+/* Sorts and writes what is no error: "file:line:column: warning: text", one a line. */
+void complaints_warn(struct complaints *warnings, struct buf *out);
 /* `; did you mean "x"?` or "". */
 const char *map_suggest(struct arena *a, const char *word, const char *const *known, size_t n);
 
@@ -111,6 +114,9 @@ void map_settle(struct mapping *m, struct complaints *c);
 
 /* One column's policies against its type. */
 void map_check_column(const struct mapping *m, const struct map_column *k, bool is_key, struct complaints *c);
+/* `; jsonb would do` for a type of PostgreSQL's (or an extension's) that docrow does not write, "" for other texts.
+ */
+const char *map_instead_of(struct arena *a, const char *type);
 /* Words of accept that mean something for a column of this type. */
 unsigned map_accept_for(const struct pgtype *t, bool is_key);
 #define MAP_ACCEPT_OF_IDS                                                                                            \

@@ -181,7 +181,8 @@ static void read_type(struct reader *r, const yaml_node_t *n, const struct map_k
 	/* { type: numeric(10,2) } is two entries to YAML. */
 	bool cut = strchr(text, '(') != NULL && strchr(text, ')') == NULL;
 	complain(r->c, line_of(n), col_of(n), "\"%s\" does not read as a type%s", text,
-		 cut ? "; within { } a type with a comma needs quotes: \"numeric(10,2)\"" : "");
+		 cut ? "; within { } a type with a comma needs quotes: \"numeric(10,2)\""
+		     : map_instead_of(r->arena, text));
 }
 
 /* ---- words ---- */

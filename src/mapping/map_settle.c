@@ -125,13 +125,14 @@ static void complain_type(struct mapping *m, const struct map_column *col, struc
 {
 	const char **known = arena_alloc(m->arena, (m->nenums + PGT_COUNT) * sizeof *known);
 	size_t n = 0;
+	const char *instead = map_instead_of(m->arena, col->type.enum_name);
 	for (int t = 0; t < PGT_COUNT; t++)
 		known[n++] = t == PGT_ENUM ? NULL : pgt_name((enum pgt)t);
 	for (size_t i = 0; i < m->nenums; i++)
 		known[n++] = m->enums[i].name;
 	complain_field(c, m, &col->type, col->line, col->col,
 		       "\"%s\" is neither a type nor an enum of this mapping%s", col->type.enum_name,
-		       map_suggest(m->arena, col->type.enum_name, known, n));
+		       *instead != '\0' ? instead : map_suggest(m->arena, col->type.enum_name, known, n));
 }
 
 static void settle_enum(struct mapping *m, struct map_column *col, struct complaints *c)

@@ -1,6 +1,7 @@
 /* map_spec.c - the format: every key of the YAML, one row each. The manual (docs/mapping.md) says the same in words.
  */
 #include "map_private.h"
+#include "matrix.h"
 
 #define WORDS(name)                                                                                                  \
 	{                                                                                                            \
@@ -38,6 +39,33 @@ static const struct map_word accept_list[] = {
 	{"any-id", MAP_ACCEPT_ANY_ID},
 };
 const struct map_words map_words_accept = WORDS(accept_list);
+
+#define BSON(kind) 1 << (kind)
+static const struct map_word bson_list[] = {
+	{"double", BSON(BSON_K_DOUBLE)},
+	{"string", BSON(BSON_K_STRING)},
+	{"object", BSON(BSON_K_DOCUMENT)},
+	{"array", BSON(BSON_K_ARRAY)},
+	{"binData", BSON(BSON_K_BINARY)},
+	{"undefined", BSON(BSON_K_UNDEFINED)},
+	{"objectId", BSON(BSON_K_OBJECTID)},
+	{"bool", BSON(BSON_K_BOOL)},
+	{"date", BSON(BSON_K_DATE)},
+	{"null", BSON(BSON_K_NULL)},
+	{"regex", BSON(BSON_K_REGEX)},
+	{"dbPointer", BSON(BSON_K_DBPOINTER)},
+	{"javascript", BSON(BSON_K_CODE)},
+	{"symbol", BSON(BSON_K_SYMBOL)},
+	{"javascriptWithScope", BSON(BSON_K_CODEWSCOPE)},
+	{"int", BSON(BSON_K_INT32)},
+	{"timestamp", BSON(BSON_K_TIMESTAMP)},
+	{"long", BSON(BSON_K_INT64)},
+	{"decimal", BSON(BSON_K_DECIMAL128)},
+	{"minKey", BSON(MATRIX_MINKEY)},
+	{"maxKey", BSON(MATRIX_MAXKEY)},
+	{"number", BSON(BSON_K_INT32) | BSON(BSON_K_INT64) | BSON(BSON_K_DOUBLE) | BSON(BSON_K_DECIMAL128)},
+};
+static const struct map_words bsons = WORDS(bson_list);
 
 static const struct map_word encoding_list[] = {
 	{"reject", MAP_ENCODING_REJECT}, {"replace", MAP_ENCODING_REPLACE}, {"strip", MAP_ENCODING_STRIP}};
@@ -157,6 +185,7 @@ static const struct map_key column_keys[] = {
 	{"if_invalid", KIND_VALUE, OPTIONAL, AT(map_column, if_invalid)},
 	{"encoding", KIND_WORD, OPTIONAL, AT(map_column, encoding), 0, &encodings, MAP_GIVEN_ENCODING},
 	{"accept", KIND_WORDS, OPTIONAL, AT(map_column, accept), 0, &map_words_accept, MAP_GIVEN_ACCEPT},
+	{"bson", KIND_WORDS, OPTIONAL, AT(map_column, bson), 0, &bsons, MAP_GIVEN_BSON},
 	{"labels", KIND_RENAMES, OPTIONAL, MANY(map_column, labels), NULL, MAP_GIVEN_LABELS},
 	{"fold_case", KIND_BOOL, OPTIONAL, AT(map_column, fold_case), 0, NULL, MAP_GIVEN_FOLD_CASE},
 	{"json", KIND_WORD, OPTIONAL, AT(map_column, json), 0, &jsons, MAP_GIVEN_JSON},

@@ -86,7 +86,8 @@ enum map_given {
 	MAP_GIVEN_UNMAPPED = 1 << 13,
 	MAP_GIVEN_LABELS = 1 << 14,
 	MAP_GIVEN_DUPLICATES = 1 << 15,
-	MAP_GIVEN_TYPE = 1 << 16
+	MAP_GIVEN_TYPE = 1 << 16,
+	MAP_GIVEN_BSON = 1 << 24
 };
 
 /* Policies for the whole mapping or one collection: what its columns and references do that do not say otherwise.
@@ -133,6 +134,7 @@ struct map_column {
 	struct map_value if_missing, if_null, if_invalid;
 	enum map_encoding encoding;
 	unsigned accept; /* enum map_accept bits                                            */
+	unsigned bson;   /* BSON types that the field holds: bits of matrix_kind; 0: not said */
 	struct map_label *labels;
 	size_t nlabels;
 	bool fold_case;

@@ -292,12 +292,21 @@ static void compile(struct plan_builder *b, const bool *out)
 		compile_junction(b, i);
 }
 
+static const char *warnings_text(struct arena *a, struct complaints *warnings)
+{
+	_cleanup_(buf_free) struct buf text;
+	buf_init(&text, 0);
+	complaints_warn(warnings, &text);
+	return arena_strdup(a, buf_cstr(&text));
+}
+
 bool plan_build_part(struct plan **res, const struct mapping *m, const char *left_out, struct buf *report,
 		     struct err *err)
 {
 	struct arena *a = arena_new();
 	struct plan *p = arena_alloc(a, sizeof *p);
-	struct complaints c = {.arena = a, .file = m->file};
+	struct complaints warnings = {.arena = a, .file = m->file};
+	struct complaints c = {.arena = a, .file = m->file, .warnings = &warnings};
 	struct plan_builder b = {.p = p, .arena = a, .m = m};
 	p->arena = a;
 	p->mapping = m;
@@ -308,6 +317,7 @@ bool plan_build_part(struct plan **res, const struct mapping *m, const char *lef
 		arena_free(a);
 		return false;
 	}
+	p->warnings = warnings_text(a, &warnings);
 	p->collections = arena_alloc(a, (m->ncollections + 1) * sizeof *p->collections);
 	p->njunctions = p->schema.njunctions;
 	p->junctions = arena_alloc(a, (p->njunctions + 1) * sizeof *p->junctions);

@@ -107,6 +107,7 @@ struct plan {
 	size_t ncollections;
 	struct plan_junction *junctions;
 	size_t njunctions;
+	const char *warnings; /* "file:line:column: warning: text", one a line; "" when there are none */
 	struct arena *arena;
 };
 

@@ -198,7 +198,7 @@ static void junctions(struct page *p)
 
 struct section {
 	const char *title;
-	enum ledger_kind kinds[8];
+	enum ledger_kind kinds[9];
 	size_t nkinds;
 };
 
@@ -206,8 +206,8 @@ static const struct section sections[] = {
 	{"Left behind: values of fields that the mapping does not name", {LEDGER_UNMAPPED}, 1},
 	{"Put in or mended as the mapping asks",
 	 {LEDGER_DEFAULT_MISSING, LEDGER_DEFAULT_NULL, LEDGER_DEFAULT_INVALID, LEDGER_ID_MAPPED, LEDGER_ENCODING,
-	  LEDGER_NEGATIVE_ZERO, LEDGER_LABELLED, LEDGER_ACCEPTED},
-	 8},
+	  LEDGER_NEGATIVE_ZERO, LEDGER_ROUNDED, LEDGER_LABELLED, LEDGER_ACCEPTED},
+	 9},
 	{"References without a row to point to",
 	 {LEDGER_ORPHAN_NULL, LEDGER_ORPHAN_MOVED, LEDGER_ORPHAN_KEPT, LEDGER_STUB},
 	 4},

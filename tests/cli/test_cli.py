@@ -121,7 +121,10 @@ def test_every_message_can_be_explained(docrow):
         assert f"### {code}" in page
 
 
-@pytest.mark.parametrize("page, option", [("docs/options.md", "--markdown"), ("docs/messages.md", "--messages")])
+@pytest.mark.parametrize(
+    "page, option",
+    [("docs/options.md", "--markdown"), ("docs/messages.md", "--messages"), ("docs/matrix.md", "--matrix")],
+)
 def test_generated_pages_are_up_to_date(docrow, page, option):
     assert docrow.run("help", option, status=0).stdout == (ROOT / page).read_text(), f"docrow help {option} > {page}"
 

@@ -194,7 +194,7 @@ static bool same_text(const struct test_case *t, const char *got)
 static void check_words(const char *file, const struct test_case *t, struct ledger *l)
 {
 	static const enum ledger_kind kinds[] = {LEDGER_IS_MISSING,     LEDGER_IS_NULL,         LEDGER_IS_UNDEFINED,
-						 LEDGER_ACCEPTED,       LEDGER_NEGATIVE_ZERO,   LEDGER_ENCODING,
+						 LEDGER_ACCEPTED,       LEDGER_NEGATIVE_ZERO,   LEDGER_ENCODING, LEDGER_ROUNDED,
 						 LEDGER_LABELLED,       LEDGER_DEFAULT_MISSING, LEDGER_DEFAULT_NULL,
 						 LEDGER_DEFAULT_INVALID};
 	for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++) {
@@ -259,7 +259,7 @@ static void run_case(const char *file, const struct test_case *t)
 	}
 	if (!make_plan(file, t, &m, &p))
 		return;
-	if (!conv_check(p, &report))
+	if (!conv_check(p, CONV_NEWEST_SERVER, &report))
 		complain(file, t, "a literal does not read", buf_cstr(&report));
 	convert_case(file, t, p, &doc);
 	plan_free(p);

@@ -155,6 +155,7 @@ static void every_key_is_described(void **state)
 					    "if_invalid",
 					    "encoding",
 					    "accept",
+					    "bson",
 					    "labels",
 					    "fold_case",
 					    "json",
