@@ -555,7 +555,8 @@ static void literals_that_do_not_read_are_told(void **state)
 	buf_init(&report, 0);
 	use(&x, yaml, "c");
 	assert_false(conv_check(x.p, CONV_NEWEST_SERVER, &report));
-	assert_string_equal(buf_cstr(&report), "test:8:9: if_missing: \"two days\" is no value of column \"a\" of type interval\n");
+	assert_string_equal(buf_cstr(&report),
+			    "test:8:9: if_missing: \"two days\" is no value of column \"a\" of type interval\n");
 	buf_free(&report);
 	done(&x);
 }
