@@ -7,6 +7,7 @@
 #   make soak      fuzz targets, then kill and resume, over and over (FUZZ_MINUTES=10 SOAK_MINUTES=30)
 #   make lint      format, clang-tidy, order of the folders
 #   make install   PREFIX=/usr/local DESTDIR=
+#   make deb       build-deb/docrow_VERSION_ARCH.deb
 #   make clean
 
 BUILD ?= build
@@ -24,6 +25,8 @@ setup-demo:
 	@scripts/setup.sh demo
 setup-test:
 	@scripts/setup.sh test
+setup-deb:
+	@scripts/setup.sh deb
 setup-lint:
 	@scripts/setup.sh lint
 setup-soak:
@@ -62,7 +65,10 @@ install: program
 	@meson configure $(BUILD) -Dprefix=$(PREFIX)
 	@meson install -C $(BUILD) $(if $(DESTDIR),--destdir $(abspath $(DESTDIR)))
 
-clean:
-	rm -rf build build-asan build-tsan build-clang build-fuzz
+deb: setup-deb
+	@packaging/deb.sh
 
-.PHONY: all setup-build setup-demo setup-test setup-lint setup-soak program lint unit e2e test demo demo-stop bench soak install clean
+clean:
+	rm -rf build build-asan build-tsan build-clang build-fuzz build-deb
+
+.PHONY: all setup-build setup-demo setup-test setup-lint setup-soak setup-deb program lint unit e2e test demo demo-stop bench soak install deb clean

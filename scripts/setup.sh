@@ -4,6 +4,7 @@
 #   scripts/setup.sh build     compiler, Meson, libraries
 #   scripts/setup.sh demo      the above, and servers and Python packages
 #   scripts/setup.sh test      the above, and what only tests need
+#   scripts/setup.sh deb       what a build needs, and what packs a Debian package
 #   scripts/setup.sh lint      the above, and clang with its tools
 #   scripts/setup.sh soak      what a demo needs, and clang with libFuzzer
 #
@@ -16,7 +17,8 @@ cd "$(dirname "$0")/.."
 packages_build='gcc libc6-dev meson ninja-build pkg-config|pkgconf libmongoc-dev libpq-dev libyaml-dev
 	libjansson-dev zlib1g-dev libzstd-dev libssl-dev libcmocka-dev'
 packages_demo='postgresql postgresql-client python3 python3-venv libcurl4|libcurl4t64'
-packages_test='pgbouncer'
+packages_test='pgbouncer zsh fish dpkg-dev'
+packages_deb='dpkg-dev'
 packages_lint='clang clang-tidy'
 packages_soak='clang libclang-rt-dev|libclang-rt-14-dev|libclang-rt-19-dev'
 
@@ -137,6 +139,10 @@ test)
 	packages="$packages $packages_demo $packages_test"
 	tools="$tools python3 psql pgbouncer"
 	;;
+deb)
+	packages="$packages_build $packages_deb"
+	tools="$tools dpkg-deb dpkg-shlibdeps"
+	;;
 lint)
 	packages="$packages $packages_demo $packages_test $packages_lint"
 	tools="$tools python3 psql pgbouncer clang clang-tidy"
@@ -145,7 +151,7 @@ soak)
 	packages="$packages $packages_demo $packages_soak"
 	tools="$tools python3 psql"
 	;;
-*) die "unknown: $what (build, demo, test, lint or soak)" ;;
+*) die "unknown: $what (build, demo, test, deb, lint or soak)" ;;
 esac
 
 mkdir -p build
@@ -157,4 +163,4 @@ if command -v dpkg-query >/dev/null && command -v apt-get >/dev/null; then
 else
 	look_for_tools $tools
 fi
-[ "$what" = build ] || install_python
+[ "$what" = build ] || [ "$what" = deb ] || install_python

@@ -28,6 +28,7 @@ struct command {
 	enum command_id id;
 	const char *summary; /* one line, no period */
 	const char *args;    /* "<hex|uuid>...", "" */
+	const char *words;   /* "check show list": what its first argument can be; NULL: no fixed words */
 	size_t min_args, max_args;
 	bool needs_settings;         /* false: it does not read .env and the environment */
 	const char *description;     /* paragraphs, parted by an empty line              */
@@ -68,6 +69,8 @@ void help_markdown(FILE *out);
 /* messages.c */
 bool message_explain(FILE *out, const char *code); /* "DR-4001", "DR-F04", "range"; false: no such code */
 void messages_markdown(FILE *out);
+/* completion.c: the script that a shell reads. `shell`: a position in the choices of --completion. */
+void completion_print(FILE *out, int shell);
 /* versions.c */
 void versions_print(FILE *out);
 

@@ -32,6 +32,7 @@ static int run(struct cli *c)
 {
 	const struct settings *s = &c->settings;
 	const struct command *cmd = NULL;
+	struct err err;
 	bool man = s->v[OPT_MAN].from == FROM_COMMAND_LINE;
 
 	if (s->v[OPT_MARKDOWN].from == FROM_COMMAND_LINE) {
@@ -44,6 +45,12 @@ static int run(struct cli *c)
 	}
 	if (s->v[OPT_MATRIX].from == FROM_COMMAND_LINE) {
 		print_matrix();
+		return 0;
+	}
+	if (s->v[OPT_COMPLETION].from == FROM_COMMAND_LINE) {
+		if (!settings_check(&c->settings, OPT_COMPLETION, &err))
+			return cli_fail(&err);
+		completion_print(stdout, (int)s->v[OPT_COMPLETION].number);
 		return 0;
 	}
 	if (s->v[OPT_NAMES].from == FROM_COMMAND_LINE) {

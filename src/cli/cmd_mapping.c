@@ -260,6 +260,7 @@ const struct command cmd_mapping = {
 	.id = CMD_MAPPING,
 	.summary = "check, show or list mappings",
 	.args = "check|show NAME|FILE, or list",
+	.words = "check show list",
 	.min_args = 1,
 	.max_args = 2,
 	.needs_settings = true,

@@ -311,6 +311,13 @@ const struct option options[OPT_COUNT] = {
 		       .kind = OPT_KIND_FLAG,
 		       .commands = BIT(HELP),
 		       .help = "The commands' names, one a line."},
+	[OPT_COMPLETION] =
+		{.name = "completion",
+		 .kind = OPT_KIND_CHOICE,
+		 .value = "SHELL",
+		 .commands = BIT(HELP),
+		 .choices = "bash zsh fish",
+		 .help = "The completions for a shell (bash, zsh or fish). make install puts them in place."},
 	[OPT_HELP] = {.name = "help",
 		      .letter = 'h',
 		      .kind = OPT_KIND_FLAG,

@@ -274,7 +274,7 @@ const char *setting_where(const struct settings *s, const struct setting *v)
 	}
 }
 
-static bool check_one(struct settings *s, enum opt o, struct err *err)
+bool settings_check(struct settings *s, enum opt o, struct err *err)
 {
 	struct setting *v = &s->v[o];
 	char expected[160] = "";
@@ -376,7 +376,7 @@ bool settings_complete(struct settings *s, char **environment, enum command_id c
 	database_url_as_source(s, environment, every || option_belongs(OPT_SOURCE, c));
 	note_unknown_names(s, environment);
 	for (int o = 0; o < OPT_COUNT; o++)
-		if (!check_one(s, (enum opt)o, err))
+		if (!settings_check(s, (enum opt)o, err))
 			return false;
 	return check_addresses(s, err);
 }

@@ -47,6 +47,8 @@ int settings_command_word(int argc, char **argv);
  * are errors. */
 bool settings_args(struct settings *s, int argc, char **argv, int skip, enum command_id c,
 		   struct err *err) MUST_CHECK;
+/* Reads the number of one option; false when its text does not fit. For commands that need no settings. */
+bool settings_check(struct settings *s, enum opt o, struct err *err) MUST_CHECK;
 /* Reads the .env file and the environment (NAME=value strings, NULL at the end), puts in defaults, checks values.
  * `every`: also of options that the command does not take (docrow config). */
 bool settings_complete(struct settings *s, char **environment, enum command_id c, bool every,
