@@ -28,17 +28,22 @@
 	X(DROPPED, "dropped", "table", "key", "rows dropped by a duplicate policy")                                  \
 	X(STUB, "stub", "table", "column", "rows made to stand in for a missing parent")                             \
 	X(UNMAPPED, "unmapped", "collection", "path", "values of fields that the mapping does not name")             \
+	X(KEPT, "kept", "collection", "path", "values of fields that the mapping does not name, put into a column")  \
 	X(DEFAULT_MISSING, "default_missing", "table", "column", "missing fields filled by if_missing")              \
 	X(DEFAULT_NULL, "default_null", "table", "column", "null values filled by if_null")                          \
+	X(DEFAULT_UNDEFINED, "default_undefined", "table", "column", "undefined values filled by if_null")           \
 	X(DEFAULT_INVALID, "default_invalid", "table", "column", "invalid values replaced by if_invalid")            \
 	X(IS_MISSING, "missing", "table", "column", "missing fields that became NULL")                               \
 	X(IS_NULL, "null", "table", "column", "null values that became NULL")                                        \
 	X(IS_UNDEFINED, "undefined", "table", "column", "undefined values that became NULL")                         \
+	X(IS_INVALID, "invalid", "table", "column", "invalid values that became NULL by if_invalid")                 \
 	X(ACCEPTED, "accepted", "table", "column", "values of another type taken by accept")                         \
 	X(NEGATIVE_ZERO, "negative_zero", "table", "column", "-0 stored as 0")                                       \
 	X(ROUNDED, "rounded", "table", "column", "vectors with coordinates taken to the nearest real")               \
 	X(ENCODING, "encoding", "table", "column", "texts mended by encoding: replace or strip")                     \
-	X(LABELLED, "labelled", "table", "column", "texts that became an enum label by labels or fold_case")         \
+	X(LABELLED, "labelled", "table", "column", "texts replaced by labels")                                       \
+	X(FOLDED, "folded", "table", "column", "texts that became a label by fold_case")                             \
+	X(DUPLICATE_KEYS, "duplicate_keys", "table", "column", "keys that stood twice, one of which was taken")      \
 	X(ID_MAPPED, "id_mapped", "collection", "", "_ids of other types that became a UUIDv5")                      \
 	X(ORPHAN_NULL, "orphan_null", "table", "column", "orphan references set to NULL")                            \
 	X(ORPHAN_MOVED, "orphan_moved", "table", "column", "references moved to another column")                     \

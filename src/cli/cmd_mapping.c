@@ -130,54 +130,6 @@ static int check(const struct cli *c, const char *name)
 	return status;
 }
 
-static void show_phases(const struct schema *s)
-{
-	int *phase = mem_zalloc((s->ntables + 1) * sizeof(*phase));
-	int n = schema_phases(s, phase);
-
-	for (int p = 0; p < n; p++) {
-		printf("phase %d:", p + 1);
-		for (size_t i = 0; i < s->ntables; i++)
-			if (phase[i] == p)
-				printf(" %s", s->tables[i].name);
-		putchar('\n');
-	}
-	free(phase);
-}
-
-static void show_column(const struct schema *s, const struct schema_table *t, size_t i)
-{
-	const struct schema_column *col = &t->columns[i];
-	struct buf type;
-
-	buf_init(&type, 0);
-	pgtype_sql(&type, &col->type, NULL);
-	printf("    %-30s %s%s", col->name, buf_cstr(&type), col->not_null ? " not null" : "");
-	for (size_t k = 0; k < t->nprimary_key; k++)
-		if (t->primary_key[k] == (int)i)
-			fputs(", primary key", stdout);
-	for (size_t k = 0; k < t->nfkeys; k++)
-		if (strcmp(t->fkeys[k].column, col->name) == 0)
-			printf(", references %s", s->tables[t->fkeys[k].ref_table].name);
-	putchar('\n');
-	buf_free(&type);
-}
-
-static void show_table(const struct schema *s, size_t index)
-{
-	const struct schema_table *t = &s->tables[index];
-
-	if (t->collection)
-		printf("%s  (from collection %s%s)\n", t->name, t->collection,
-		       t->parent_table >= 0 ? ", one row per array element" : "");
-	else
-		printf("%s  (junction)\n", t->name);
-	for (size_t i = 0; i < t->ncolumns; i++)
-		show_column(s, t, i);
-	for (size_t i = 0; i < t->nindexes; i++)
-		printf("    index %s%s\n", t->indexes[i].name, t->indexes[i].unique ? " (unique)" : "");
-}
-
 static void show_json(const struct schema *s)
 {
 	struct buf out;
@@ -214,16 +166,18 @@ static void show_json(const struct schema *s)
 
 static int show(const struct cli *c, const char *name)
 {
+	_cleanup_(buf_free) struct buf out;
 	struct loaded l;
 	int status = load(c, name, &l);
 
+	buf_init(&out, 0);
 	if (status == 0 && settings_flag(&c->settings, OPT_JSON))
 		show_json(&l.plan->schema);
 	else if (status == 0 && c->settings.v[OPT_PHASES].from == FROM_COMMAND_LINE)
-		show_phases(&l.plan->schema);
+		mapping_show_phases(&out, l.plan);
 	else if (status == 0)
-		for (size_t i = 0; i < l.plan->schema.ntables; i++)
-			show_table(&l.plan->schema, i);
+		mapping_show(&out, l.plan);
+	fwrite(out.data, 1, out.len, stdout);
 	unload(&l);
 	return status;
 }

@@ -31,6 +31,17 @@ struct job {
 	const char *way_on; /* the command that resumes */
 };
 
+/* The same limit would stop the run at once: after such a stop another one is asked for. */
+static void set_way_on(struct job *j, bool another_limit)
+{
+	bool masked;
+	const char *command = settings_resume_command(&j->c->settings, j->c->program,
+						      another_limit ? OPT_MAX_REJECTS : OPT_COUNT, &masked);
+
+	j->way_on = arena_printf(j->c->arena, "%s%s%s", command, another_limit ? " --max-rejects N" : "",
+				 masked ? "   (with the password in place of ***)" : "");
+}
+
 /* --- before the start --- */
 
 static bool mode_of(const struct settings *s, enum engine_mode *mode, struct err *err)
@@ -159,6 +170,15 @@ static int jobs_or_processors(int n)
 	return processors < 2 ? 2 : processors > 8 ? 8 : (int)processors;
 }
 
+static struct map_limit limit_of(const struct setting *v)
+{
+	bool is_share = v->number < 0;
+
+	return (struct map_limit){.is_given = v->text != NULL,
+				  .n = is_share ? 0 : (uint64_t)v->number,
+				  .percent = is_share ? -v->number : 0};
+}
+
 static struct engine_options options_of(const struct job *j)
 {
 	const struct settings *s = &j->c->settings;
@@ -173,7 +193,8 @@ static struct engine_options options_of(const struct job *j)
 		.chunk_bytes = (uint64_t)s->v[OPT_CHUNK_SIZE].number,
 		.lease_seconds = s->v[OPT_LEASE].number,
 		.retry_seconds = s->v[OPT_RETRY_FOR].number,
-		.max_rejects = (uint64_t)s->v[OPT_MAX_REJECTS].number,
+		.max_rejects = limit_of(&s->v[OPT_MAX_REJECTS]),
+		.max_rejects_source = setting_where(s, &s->v[OPT_MAX_REJECTS]),
 		.no_search_indexes = settings_flag(s, OPT_NO_SEARCH_INDEXES),
 		.load_only = settings_flag(s, OPT_LOAD_ONLY),
 		.version = DOCROW_VERSION,
@@ -353,6 +374,8 @@ static int finish_stopped(struct job *j, struct err *err)
 {
 	int status;
 
+	if (err->code == ERR_MAX_REJECTS)
+		set_way_on(j, true);
 	if (err->code == ERR_STOPPED) {
 		status = (int)ERR_KIND_STOPPED;
 		if (j->how == HOW_JSON)
@@ -362,7 +385,8 @@ static int finish_stopped(struct job *j, struct err *err)
 	} else {
 		status = fail(j, err);
 		if (j->how != HOW_JSON && err->kind != ERR_KIND_USAGE)
-			fprintf(stderr, "docrow: what was committed is safe. Go on with:\n  %s\n", j->way_on);
+			fprintf(stderr, "docrow: what was committed is safe. Go on with%s:\n  %s\n",
+				err->code == ERR_MAX_REJECTS ? " a higher limit in place of N" : "", j->way_on);
 	}
 	fflush(stderr);
 	stop_wind_clock();
@@ -396,14 +420,11 @@ static bool prepare(struct job *j, bool *nothing_to_do, struct err *err)
 {
 	const struct settings *s = &j->c->settings;
 	bool found = true;
-	bool masked;
 
 	*nothing_to_do = false;
 	if (!mode_of(s, &j->mode, err) || !check_needed(j, err))
 		return false;
-	j->way_on = settings_resume_command(s, j->c->program, &masked);
-	if (masked)
-		j->way_on = arena_printf(j->c->arena, "%s   (with the password in place of ***)", j->way_on);
+	set_way_on(j, false);
 	stop_install(j->way_on);
 	bool goes_on = j->mode != ENGINE_NEW && j->mode != ENGINE_CLEAN;
 	if (goes_on ? !plan_of_run(j, &found, err) : !plan_from(j, NULL, err))

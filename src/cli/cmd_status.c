@@ -54,7 +54,7 @@ static void add_up(struct cli *c, struct status *s)
 	for (size_t i = 0; i < s->nrejects; i++)
 		s->reject_count += s->rejects[i].n;
 	if (s->run.phase != STATE_DONE && s->live == 0)
-		s->way_on = settings_resume_command(&c->settings, c->program, &masked);
+		s->way_on = settings_resume_command(&c->settings, c->program, OPT_COUNT, &masked);
 }
 
 /* The row says "running" until somebody says otherwise; a killed process cannot. */

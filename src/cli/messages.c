@@ -16,8 +16,8 @@ static const char *const error_advice[ERR_CODE_COUNT] = {
 			    "allows; usually the "
 			    "mapping is wrong about one column. `docrow rejects` shows the patterns. Correct the "
 			    "mapping and start anew "
-			    "with --clean, or raise the limit (--max-rejects, or max_rejects in the mapping) and go "
-			    "on with --resume.",
+			    "with --clean, or go on with --resume and a higher limit: --max-rejects wins over those "
+			    "of the mapping. The message says who set the one that was passed.",
 	[ERR_USAGE] = "`docrow help COMMAND` shows the options of a command.",
 	[ERR_SETTING] = "The message names the setting, where it was set, and which values it takes. `docrow config` "
 			"shows every "

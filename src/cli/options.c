@@ -131,14 +131,14 @@ const struct option options[OPT_COUNT] = {
 			   .help = "How long a server that went away is waited for before the run stops, resumable."},
 	[OPT_MAX_REJECTS] =
 		{.name = "max-rejects",
-		 .kind = OPT_KIND_COUNT,
+		 .kind = OPT_KIND_LIMIT,
 		 .value = "N",
 		 .commands = BIT(MIGRATE),
 		 .env = "DOCROW_MAX_REJECTS",
-		 .min = 1,
 		 .max = 1e15,
-		 .help = "Rejects in one collection after which the run stops, resumable. Without it the "
-			 "mapping's limit holds, else 10,000 or 1 % of the collection, whichever is more."},
+		 .help = "How many documents of one collection may be rejected before the run stops, resumable: a "
+			 "number, or a share of its documents such as 1%. Without it the mapping's limits hold, else "
+			 "10,000 or 1 % of the collection, whichever is more."},
 	[OPT_NO_SEARCH_INDEXES] =
 		{.name = "no-search-indexes",
 		 .kind = OPT_KIND_FLAG,
@@ -456,6 +456,18 @@ static bool parse_count(const struct option *o, const char *text, double *number
 	return *number >= o->min && *number <= o->max;
 }
 
+static bool parse_limit(const struct option *o, const char *text, double *number)
+{
+	size_t n = strlen(text);
+
+	if (n == 0 || text[n - 1] != '%')
+		return parse_count(o, text, number);
+	if (!text_parse_double(text, n - 1, number) || *number <= 0 || *number > 100)
+		return false;
+	*number = -*number;
+	return true;
+}
+
 static bool parse_measure(const struct option *o, const struct unit *units, const char *text, double *number)
 {
 	return number_with_unit(text, units, number) && *number >= o->min && *number <= o->max;
@@ -496,6 +508,9 @@ bool option_parse(enum opt id, const char *text, double *number, char expected[1
 	case OPT_KIND_SHARE:
 		snprintf(expected, 160, "a share from 0 to 1, such as 0.01 or 1%%");
 		return parse_measure(o, shares, text, number);
+	case OPT_KIND_LIMIT:
+		snprintf(expected, 160, "a whole number from 0 up, or a share such as 1%%");
+		return parse_limit(o, text, number);
 	case OPT_KIND_CHOICE:
 		snprintf(expected, 160, "one of: %s", o->choices);
 		return parse_choice(o->choices, text, number);

@@ -63,6 +63,7 @@ enum opt_kind {
 	OPT_KIND_SECONDS, /* 15, 15s, 2m, 1h                                                 */
 	OPT_KIND_SIZE,    /* 16777216, 16MB (powers of 1024)                                 */
 	OPT_KIND_SHARE,   /* 0.01 or 1%                                                      */
+	OPT_KIND_LIMIT,   /* 100, or 1%: less than 0 then                                    */
 	OPT_KIND_CHOICE   /* one of the words in `choices`                                   */
 };
 

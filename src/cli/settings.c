@@ -408,7 +408,7 @@ static void put_repeated(struct buf *out, enum opt o, const struct setting *v)
 	}
 }
 
-const char *settings_resume_command(const struct settings *s, const char *program, bool *masked)
+const char *settings_resume_command(const struct settings *s, const char *program, enum opt but, bool *masked)
 {
 	struct buf out, value;
 
@@ -420,6 +420,8 @@ const char *settings_resume_command(const struct settings *s, const char *progra
 	for (int o = 0; o < OPT_COUNT; o++) {
 		const struct setting *v = &s->v[o];
 		bool mode = o == OPT_RESUME || o == OPT_CLEAN || o == OPT_CLEAN_ONLY || o == OPT_JOIN;
+		if ((enum opt)o == but)
+			continue;
 		if (v->from != FROM_COMMAND_LINE || mode || !option_belongs((enum opt)o, CMD_MIGRATE))
 			continue;
 		if (options[o].repeats) {

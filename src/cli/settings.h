@@ -67,8 +67,8 @@ static inline int settings_int(const struct settings *s, enum opt o)
 	return (int)s->v[o].number;
 }
 /* The command that goes on with a run: the program, migrate --resume and what this command line said, quoted for a
- * shell, passwords masked. *masked says whether there was one. */
-const char *settings_resume_command(const struct settings *s, const char *program, bool *masked);
+ * shell, passwords masked; without `but` (OPT_COUNT: with all). *masked says whether there was a password. */
+const char *settings_resume_command(const struct settings *s, const char *program, enum opt but, bool *masked);
 /* "--workers", "DOCROW_WORKERS", "DOCROW_WORKERS in .env, line 3", "default". */
 const char *setting_where(const struct settings *s, const struct setting *v);
 

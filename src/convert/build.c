@@ -22,7 +22,7 @@ static void set_limits(struct column *col)
 	col->granule = is_time && col->type.precision >= 0 ? granules[col->type.precision] : 1;
 }
 
-static void set_json(struct column *col, const struct map_column *map)
+static void set_json(struct column *col, enum map_json json)
 {
 	static const enum extjson_mode modes[] = {[MAP_JSON_RELAXED] = EXTJSON_RELAXED,
 						  [MAP_JSON_CANONICAL] = EXTJSON_CANONICAL,
@@ -32,7 +32,7 @@ static void set_json(struct column *col, const struct map_column *map)
 						  [MAP_ENCODING_STRIP] = EXTJSON_TEXT_STRIP};
 	static const enum extjson_dup dups[] = {
 		[DUP_REJECT] = EXTJSON_DUP_REFUSE, [DUP_FIRST] = EXTJSON_DUP_FIRST, [DUP_LAST] = EXTJSON_DUP_LAST};
-	col->json.mode = map != NULL ? modes[map->json] : EXTJSON_RELAXED;
+	col->json.mode = modes[json];
 	col->json.text = texts[col->encoding];
 	col->json.dup = dups[col->duplicate_keys];
 }
@@ -73,12 +73,21 @@ static const struct choice *choices(struct conv *c, const struct column *col, co
 static void finish_column(struct conv *c, struct column *col, const struct map_column *map)
 {
 	set_limits(col);
-	set_json(col, map);
+	set_json(col, map != NULL ? map->json : MAP_JSON_RELAXED);
 	if (col->type.base == PGT_ENUM || (map != NULL && map->nlabels > 0))
 		col->labels = labels_of(c, col, map);
 	if (col->type.array)
 		col->element = element_of(c, col);
 	resolve_put(col);
+}
+
+/* The fields that no column takes, as the collection's policies for JSON say. */
+static void set_leftover(const struct conv *c, struct column *col)
+{
+	const struct map_policies *p = &c->collection->map->policies;
+	col->encoding = p->encoding;
+	col->duplicate_keys = p->duplicate_keys;
+	set_json(col, p->json);
 }
 
 void column_init(struct conv *c, struct column *col, const struct plan_column *pc, const char *table,
@@ -94,7 +103,8 @@ void column_init(struct conv *c, struct column *col, const struct plan_column *p
 		.accept = map != NULL ? map->accept : 0,
 		.bson = map != NULL ? map->bson : 0,
 		.encoding = map != NULL ? map->encoding : MAP_ENCODING_REJECT,
-		.duplicate_keys = map != NULL ? map->duplicate_keys : DUP_REJECT,
+		/* Which of two _ids is the document's cannot be chosen. */
+		.duplicate_keys = map != NULL && pc->feed != PLAN_FEED_ID ? map->duplicate_keys : DUP_REJECT,
 		.is_id = pc->feed == PLAN_FEED_ID,
 		.is_reference = pc->is_reference,
 		.id_rule = pc->id_rule,
@@ -106,6 +116,8 @@ void column_init(struct conv *c, struct column *col, const struct plan_column *p
 		.counts = counts_new(c->arena, table, pc->column->name),
 	};
 	finish_column(c, col, map);
+	if (pc->feed == PLAN_FEED_UNMAPPED)
+		set_leftover(c, col);
 	col->if_missing = choices(c, col, &pc->if_missing);
 	col->if_null = choices(c, col, &pc->if_null);
 	col->if_invalid = choices(c, col, &pc->if_invalid);
@@ -132,6 +144,8 @@ struct column *column_new_id(struct conv *c, const struct pgtype *type, enum map
 		.path = path,
 		.counts = counts_new(c->arena, table, name),
 	};
+	if (is_id) /* a copy: the key itself is counted where it stands */
+		counts_to(col->counts, &c->nowhere);
 	finish_column(c, col, NULL);
 	return col;
 }
@@ -257,6 +271,11 @@ static void build_output(struct conv *c, size_t i)
 				       .object = o->table,
 				       .path = c->collection->name,
 				       .path_len = strlen(c->collection->name)};
+	o->twice = (struct counter){.kind = LEDGER_DUPLICATE_KEYS,
+				    .object = o->table,
+				    .path = c->collection->scopes[o->plan->scope].path_text,
+				    .path_len = strlen(c->collection->scopes[o->plan->scope].path_text)};
+	o->refuses_unmapped = o->plan->unmapped == MAP_UNMAPPED_REJECT;
 	o->of_rejected = o->elements;
 	o->of_rejected.kind = LEDGER_ELEMENT_REJECTED_DOC;
 }
@@ -277,6 +296,11 @@ static void build_scope(struct conv *c, int i)
 	for (size_t k = 1; k < c->nscopes; k++)
 		if (c->collection->scopes[k].parent == i)
 			sc->inner[sc->ninner++] = (int)k;
+	for (size_t k = 0; k < sc->noutputs; k++) {
+		enum map_unmapped how = c->collection->outputs[sc->outputs[k]].unmapped;
+		sc->keeps |= how == MAP_UNMAPPED_KEEP;
+		sc->refuses |= how == MAP_UNMAPPED_REJECT;
+	}
 }
 
 static struct conv *compile(const struct plan *p, int collection, struct ledger *ledger, int server_version)
@@ -289,7 +313,7 @@ static struct conv *compile(const struct plan *p, int collection, struct ledger 
 	c->server_version = server_version;
 	rowbuf_init(&c->scratch);
 	rowbuf_init(&c->key_row);
-	struct buf *bufs[] = {&c->text, &c->key_text, &c->path_text, &c->leftover};
+	struct buf *bufs[] = {&c->text, &c->folded, &c->key_text, &c->path_text, &c->leftover};
 	for (size_t i = 0; i < sizeof bufs / sizeof bufs[0]; i++)
 		buf_init(bufs[i], 0);
 	c->nscopes = c->collection->nscopes;
@@ -304,10 +328,11 @@ static struct conv *compile(const struct plan *p, int collection, struct ledger 
 		build_output(c, i);
 	c->key = column_new_id(c, &c->collection->key_type, c->collection->id_rule, c->collection->map->uuid_order,
 			       true, c->outputs[0].table, "_id", "_id", c->collection->id_accept, &c->key_row);
-	c->is_leftover = c->collection->map->unmapped == MAP_UNMAPPED_KEEP;
 	c->id_mapped = (struct counter){.kind = LEDGER_ID_MAPPED, .object = c->collection->name, .path = ""};
 	c->unmapped_other = (struct counter){
 		.kind = LEDGER_UNMAPPED, .object = c->collection->name, .path = "(other)", .path_len = 7};
+	c->kept_other = c->unmapped_other;
+	c->kept_other.kind = LEDGER_KEPT;
 	return c;
 }
 
@@ -325,10 +350,12 @@ void conv_free(struct conv *c)
 	rowbuf_free(&c->scratch);
 	rowbuf_free(&c->key_row);
 	buf_free(&c->text);
+	buf_free(&c->folded);
 	buf_free(&c->key_text);
 	buf_free(&c->path_text);
 	buf_free(&c->leftover);
 	free(c->twice);
+	free(c->aside);
 	free(c->notes);
 	free(c->log);
 	free(c->touched);

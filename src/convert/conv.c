@@ -119,15 +119,33 @@ static enum fault emit_pair(struct conv *c, struct output *o, const struct val *
 
 /* --- elements --- */
 
+static void begin_walk(struct conv *c, const struct scope *sc)
+{
+	static const uint8_t length[4];
+	c->serial++;
+	c->unmapped_path = NULL;
+	if (!sc->keeps)
+		return;
+	buf_reset(&c->leftover);
+	buf_put(&c->leftover, length, sizeof length);
+}
+
+static void end_walk(struct conv *c, const struct scope *sc)
+{
+	if (sc->keeps)
+		close_document(&c->leftover, 0);
+}
+
 static bool fill_slots(struct conv *c, struct scope *sc, const struct val *v)
 {
 	unsigned at = at_of(v->kind);
 	memset(sc->slots, 0, sc->nslots * sizeof *sc->slots);
+	begin_walk(c, sc);
 	if (sc->plan->element_slot >= 0)
 		sc->slots[sc->plan->element_slot] = (struct slot){*v, at};
-	if (sc->root.nchildren == 0)
-		return true;
-	return walk_inside(c, sc, &sc->root, v);
+	bool ok = sc->root.nchildren == 0 || walk_inside(c, sc, &sc->root, v);
+	end_walk(c, sc);
+	return ok;
 }
 
 /* What an element is by itself, before its columns are looked at: a list of sub-documents holds nothing else. */
@@ -152,8 +170,9 @@ static bool takes_one_value(const struct conv *c, const struct scope *sc, const 
 }
 
 /* Elements of arrays that are not read, since what they belong to was rejected. */
-static void count_rejected(struct conv *c, struct scope *sc, const struct slot *array)
+static void count_rejected(struct conv *c, struct scope *sc, const struct slot *slot)
 {
+	const struct slot taken = *chosen_of(c, slot, c->collection->map->policies.duplicate_keys), *array = &taken;
 	struct doc_iter it;
 	struct field f;
 	uint64_t n = takes_one_value(c, sc, array);
@@ -177,7 +196,9 @@ static void count_rejected(struct conv *c, struct scope *sc, const struct slot *
 static void reject_element(struct conv *c, const struct scope *sc, const struct output *o, enum fault f,
 			   const char *column, const struct val *v)
 {
-	note_add(c, true, f, NULL, o->table, sc->plan->path_text, c->ordinal, v);
+	/* c->path_text is overwritten by the next one: only what the key's entry holds stays until it is written. */
+	bool is_named = f == FAULT_UNMAPPED && c->unmapped_path != buf_cstr(&c->path_text);
+	note_add(c, true, f, NULL, o->table, is_named ? c->unmapped_path : sc->plan->path_text, c->ordinal, v);
 	c->notes[c->nnotes - 1].column = column;
 	c->where.note[0] = '\0';
 }
@@ -187,6 +208,8 @@ static enum fault emit_child(struct conv *c, struct scope *sc, struct output *o,
 	size_t log = c->nlog, notes = c->nnotes;
 	enum fault f = element_shape(sc, v);
 	const char *column = NULL;
+	if (f == FAULT_OK && o->refuses_unmapped && c->unmapped_path != NULL)
+		f = FAULT_UNMAPPED;
 	if (f == FAULT_OK) {
 		f = emit_row(c, o, sc);
 		column = c->where.column;
@@ -259,12 +282,17 @@ static enum fault emit_output(struct conv *c, struct scope *sc, struct output *o
 	return FAULT_OK;
 }
 
-/* Fields of the element that no column takes are not lost when the whole element is kept as a reject. */
-static void drop_unmapped(struct conv *c, const struct scope *sc, size_t log)
+/* Fields of the element that no column takes (counted from..to) are not lost when the whole element is kept as a
+ * reject. */
+static void drop_unmapped(struct conv *c, const struct scope *sc, size_t from, size_t to)
 {
+	bool any = false;
 	for (size_t i = 0; i < sc->noutputs; i++)
-		if (c->outputs[sc->outputs[i]].is_rejected)
-			c->nlog = log;
+		any |= c->outputs[sc->outputs[i]].is_rejected;
+	if (!any || from == to)
+		return;
+	memmove(c->log + from, c->log + to, (c->nlog - to) * sizeof *c->log);
+	c->nlog -= to - from;
 }
 
 static enum fault emit_element(struct conv *c, struct scope *sc, const struct val *v, int64_t ordinal)
@@ -274,12 +302,13 @@ static enum fault emit_element(struct conv *c, struct scope *sc, const struct va
 	c->ordinal = ordinal;
 	if (!fill_slots(c, sc, v))
 		return FAULT_CORRUPT;
+	size_t unmapped = c->nlog;
 	enum fault f = FAULT_OK;
 	for (size_t i = 0; f == FAULT_OK && i < sc->noutputs; i++)
 		f = emit_output(c, sc, &c->outputs[sc->outputs[i]], v);
 	if (f != FAULT_OK)
 		return f;
-	drop_unmapped(c, sc, log);
+	drop_unmapped(c, sc, log, unmapped);
 	counts_keep(c);
 	f = emit_inner(c, sc);
 	c->scratch.buf.len = scratch;
@@ -349,8 +378,23 @@ static enum fault emit_array(struct conv *c, struct scope *sc, const struct slot
 	return f;
 }
 
+/* An array whose key stands twice: the collection's policy says which one counts, if any. A copy, since the list of
+ * such keys grows and shrinks with every element. */
+static struct slot take_one_array(struct conv *c, const struct scope *sc, const struct slot *array)
+{
+	const struct slot *taken = chosen_of(c, array, c->collection->map->policies.duplicate_keys);
+	for (size_t i = 0; taken != array && i < sc->noutputs; i++)
+		count(c, &c->outputs[sc->outputs[i]].twice);
+	return *taken;
+}
+
 static enum fault emit_scope(struct conv *c, struct scope *sc, const struct slot *array)
 {
+	struct slot taken;
+	if (array->at == AT_TWICE) {
+		taken = take_one_array(c, sc, array);
+		array = &taken;
+	}
 	if (sc->noutputs == 0 || at_is_nothing(array->at))
 		return FAULT_OK;
 	if (array->at == BSON_K_ARRAY)
@@ -371,24 +415,20 @@ static void begin(struct conv *c)
 	rowbuf_reset(&c->scratch);
 	c->slots = sc->slots;
 	c->ordinal = -1;
-	c->ntwice = c->nnotes = 0;
-	c->id_listed = c->unmapped_seen = c->has_key_text = false;
+	c->ntwice = c->nnotes = c->naside = 0;
+	c->id_listed = c->has_key_text = false;
 	c->where.table = c->outputs[0].table;
 	c->where.column = NULL;
 	c->where.path = "";
 	c->where.kind = 0;
 	c->where.note[0] = '\0';
-	if (c->is_leftover) {
-		static const uint8_t length[4];
-		buf_reset(&c->leftover);
-		buf_put(&c->leftover, length, sizeof length);
-	}
+	begin_walk(c, sc);
 }
 
 static enum fault refuse_unmapped(struct conv *c)
 {
 	c->where.column = NULL;
-	c->where.path = buf_cstr(&c->path_text);
+	c->where.path = c->unmapped_path;
 	c->where.kind = c->unmapped_value.kind;
 	return FAULT_UNMAPPED;
 }
@@ -398,13 +438,12 @@ static enum fault read_document(struct conv *c, const uint8_t *doc, size_t len)
 	struct scope *sc = &c->scopes[0];
 	if (!walk(c, sc, &sc->root, doc, len))
 		return FAULT_CORRUPT;
-	if (c->is_leftover)
-		close_document(&c->leftover, 0);
+	end_walk(c, sc);
 	if (c->needs_id && c->id->at == AT_MISSING) {
 		c->where.path = "_id";
 		return FAULT_NO_ID;
 	}
-	return c->unmapped_seen ? refuse_unmapped(c) : FAULT_OK;
+	return c->unmapped_path != NULL ? refuse_unmapped(c) : FAULT_OK;
 }
 
 static enum fault convert(struct conv *c, const uint8_t *doc, size_t len)
@@ -414,8 +453,6 @@ static enum fault convert(struct conv *c, const uint8_t *doc, size_t len)
 		f = emit_row(c, &c->outputs[0], &c->scopes[0]);
 	if (f == FAULT_OK)
 		f = emit_inner(c, &c->scopes[0]);
-	if (f == FAULT_OK && c->unmapped_seen)
-		f = refuse_unmapped(c);
 	return f;
 }
 

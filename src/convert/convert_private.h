@@ -10,6 +10,7 @@
 
 #include "convert.h"
 #include "extjson.h"
+#include "text.h"
 
 /* What a slot may hold: the kinds of BSON, close together, and what the walk found out. The first ones equal the
  * kinds' bytes. */
@@ -41,6 +42,12 @@ struct twice {
 	struct slot first, last;
 };
 
+/* A value of the first of two sub-documents with one key, while the second one is walked. */
+struct aside {
+	struct slot *slot;
+	struct slot first;
+};
+
 /* A count that is applied only when the document goes through (and, inside a child table, its element). */
 struct counter {
 	uint64_t *total; /* of the ledger; looked up at first use */
@@ -60,8 +67,12 @@ enum counted {
 	COUNT_ROUNDED,
 	COUNT_ENCODING,
 	COUNT_LABELLED,
+	COUNT_FOLDED,
+	COUNT_DUPLICATE_KEYS,
+	COUNT_INVALID,
 	COUNT_DEFAULT_MISSING,
 	COUNT_DEFAULT_NULL,
+	COUNT_DEFAULT_UNDEFINED,
 	COUNT_DEFAULT_INVALID,
 	COUNTED
 };
@@ -115,6 +126,7 @@ struct entry {
 	struct entry *next;
 	struct node *node;     /* NULL: the mapping does not name it */
 	struct counter *count; /* of an unmapped one                 */
+	const char *path;      /* of an unmapped one, once asked for */
 };
 
 struct node {
@@ -122,6 +134,7 @@ struct node {
 	const char *path; /* "address.city" */
 	int slot;
 	int scope_slot; /* slot of the array that feeds a scope; -1          */
+	uint64_t met;   /* number of the walk that came here last     */
 	bool covered;   /* this whole value, or one around it, goes into a column: nothing below is unmapped */
 	struct node *children;
 	size_t nchildren;
@@ -147,7 +160,8 @@ struct output {
 	bool is_rejected;
 	size_t row_key_at, row_key_len;
 	size_t parent_at, parent_len; /* the owner's key: a whole field in conv.scratch       */
-	struct counter elements, of_rejected;
+	struct counter elements, of_rejected, twice;
+	bool refuses_unmapped; /* CHILD: an element with a field that is not mapped is rejected */
 };
 
 struct scope {
@@ -159,6 +173,7 @@ struct scope {
 	size_t noutputs;
 	int *inner; /* scopes whose parent is this one */
 	size_t ninner;
+	bool keeps, refuses; /* fields that are not mapped: some output keeps them, some refuses them */
 };
 
 struct conv {
@@ -173,7 +188,8 @@ struct conv {
 	size_t nscopes;
 	bool needs_id;
 	struct column *key; /* for conv_key_text */
-	struct counter id_mapped, unmapped_other;
+	struct counter id_mapped, unmapped_other, kept_other;
+	uint64_t nowhere; /* what is counted of a key's copies */
 	size_t nunmapped; /* entries made for unmapped keys */
 
 	/* The document in hand. */
@@ -182,12 +198,16 @@ struct conv {
 	struct slot *id;       /* scopes[0].slots[id_slot]                                        */
 	struct rowbuf scratch; /* keys of owners and of rows above                                */
 	struct rowbuf key_row; /* conv_key_text                                                   */
-	struct buf text;       /* mended text, folded labels, digits of numbers                    */
+	struct buf text;       /* mended text, digits of numbers                                    */
+	struct buf folded;     /* labels                                                            */
 	struct buf key_text;
-	struct buf path_text; /* of where */
-	struct buf leftover;  /* unmapped: keep: the fields as BSON                               */
-	bool is_leftover, unmapped_seen;
+	struct buf path_text;      /* of where */
+	struct buf leftover;       /* unmapped: keep: the fields of the document or element as BSON    */
+	const char *unmapped_path; /* unmapped: reject: the first such field; NULL: none           */
 	struct val unmapped_value;
+	uint64_t serial; /* of the walk in hand                                                   */
+	struct aside *aside;
+	size_t naside, aside_cap;
 	struct twice *twice;
 	size_t ntwice, twice_cap;
 	struct conv_note *notes;
@@ -216,6 +236,7 @@ static inline void count_column(struct conv *c, struct column *col, enum counted
 	count(c, &col->counts[what]);
 }
 struct counter *counts_new(struct arena *a, const char *table, const char *column);
+void counts_to(struct counter *k, uint64_t *total);          /* counts of a column go there, not to the ledger */
 void count_n(struct conv *c, struct counter *k, uint64_t n); /* at once, not through the log */
 void counts_keep(struct conv *c);                            /* what the log holds belongs to the document now */
 void counts_apply(struct conv *c);                           /* the document went through */
@@ -245,7 +266,9 @@ bool walk(struct conv *c, struct scope *sc, struct node *n, const uint8_t *doc, 
 bool walk_inside(struct conv *c, struct scope *sc, struct node *n, const struct val *v);
 /* Ends the BSON document that began at `at` in b. */
 void close_document(struct buf *b, size_t at);
-const struct twice *twice_of(const struct conv *c, const struct slot *s);
+/* The slot itself, or the value that a policy takes of a key that stands twice. */
+const struct slot *chosen_of(const struct conv *c, const struct slot *s, enum dup_policy policy);
+struct twice *twice_of(const struct conv *c, const struct slot *s);
 
 /* --- values --- */
 put_fn put_bool, put_int32_as_bool, put_int64_as_bool, put_double_as_bool, put_decimal_as_bool, put_text_as_bool;
@@ -257,6 +280,8 @@ put_fn put_int32_as_numeric, put_int64_as_numeric, put_double_as_numeric, put_de
 put_fn put_text, put_symbol_as_text, put_number_as_text, put_bool_as_text, put_objectid_as_text, put_date_as_text,
 	put_binary_as_text, put_json_as_text;
 put_fn put_enum, put_labelled_text;
+/* Text with NUL or bad bytes: refused, or mended into c->text as the column's encoding says, and counted. */
+enum fault mend_text(struct conv *c, struct column *col, enum utf8_result why, size_t at, const char **s, size_t *n);
 /* Valid UTF-8 into a text column: checks the length only. */
 enum fault put_chars(struct conv *c, struct column *col, const char *s, size_t n);
 put_fn put_date, put_text_as_time, put_int32_as_time, put_int64_as_time, put_double_as_time, put_decimal_as_time,

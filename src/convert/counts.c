@@ -16,8 +16,12 @@ static const enum ledger_kind kinds[COUNTED] = {
 	[COUNT_ENCODING] = LEDGER_ENCODING,
 	[COUNT_LABELLED] = LEDGER_LABELLED,
 	[COUNT_ROUNDED] = LEDGER_ROUNDED,
+	[COUNT_FOLDED] = LEDGER_FOLDED,
+	[COUNT_DUPLICATE_KEYS] = LEDGER_DUPLICATE_KEYS,
+	[COUNT_INVALID] = LEDGER_IS_INVALID,
 	[COUNT_DEFAULT_MISSING] = LEDGER_DEFAULT_MISSING,
 	[COUNT_DEFAULT_NULL] = LEDGER_DEFAULT_NULL,
+	[COUNT_DEFAULT_UNDEFINED] = LEDGER_DEFAULT_UNDEFINED,
 	[COUNT_DEFAULT_INVALID] = LEDGER_DEFAULT_INVALID,
 };
 
@@ -31,6 +35,12 @@ struct counter *counts_new(struct arena *a, const char *table, const char *colum
 		k[i].path_len = strlen(column);
 	}
 	return k;
+}
+
+void counts_to(struct counter *k, uint64_t *total)
+{
+	for (int i = 0; i < COUNTED; i++)
+		k[i].total = total;
 }
 
 void counts_grow(struct conv *c)

@@ -57,28 +57,36 @@ static bool has_upper_case(const char *s, size_t n)
 	return false;
 }
 
-static bool text_key(const struct val *v, enum map_id rule, unsigned accept, uint8_t uuid[UUID_SIZE], bool *unusual)
+/* How a value became a UUID. */
+struct spelling {
+	bool is_unusual;  /* the value cannot be told from the UUID, so an _id is listed  */
+	bool is_accepted; /* only a word of accept lets it in                             */
+};
+
+static bool text_key(const struct val *v, enum map_id rule, unsigned accept, uint8_t uuid[UUID_SIZE],
+		     struct spelling *sp)
 {
 	uint8_t oid[OBJECTID_SIZE];
 	size_t n;
 	const char *s = val_text(v, &n);
 	if ((rule == MAP_ID_STRING_UUID || (accept & MAP_ACCEPT_UUID_STRING) != 0) && id_uuid_parse(s, n, uuid)) {
-		*unusual = rule != MAP_ID_STRING_UUID || has_upper_case(s, n);
-		return true;
-	}
-	if ((rule != MAP_ID_OBJECTID_STRING && (accept & MAP_ACCEPT_HEX_ID) == 0) || !id_objectid_parse(s, n, oid))
+		sp->is_accepted = rule != MAP_ID_STRING_UUID;
+	} else if ((rule == MAP_ID_OBJECTID_STRING || (accept & MAP_ACCEPT_HEX_ID) != 0) &&
+		   id_objectid_parse(s, n, oid)) {
+		id_objectid_to_uuid(oid, uuid);
+		sp->is_accepted = rule != MAP_ID_OBJECTID_STRING;
+	} else {
 		return false;
-	id_objectid_to_uuid(oid, uuid);
-	*unusual = rule != MAP_ID_OBJECTID_STRING || has_upper_case(s, n);
+	}
+	sp->is_unusual = sp->is_accepted || has_upper_case(s, n);
 	return true;
 }
 
-/* The UUID of a value by the rules of ids; false: none but the UUIDv5 is left. *unusual: the value cannot be told
- * from the UUID, so it is listed. */
+/* The UUID of a value by the rules of ids; false: none but the UUIDv5 is left. */
 static bool key_uuid(const struct val *v, enum map_id rule, unsigned accept, enum map_uuid_order order,
-		     uint8_t uuid[UUID_SIZE], bool *unusual)
+		     uint8_t uuid[UUID_SIZE], struct spelling *sp)
 {
-	*unusual = false;
+	*sp = (struct spelling){0};
 	switch (v->kind) {
 	case BSON_K_OBJECTID:
 		id_objectid_to_uuid(v->data, uuid);
@@ -86,7 +94,7 @@ static bool key_uuid(const struct val *v, enum map_id rule, unsigned accept, enu
 	case BSON_K_BINARY:
 		return key_binary_uuid(v, order, uuid);
 	case BSON_K_STRING:
-		return text_key(v, rule, accept, uuid, unusual);
+		return text_key(v, rule, accept, uuid, sp);
 	default:
 		return false;
 	}
@@ -102,25 +110,28 @@ static bool name_uuid(struct buf *scratch, const uint8_t ns[UUID_SIZE], const st
 	return true;
 }
 
-static void count_id(struct conv *c, struct column *col, bool is_name, bool unusual, const uint8_t uuid[UUID_SIZE])
+/* The document's own key: listed in docrow.id_map when it cannot be read back out of the UUID. */
+static void list_id(struct conv *c, const struct column *col, const uint8_t uuid[UUID_SIZE])
 {
-	if (!col->is_id && is_name)
-		count_column(c, col, COUNT_ACCEPTED);
-	if (col->feed != PLAN_FEED_ID || (!is_name && !unusual))
+	if (col->feed != PLAN_FEED_ID || col->type.base != PGT_UUID)
 		return;
 	c->id_listed = true;
 	memcpy(c->id_uuid, uuid, UUID_SIZE);
-	if (is_name)
-		count(c, &c->id_mapped);
 }
 
 enum fault put_any_as_uuid(struct conv *c, struct column *col, const struct val *v)
 {
 	uint8_t uuid[UUID_SIZE];
-	bool unusual, is_name = !key_uuid(v, col->id_rule, col->accept, col->uuid_order, uuid, &unusual);
+	struct spelling sp;
+	bool is_name = !key_uuid(v, col->id_rule, col->accept, col->uuid_order, uuid, &sp);
 	if (is_name && !name_uuid(&c->text, col->id_namespace, v, uuid))
 		return FAULT_CORRUPT;
-	count_id(c, col, is_name, unusual, uuid);
+	if (sp.is_accepted || (is_name && !col->is_id))
+		count_column(c, col, COUNT_ACCEPTED);
+	if (is_name || sp.is_unusual)
+		list_id(c, col, uuid);
+	if (is_name && col->feed == PLAN_FEED_ID)
+		count(c, &c->id_mapped);
 	rowbuf_put_bytes(col->rows, uuid, UUID_SIZE);
 	return FAULT_OK;
 }
@@ -131,16 +142,21 @@ static enum fault put_oid(struct conv *c, struct column *col, const uint8_t oid[
 	return col->inside[BSON_K_OBJECTID](c, col, &v);
 }
 
+/* A reference takes by itself what the rule of the ids that it holds names. */
+static bool rule_takes(const struct column *col, enum map_id rule)
+{
+	return col->is_reference && col->id_rule == rule;
+}
+
 static bool takes_hex(const struct column *col)
 {
-	return (col->accept & MAP_ACCEPT_HEX_ID) != 0 ||
-	       (col->is_reference && col->id_rule == MAP_ID_OBJECTID_STRING);
+	return (col->accept & MAP_ACCEPT_HEX_ID) != 0 || rule_takes(col, MAP_ID_OBJECTID_STRING);
 }
 
 static bool takes_uuid_text(const struct column *col)
 {
 	return (col->accept & MAP_ACCEPT_UUID_STRING) != 0 || !col->is_reference ||
-	       col->id_rule == MAP_ID_STRING_UUID;
+	       rule_takes(col, MAP_ID_STRING_UUID);
 }
 
 /* Text in a column of ids. */
@@ -150,12 +166,12 @@ enum fault put_id_text(struct conv *c, struct column *col, const struct val *v)
 	size_t n;
 	const char *s = val_text(v, &n);
 	if (takes_hex(col) && id_objectid_parse(s, n, oid)) {
-		if ((col->accept & MAP_ACCEPT_HEX_ID) != 0)
+		if (!rule_takes(col, MAP_ID_OBJECTID_STRING))
 			count_column(c, col, COUNT_ACCEPTED);
 		return put_oid(c, col, oid);
 	}
 	if (col->type.base == PGT_UUID && takes_uuid_text(col) && id_uuid_parse(s, n, uuid)) {
-		if ((col->accept & MAP_ACCEPT_UUID_STRING) != 0)
+		if (col->is_reference && !rule_takes(col, MAP_ID_STRING_UUID))
 			count_column(c, col, COUNT_ACCEPTED);
 		rowbuf_put_bytes(col->rows, uuid, UUID_SIZE);
 		return FAULT_OK;
@@ -187,6 +203,15 @@ static enum fault put_dbref(struct conv *c, struct column *col, const struct val
 	return col->inside[at_of(id->kind)](c, col, id);
 }
 
+/* An id was taken out of what stood around it; it is the last thing in the row. */
+static enum fault took_wrapped(struct conv *c, struct column *col)
+{
+	count_column(c, col, COUNT_ACCEPTED);
+	if (col->feed == PLAN_FEED_ID && buf_ok(&col->rows->buf))
+		list_id(c, col, col->rows->buf.data + col->rows->buf.len - UUID_SIZE);
+	return FAULT_OK;
+}
+
 enum fault put_id_document(struct conv *c, struct column *col, const struct val *v)
 {
 	uint8_t oid[OBJECTID_SIZE];
@@ -198,24 +223,22 @@ enum fault put_id_document(struct conv *c, struct column *col, const struct val 
 		f = put_dbref(c, col, &id);
 	else if ((col->is_id || (col->accept & MAP_ACCEPT_ANY_ID) != 0) && col->type.base == PGT_UUID)
 		return put_any_as_uuid(c, col, v);
-	if (f == FAULT_OK)
-		count_column(c, col, COUNT_ACCEPTED);
-	return f;
+	return f == FAULT_OK ? took_wrapped(c, col) : f;
 }
 
 enum fault put_id_dbpointer(struct conv *c, struct column *col, const struct val *v)
 {
-	count_column(c, col, COUNT_ACCEPTED);
-	return put_oid(c, col, v->data + v->len - OBJECTID_SIZE);
+	enum fault f = put_oid(c, col, v->data + v->len - OBJECTID_SIZE);
+	return f == FAULT_OK ? took_wrapped(c, col) : f;
 }
 
 bool conv_key_uuid(const struct plan *p, enum map_id rule, enum map_uuid_order order, const struct val *v,
 		   uint8_t uuid[UUID_SIZE])
 {
 	_cleanup_(buf_free) struct buf scratch;
-	bool unusual;
+	struct spelling sp;
 	buf_init(&scratch, 0);
 	if (rule == MAP_ID_TEXT || rule == MAP_ID_BYTEA || rule == MAP_ID_NATIVE)
 		return false;
-	return key_uuid(v, rule, 0, order, uuid, &unusual) || name_uuid(&scratch, p->mapping->id_namespace, v, uuid);
+	return key_uuid(v, rule, 0, order, uuid, &sp) || name_uuid(&scratch, p->mapping->id_namespace, v, uuid);
 }

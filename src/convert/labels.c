@@ -12,6 +12,7 @@ struct text_label {
 	const char *from, *to; /* to NULL: ambiguous */
 	size_t from_len, to_len;
 	bool is_label; /* stands for itself: not counted */
+	bool is_folded, is_mapped;
 };
 
 struct labels {
@@ -34,10 +35,11 @@ static void fold(char *to, const char *s, size_t n)
 		to[i] = s[i] >= 'A' && s[i] <= 'Z' ? (char)(s[i] | 0x20) : s[i];
 }
 
-static void add(struct arena *a, struct labels *l, const char *from, const char *to, bool is_label)
+static void add(struct arena *a, struct labels *l, const char *from, const char *to, bool is_mapped)
 {
 	size_t n = strlen(from);
-	*find(l->exact, l->mask, from, n) = (struct text_label){from, to, n, strlen(to), is_label};
+	*find(l->exact, l->mask, from, n) =
+		(struct text_label){from, to, n, strlen(to), !is_mapped || strcmp(from, to) == 0, false, is_mapped};
 	if (n > l->longest)
 		l->longest = n;
 	if (l->folded == NULL)
@@ -45,9 +47,9 @@ static void add(struct arena *a, struct labels *l, const char *from, const char 
 	char *lower = arena_strdup(a, from);
 	fold(lower, from, n);
 	struct text_label *f = find(l->folded, l->mask, lower, n);
-	if (f->from == NULL || !is_label)
-		*f = (struct text_label){lower, to, n, strlen(to), false};
-	else if (f->to != NULL && strcmp(f->to, to) != 0)
+	if (f->from == NULL || is_mapped > f->is_mapped)
+		*f = (struct text_label){lower, to, n, strlen(to), false, true, is_mapped};
+	else if (is_mapped == f->is_mapped && f->to != NULL && strcmp(f->to, to) != 0)
 		f->to = NULL;
 }
 
@@ -62,20 +64,19 @@ const struct labels *labels_new(struct arena *a, const struct schema_enum *e, co
 	if (map != NULL && map->fold_case)
 		l->folded = arena_alloc(a, size * sizeof *l->folded);
 	for (size_t i = 0; i < e->nlabels; i++)
-		add(a, l, e->labels[i], e->labels[i], true);
+		add(a, l, e->labels[i], e->labels[i], false);
 	for (size_t i = 0; i < nmapped; i++)
-		add(a, l, map->labels[i].from, map->labels[i].to,
-		    strcmp(map->labels[i].from, map->labels[i].to) == 0);
+		add(a, l, map->labels[i].from, map->labels[i].to, true);
 	return l;
 }
 
 static const struct text_label *find_folded(struct conv *c, const struct labels *l, const char *s, size_t n)
 {
-	buf_reset(&c->text);
-	if (l->folded == NULL || n > l->longest || !buf_reserve(&c->text, n + 1))
+	buf_reset(&c->folded);
+	if (l->folded == NULL || n > l->longest || !buf_reserve(&c->folded, n + 1))
 		return NULL;
-	fold((char *)c->text.data, s, n);
-	const struct text_label *found = find(l->folded, l->mask, (const char *)c->text.data, n);
+	fold((char *)c->folded.data, s, n);
+	const struct text_label *found = find(l->folded, l->mask, (const char *)c->folded.data, n);
 	return found->to != NULL ? found : NULL;
 }
 
@@ -86,8 +87,24 @@ static const struct text_label *take_label(struct conv *c, struct column *col, c
 	if (found->from == NULL)
 		found = find_folded(c, col->labels, s, n);
 	if (found != NULL && !found->is_label)
-		count_column(c, col, COUNT_LABELLED);
+		count_column(c, col, found->is_folded ? COUNT_FOLDED : COUNT_LABELLED);
 	return found;
+}
+
+/* The same for a text that has no label as it is: mended, if the column's encoding mends it, it may have one. *s, *n
+ * become the mended text. */
+static enum fault take_mended_label(struct conv *c, struct column *col, const char **s, size_t *n,
+				    const struct text_label **found)
+{
+	size_t at;
+	enum utf8_result why = utf8_check(*s, *n, &at);
+	*found = NULL;
+	if (why == UTF8_OK || (col->encoding == MAP_ENCODING_REJECT && col->type.base == PGT_ENUM))
+		return FAULT_OK;
+	enum fault f = mend_text(c, col, why, at, s, n);
+	if (f == FAULT_OK)
+		*found = take_label(c, col, *s, *n);
+	return f;
 }
 
 /* labels of a text column: listed texts are replaced, others stay. */
@@ -96,7 +113,12 @@ enum fault put_labelled_text(struct conv *c, struct column *col, const struct va
 	size_t n;
 	const char *s = val_text(v, &n);
 	const struct text_label *found = take_label(c, col, s, n);
-	return found == NULL ? put_text(c, col, v) : put_chars(c, col, found->to, found->to_len);
+	if (found == NULL) {
+		enum fault f = take_mended_label(c, col, &s, &n, &found);
+		if (f != FAULT_OK)
+			return f;
+	}
+	return found == NULL ? put_chars(c, col, s, n) : put_chars(c, col, found->to, found->to_len);
 }
 
 enum fault put_enum(struct conv *c, struct column *col, const struct val *v)
@@ -104,6 +126,8 @@ enum fault put_enum(struct conv *c, struct column *col, const struct val *v)
 	size_t n;
 	const char *s = val_text(v, &n);
 	const struct text_label *found = take_label(c, col, s, n);
+	if (found == NULL)
+		take_mended_label(c, col, &s, &n, &found);
 	if (found == NULL)
 		return fault_note(c, FAULT_LABEL, "%zu bytes, enum %s", n, col->type.enum_name);
 	rowbuf_put_bytes(col->rows, found->to, found->to_len);

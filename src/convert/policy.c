@@ -31,10 +31,12 @@ void note_add(struct conv *c, bool is_reject, enum fault f, const struct column 
 						   .value = *v};
 }
 
-static void take_back(struct rowbuf *rb, size_t len, int column)
+/* What a value that did not go in has written and counted. */
+static void take_back(struct conv *c, struct rowbuf *rb, size_t len, int column, size_t log)
 {
 	rb->buf.len = len;
 	rb->column = column;
+	c->nlog = log;
 }
 
 enum chosen { CHOSE_NONE, CHOSE_NULL, CHOSE_VALUE };
@@ -53,6 +55,7 @@ static enum chosen choose_value(struct conv *c, struct column *col, unsigned at,
 	struct rowbuf *rb = col->rows;
 	size_t len = rb->buf.len;
 	int column = rb->column;
+	size_t log = c->nlog;
 	if (at_is_nothing(at))
 		return CHOSE_NONE;
 	/* The facts of the fault are those of the value itself, not of one that was tried in its place. */
@@ -61,7 +64,7 @@ static enum chosen choose_value(struct conv *c, struct column *col, unsigned at,
 	c->is_quiet = false;
 	if (f == FAULT_OK)
 		return CHOSE_VALUE;
-	take_back(rb, len, column);
+	take_back(c, rb, len, column, log);
 	return CHOSE_NONE;
 }
 
@@ -128,7 +131,7 @@ enum fault put_null(struct conv *c, struct column *col, const struct val *v)
 
 enum fault put_undefined(struct conv *c, struct column *col, const struct val *v)
 {
-	return put_nothing(c, col, col->if_null, FAULT_NULL, COUNT_UNDEFINED, COUNT_DEFAULT_NULL);
+	return put_nothing(c, col, col->if_null, FAULT_NULL, COUNT_UNDEFINED, COUNT_DEFAULT_UNDEFINED);
 }
 
 enum fault put_misplaced(struct conv *c, struct column *col, const struct val *v)
@@ -141,20 +144,27 @@ enum fault put_type(struct conv *c, struct column *col, const struct val *v)
 	return FAULT_TYPE;
 }
 
+const struct slot *chosen_of(const struct conv *c, const struct slot *s, enum dup_policy policy)
+{
+	const struct twice *t = s->at == AT_TWICE && policy != DUP_REJECT ? twice_of(c, s) : NULL;
+	return t == NULL ? s : policy == DUP_FIRST ? &t->first : &t->last;
+}
+
 /* v is the val of a slot: only column_put and the choices call this. */
 enum fault put_twice(struct conv *c, struct column *col, const struct val *v)
 {
-	const struct twice *t = twice_of(c, (const struct slot *)v);
-	if (col->duplicate_keys == DUP_REJECT)
+	const struct slot *s = chosen_of(c, (const struct slot *)v, col->duplicate_keys);
+	if (s->at == AT_TWICE)
 		return FAULT_DUPLICATE_KEY;
-	const struct slot *s = col->duplicate_keys == DUP_FIRST ? &t->first : &t->last;
+	count_column(c, col, COUNT_DUPLICATE_KEYS);
 	return col->put[s->at](c, col, &s->val);
 }
 
+/* Not what has no value, and not a key that stands twice: it is not known which of its values is the invalid one. */
 static bool may_be_replaced(const struct column *col, const struct slot *s, enum fault f)
 {
 	return col->if_invalid != NULL && !at_is_nothing(s->at) && f != FAULT_CORRUPT && f != FAULT_MISSING &&
-	       f != FAULT_NULL && !(f == FAULT_DUPLICATE_KEY && s->at == AT_TWICE);
+	       f != FAULT_NULL && s->at != AT_TWICE;
 }
 
 static enum fault refuse(struct conv *c, const struct column *col, const struct slot *s, enum fault f)
@@ -171,14 +181,22 @@ enum fault column_put(struct conv *c, struct column *col, const struct slot *s)
 	struct rowbuf *rb = col->rows;
 	size_t len = rb->buf.len;
 	int column = rb->column;
+	size_t log = c->nlog;
 	enum fault f = col->put[s->at](c, col, &s->val);
 	if (__builtin_expect(f == FAULT_OK, 1))
 		return FAULT_OK;
-	take_back(rb, len, column);
-	if (!may_be_replaced(col, s, f) || choose(c, col, col->if_invalid, false) == CHOSE_NONE)
+	take_back(c, rb, len, column, log);
+	bool is_twice = s->at == AT_TWICE;
+	s = chosen_of(c, s, col->duplicate_keys);
+	if (!may_be_replaced(col, s, f))
+		return refuse(c, col, s, f);
+	enum chosen got = choose(c, col, col->if_invalid, false);
+	if (got == CHOSE_NONE)
 		return refuse(c, col, s, f);
 	c->where.note[0] = '\0';
-	count_column(c, col, COUNT_DEFAULT_INVALID);
+	if (is_twice)
+		count_column(c, col, COUNT_DUPLICATE_KEYS);
+	count_column(c, col, got == CHOSE_NULL ? COUNT_INVALID : COUNT_DEFAULT_INVALID);
 	note_add(c, false, f, col, col->table, col->path, c->ordinal, &s->val);
 	return FAULT_OK;
 }

@@ -39,8 +39,7 @@ enum fault put_chars(struct conv *c, struct column *col, const char *s, size_t n
 	return FAULT_OK;
 }
 
-/* Text with NUL or bad bytes: refused, or mended into c->text as the column's encoding says. */
-static enum fault mend(struct conv *c, struct column *col, enum utf8_result why, size_t at, const char **s, size_t *n)
+enum fault mend_text(struct conv *c, struct column *col, enum utf8_result why, size_t at, const char **s, size_t *n)
 {
 	if (col->encoding == MAP_ENCODING_REJECT)
 		return fault_note(c, why == UTF8_NUL ? FAULT_NUL : FAULT_UTF8, "at byte %zu of %zu", at, *n);
@@ -58,7 +57,7 @@ enum fault put_text(struct conv *c, struct column *col, const struct val *v)
 	const char *s = val_text(v, &n);
 	enum utf8_result why = utf8_check(s, n, &at);
 	if (__builtin_expect(why != UTF8_OK, 0)) {
-		enum fault f = mend(c, col, why, at, &s, &n);
+		enum fault f = mend_text(c, col, why, at, &s, &n);
 		if (f != FAULT_OK)
 			return f;
 	}
@@ -127,6 +126,19 @@ enum fault put_binary_as_text(struct conv *c, struct column *col, const struct v
 	return put_chars(c, col, text, UUID_TEXT_SIZE - 1);
 }
 
+/* What writing a value as JSON took liberties with. Only jsonb loses the sign of -0: json and text keep what is
+ * written.
+ */
+static void count_json(struct conv *c, struct column *col, const struct extjson_info *info)
+{
+	if (info->mended)
+		count_column(c, col, COUNT_ENCODING);
+	if (info->left_out)
+		count_column(c, col, COUNT_DUPLICATE_KEYS);
+	if (info->negative_zero && col->type.base == PGT_JSONB)
+		count_column(c, col, COUNT_NEGATIVE_ZERO);
+}
+
 enum fault put_json_as_text(struct conv *c, struct column *col, const struct val *v)
 {
 	struct extjson_info info = {0};
@@ -134,8 +146,7 @@ enum fault put_json_as_text(struct conv *c, struct column *col, const struct val
 	enum fault f = extjson_write(&c->text, v, &col->json, &info);
 	if (f != FAULT_OK)
 		return f;
-	if (info.mended)
-		count_column(c, col, COUNT_ENCODING);
+	count_json(c, col, &info);
 	return accepted(c, col, put_chars(c, col, (const char *)c->text.data, c->text.len));
 }
 
@@ -151,8 +162,7 @@ enum fault put_json(struct conv *c, struct column *col, const struct val *v)
 	enum fault f = extjson_write(&rb->buf, v, &col->json, &info);
 	if (f != FAULT_OK)
 		return f;
-	if (info.mended)
-		count_column(c, col, COUNT_ENCODING);
+	count_json(c, col, &info);
 	rowbuf_close_field(rb, mark);
 	return FAULT_OK;
 }

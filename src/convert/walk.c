@@ -84,7 +84,8 @@ void node_compile(struct conv *c, struct node *n, const struct plan_node *pn, co
 /* --- unmapped keys --- */
 
 /* Path and key with whatever bytes they hold. */
-static void count_at_path(struct conv *c, struct counter *k, const struct node *n, const char *key, uint32_t len)
+static void count_at_path(struct conv *c, struct counter *k, enum ledger_kind kind, const struct node *n,
+			  const char *key, uint32_t len)
 {
 	size_t path_len = strlen(n->path), at = path_len > 0 ? path_len + 1 : 0;
 	char *text = arena_alloc(c->arena, at + len + 1);
@@ -92,19 +93,34 @@ static void count_at_path(struct conv *c, struct counter *k, const struct node *
 	if (at > 0)
 		text[path_len] = '.';
 	memcpy(text + at, key, len);
-	*k = (struct counter){
-		.kind = LEDGER_UNMAPPED, .object = c->collection->name, .path = text, .path_len = at + len};
+	*k = (struct counter){.kind = kind, .object = c->collection->name, .path = text, .path_len = at + len};
 }
 
-static struct entry *unmapped_entry(struct conv *c, struct node *n, const char *key, uint32_t len)
+static struct entry *unmapped_entry(struct conv *c, const struct scope *sc, struct node *n, const char *key,
+				    uint32_t len)
 {
 	if (c->nunmapped >= MAX_UNMAPPED)
 		return NULL;
 	c->nunmapped++;
 	struct entry *e = entry_add(c, n, key, len);
 	e->count = arena_alloc(c->arena, sizeof *e->count);
-	count_at_path(c, e->count, n, key, len);
+	count_at_path(c, e->count, sc->keeps ? LEDGER_KEPT : LEDGER_UNMAPPED, n, key, len);
 	return e;
+}
+
+/* The path of an unmapped field for people, made once for each that is remembered. */
+static const char *unmapped_path(struct conv *c, const struct node *n, struct entry *e, const struct field *f)
+{
+	if (e != NULL && e->path != NULL)
+		return e->path;
+	buf_reset(&c->path_text);
+	text_escape(&c->path_text, n->path, strlen(n->path));
+	if (c->path_text.len > 0)
+		buf_putc(&c->path_text, '.');
+	text_escape(&c->path_text, f->key, f->key_len);
+	if (e == NULL)
+		return buf_cstr(&c->path_text);
+	return e->path = arena_strdup(c->arena, buf_cstr(&c->path_text));
 }
 
 /* --- the walk --- */
@@ -118,34 +134,27 @@ static struct entry *guess(const struct entry *last, const struct field *f)
 	return NULL;
 }
 
-static struct entry *look_up(struct conv *c, struct node *n, struct entry *last, const struct field *f)
+static struct entry *look_up(struct conv *c, const struct scope *sc, struct node *n, struct entry *last,
+			     const struct field *f)
 {
 	struct entry *e = n->table != NULL ? *place(n, f->key, f->key_len) : NULL;
 	if (e == NULL)
-		e = unmapped_entry(c, n, f->key, f->key_len);
+		e = unmapped_entry(c, sc, n, f->key, f->key_len);
 	if (e != NULL && e != last)
 		last->next = e;
 	return e;
 }
 
-static void stands_twice(struct conv *c, struct slot *s, const struct val *v, unsigned at)
+static void twice_add(struct conv *c, const struct slot *s, const struct slot *first, const struct slot *last)
 {
-	struct slot last = {*v, at};
-	if (s->at == AT_TWICE) {
-		for (size_t i = 0; i < c->ntwice; i++)
-			if (c->twice[i].slot == s)
-				c->twice[i].last = last;
-		return;
-	}
 	if (c->ntwice == c->twice_cap) {
 		c->twice_cap = c->twice_cap > 0 ? c->twice_cap * 2 : 8;
 		c->twice = mem_realloc(c->twice, c->twice_cap * sizeof *c->twice);
 	}
-	c->twice[c->ntwice++] = (struct twice){s, *s, last};
-	s->at = AT_TWICE;
+	c->twice[c->ntwice++] = (struct twice){s, *first, *last};
 }
 
-const struct twice *twice_of(const struct conv *c, const struct slot *s)
+struct twice *twice_of(const struct conv *c, const struct slot *s)
 {
 	for (size_t i = 0; i < c->ntwice; i++)
 		if (c->twice[i].slot == s)
@@ -153,10 +162,20 @@ const struct twice *twice_of(const struct conv *c, const struct slot *s)
 	return NULL;
 }
 
+static void stands_twice(struct conv *c, struct slot *s, const struct slot *last)
+{
+	if (s->at == AT_TWICE) {
+		twice_of(c, s)->last = *last;
+		return;
+	}
+	twice_add(c, s, s, last);
+	s->at = AT_TWICE;
+}
+
 static void set_slot(struct conv *c, struct slot *s, const struct val *v, unsigned at)
 {
 	if (__builtin_expect(s->at != AT_MISSING, 0)) {
-		stands_twice(c, s, v, at);
+		stands_twice(c, s, &(struct slot){*v, at});
 	} else {
 		s->val = *v;
 		s->at = at;
@@ -211,21 +230,16 @@ static void leftover_add(struct conv *c, const struct field *f)
 	buf_put(&c->leftover, f->val.data, f->val.len);
 }
 
-static void unmapped(struct conv *c, const struct scope *sc, const struct node *n, const struct entry *e,
+static void unmapped(struct conv *c, const struct scope *sc, const struct node *n, struct entry *e,
 		     const struct field *f)
 {
-	count(c, e != NULL ? e->count : &c->unmapped_other);
-	if (c->is_leftover && sc->plan->parent < 0)
+	count(c, e != NULL ? e->count : sc->keeps ? &c->kept_other : &c->unmapped_other);
+	if (sc->keeps)
 		leftover_add(c, f);
-	if (c->collection->map->unmapped != MAP_UNMAPPED_REJECT || c->unmapped_seen)
+	if (!sc->refuses || c->unmapped_path != NULL)
 		return;
-	c->unmapped_seen = true;
+	c->unmapped_path = unmapped_path(c, n, e, f);
 	c->unmapped_value = f->val;
-	buf_reset(&c->path_text);
-	text_escape(&c->path_text, n->path, strlen(n->path));
-	if (c->path_text.len > 0)
-		buf_putc(&c->path_text, '.');
-	text_escape(&c->path_text, f->key, f->key_len);
 }
 
 bool walk_inside(struct conv *c, struct scope *sc, struct node *n, const struct val *v)
@@ -235,11 +249,65 @@ bool walk_inside(struct conv *c, struct scope *sc, struct node *n, const struct 
 			misplace(c, sc, n, v);
 		return true;
 	}
-	bool keep = c->is_leftover && sc->plan->parent < 0 && !n->covered;
+	bool keep = sc->keeps && n != &sc->root && !n->covered;
 	size_t at = keep ? leftover_open(c, n) : 0;
 	bool ok = walk(c, sc, n, v->data, v->len);
 	if (keep)
 		leftover_close(c, n, at);
+	return ok;
+}
+
+/* --- a sub-document that stands twice --- */
+
+static void set_aside_slot(struct conv *c, struct slot *s)
+{
+	struct twice *t = s->at == AT_TWICE ? twice_of(c, s) : NULL;
+	if (c->naside == c->aside_cap) {
+		c->aside_cap = c->aside_cap > 0 ? c->aside_cap * 2 : 8;
+		c->aside = mem_realloc(c->aside, c->aside_cap * sizeof *c->aside);
+	}
+	c->aside[c->naside++] = (struct aside){s, t != NULL ? t->first : *s};
+	if (t != NULL)
+		t->slot = NULL;
+	*s = (struct slot){0};
+}
+
+static void set_aside(struct conv *c, struct scope *sc, struct node *n)
+{
+	for (size_t i = 0; i < n->nchildren; i++) {
+		struct node *child = &n->children[i];
+		child->met = 0;
+		if (child->slot >= 0)
+			set_aside_slot(c, &sc->slots[child->slot]);
+		if (child->scope_slot >= 0 && child->scope_slot != child->slot)
+			set_aside_slot(c, &sc->slots[child->scope_slot]);
+		set_aside(c, sc, child);
+	}
+}
+
+/* What the first one held and what the second one holds become one value that stands twice. */
+static void put_together(struct conv *c, const struct aside *a)
+{
+	struct slot *s = a->slot;
+	if (s->at == AT_TWICE) {
+		twice_of(c, s)->first = a->first;
+	} else if (s->at != AT_MISSING || a->first.at != AT_MISSING) {
+		twice_add(c, s, &a->first, s);
+		if (a->first.at != AT_MISSING)
+			s->val = a->first.val;
+		s->at = AT_TWICE;
+	}
+}
+
+/* Every path below the sub-document stands twice then, also one that only one of the two has. */
+static bool take_again(struct conv *c, struct scope *sc, struct node *n, const struct val *v)
+{
+	size_t from = c->naside;
+	set_aside(c, sc, n);
+	bool ok = walk_inside(c, sc, n, v);
+	for (size_t i = from; i < c->naside; i++)
+		put_together(c, &c->aside[i]);
+	c->naside = from;
 	return ok;
 }
 
@@ -249,7 +317,12 @@ static bool take(struct conv *c, struct scope *sc, struct node *n, const struct 
 		set_slot(c, &sc->slots[n->slot], v, at_of(v->kind));
 	if (n->scope_slot >= 0 && n->scope_slot != n->slot)
 		set_slot(c, &sc->slots[n->scope_slot], v, at_of(v->kind));
-	return n->nchildren == 0 || walk_inside(c, sc, n, v);
+	if (n->nchildren == 0)
+		return true;
+	if (__builtin_expect(n->met == c->serial, 0))
+		return take_again(c, sc, n, v);
+	n->met = c->serial;
+	return walk_inside(c, sc, n, v);
 }
 
 bool walk(struct conv *c, struct scope *sc, struct node *n, const uint8_t *doc, size_t len)
@@ -262,7 +335,7 @@ bool walk(struct conv *c, struct scope *sc, struct node *n, const uint8_t *doc, 
 	while (doc_iter_next(&it, &f)) {
 		struct entry *e = guess(last, &f);
 		if (e == NULL)
-			e = look_up(c, n, last, &f);
+			e = look_up(c, sc, n, last, &f);
 		if (e != NULL && e->node != NULL) {
 			if (!take(c, sc, e->node, &f.val))
 				return false;

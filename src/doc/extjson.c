@@ -184,7 +184,7 @@ static void put_double(struct writer *w, double v)
 	char text[32];
 	int n = text_double(v, text);
 
-	if (v == 0 && signbit(v))
+	if (bare && v == 0 && signbit(v))
 		w->info.negative_zero = true;
 	if (!bare)
 		buf_puts(w->out, "{\"$numberDouble\":\"");
@@ -535,6 +535,7 @@ static void find_double_keys(struct writer *w, struct level *l)
 			fail(w, FAULT_DUPLICATE_KEY);
 			break;
 		}
+		w->info.left_out = true;
 		skip_value(l, w->opts->dup == EXTJSON_DUP_FIRST ? f.val.data : before->value);
 		before->value = f.val.data;
 	}

@@ -35,6 +35,7 @@ struct extjson_opts {
 /* What happened while writing, for the ledger. */
 struct extjson_info {
 	bool mended;        /* NUL or bad bytes were replaced, left out or escaped                 */
+	bool left_out;      /* a key stood twice and one of its values was left out                */
 	bool negative_zero; /* a bare -0 was written, whose sign a jsonb number cannot keep        */
 };
 

@@ -80,18 +80,24 @@ static bool look_at_source(struct begin *b, struct err *err)
 	return true;
 }
 
-static void set_reject_limits(struct engine *e)
+/* The command line's (or environment's), else the collection's, else the mapping's, else the default. */
+static void set_reject_limit(struct engine *e, size_t i)
 {
-	for (size_t i = 0; i < e->plan->ncollections; i++) {
-		struct table_progress *t = &e->tables[i];
-		uint64_t limit = e->options.max_rejects;
-		if (limit == 0)
-			limit = e->plan->collections[i].map->max_rejects;
-		if (limit == 0)
-			limit = e->plan->mapping->max_rejects;
-		if (limit == 0)
-			limit = t->est_docs / 100 > 10000 ? t->est_docs / 100 : 10000;
-		t->reject_limit = limit;
+	struct table_progress *t = &e->tables[i];
+	const struct map_limit *own = &e->plan->collections[i].map->max_rejects,
+			       *all = &e->plan->mapping->max_rejects;
+	if (e->options.max_rejects.is_given) {
+		t->reject_limit = e->options.max_rejects;
+		t->limit_from = e->options.max_rejects_source;
+	} else if (own->is_given) {
+		t->reject_limit = *own;
+		t->limit_from = "max_rejects of the collection in the mapping";
+	} else if (all->is_given) {
+		t->reject_limit = *all;
+		t->limit_from = "max_rejects of the mapping";
+	} else {
+		t->reject_limit.n = t->est_docs / 100 > 10000 ? t->est_docs / 100 : 10000;
+		t->limit_from = "the default, 10,000 or 1 % of the collection";
 	}
 }
 
@@ -369,7 +375,8 @@ bool begin_run(struct engine *e, struct err *err)
 		e->server_version = pg_server_version(b.pg);
 	ok = ok && check_literals(&b, err) && begin_by_mode(&b, err);
 	if (ok && e->options.mode != ENGINE_CLEAN_ONLY) {
-		set_reject_limits(e);
+		for (size_t i = 0; i < e->plan->ncollections; i++)
+			set_reject_limit(e, i);
 		ok = sink_resolve(b.pg, &e->plan->schema, err) && load_progress(&b, err);
 	}
 	pg_close(b.pg);

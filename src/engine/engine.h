@@ -21,13 +21,14 @@ struct engine_options {
 	const char *source_uri, *target_uri;
 	int workers; /* threads, each with one client and one connection          */
 	int index_jobs;
-	uint64_t batch_docs;    /* 0: by size                                               */
-	uint64_t chunk_bytes;   /* default 16 MB                                            */
-	double lease_seconds;   /* default 15                                               */
-	double retry_seconds;   /* how long a lost server is waited for; default 120        */
-	uint64_t max_rejects;   /* 0: the mapping's, else 10,000 or 1 % of the collection   */
-	bool no_search_indexes; /* leave out indexes of tier search                         */
-	bool load_only;         /* stop after the rows (bench): no keys, no indexes         */
+	uint64_t batch_docs;            /* 0: by size                                               */
+	uint64_t chunk_bytes;           /* default 16 MB                                            */
+	double lease_seconds;           /* default 15                                               */
+	double retry_seconds;           /* how long a lost server is waited for; default 120        */
+	struct map_limit max_rejects;   /* not given: the mapping's, else 10,000 or 1 % of the collection */
+	const char *max_rejects_source; /* "--max-rejects"                                   */
+	bool no_search_indexes;         /* leave out indexes of tier search                         */
+	bool load_only;                 /* stop after the rows (bench): no keys, no indexes         */
 	const char *version;
 	const char *left_out; /* collections that the plan leaves out, as plan_choose wrote them; NULL: none */
 };

@@ -19,7 +19,8 @@ struct table_progress {
 	atomic_ullong docs, rejects, chunks, chunks_done;
 	_Atomic double started_at, finished_at;
 	uint64_t est_docs;
-	uint64_t reject_limit;
+	struct map_limit reject_limit;
+	const char *limit_from; /* for people: who set it */
 	bool present;
 };
 

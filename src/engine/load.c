@@ -287,15 +287,32 @@ static bool convert_big(struct feed *f, const uint8_t *doc, size_t len, struct e
 	return ok;
 }
 
+/* A share counts from the source's estimate, or from what was read where that is more; of a few documents no share is
+ * told yet. */
+static uint64_t reject_limit(struct table_progress *p)
+{
+	enum { LEAST_DOCS = 100 };
+	uint64_t docs = atomic_load_explicit(&p->docs, memory_order_relaxed);
+	if (p->reject_limit.percent <= 0)
+		return p->reject_limit.n;
+	docs = docs > p->est_docs ? docs : p->est_docs;
+	docs = docs > LEAST_DOCS ? docs : LEAST_DOCS;
+	return (uint64_t)((double)docs * p->reject_limit.percent / 100);
+}
+
 static bool too_many_rejects(struct feed *f, struct err *err)
 {
 	uint64_t n = atomic_load_explicit(&f->progress->rejects, memory_order_relaxed);
-	if (n <= f->progress->reject_limit)
+	uint64_t limit = reject_limit(f->progress);
+	const struct map_limit *l = &f->progress->reject_limit;
+	if (n <= limit)
 		return true;
-	err_set(err, ERR_MAX_REJECTS, "more than %llu documents of %s were rejected",
-		(unsigned long long)f->progress->reject_limit, f->c->name);
-	err_detail(err,
-		   "limit: max_rejects of the command line or the mapping, else 10,000 or 1 %% of the collection");
+	err_set(err, ERR_MAX_REJECTS, "more than %llu documents of %s were rejected", (unsigned long long)limit,
+		f->c->name);
+	if (l->percent > 0)
+		err_detail(err, "limit: %g %% of its documents, set by %s", l->percent, f->progress->limit_from);
+	else
+		err_detail(err, "limit: %llu, set by %s", (unsigned long long)limit, f->progress->limit_from);
 	return err_hint(err, "look at them: docrow rejects; then mend the mapping, or go on with a higher limit: "
 			     "docrow migrate --resume --max-rejects N");
 }

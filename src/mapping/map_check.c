@@ -189,6 +189,16 @@ static void check_literal(const struct mapping *m, const struct map_column *k, c
 			       k->name, fault);
 }
 
+static bool is_same_path(const struct map_value *v, const struct map_column *k)
+{
+	if (v->npath != k->nfrom)
+		return false;
+	for (size_t i = 0; i < k->nfrom; i++)
+		if (strcmp(v->path[i], k->from[i]) != 0)
+			return false;
+	return true;
+}
+
 static void check_value(const struct mapping *m, const struct map_column *k, const char *key,
 			const struct map_value *v, struct complaints *c)
 {
@@ -198,6 +208,9 @@ static void check_value(const struct mapping *m, const struct map_column *k, con
 				       key, k->name);
 		else if (v->kind == MAP_VALUE_LITERAL)
 			check_literal(m, k, key, v, c);
+		else if (v->kind == MAP_VALUE_PATH && is_same_path(v, k))
+			complain_field(c, m, v, k->line, k->col,
+				       "%s: the path is the one that column \"%s\" has its value from", key, k->name);
 		else if (v->kind == MAP_VALUE_ID_TIME && (families[k->type.base] != FAMILY_DATE || k->type.array))
 			complain_field(c, m, v, k->line, k->col, "%s: $id_time is a time, column \"%s\" is %s", key,
 				       k->name, type_text(m->arena, &k->type));
@@ -206,48 +219,58 @@ static void check_value(const struct mapping *m, const struct map_column *k, con
 
 static void check_labels(const struct mapping *m, const struct map_column *k, struct complaints *c)
 {
-	bool is_enum = k->type.base == PGT_ENUM;
-	if (k->nlabels > 0 && !is_enum && families[k->type.base] != FAMILY_TEXT)
-		complain_field(c, m, &k->labels, k->line, k->col,
-			       "labels are for enums and text, column \"%s\" is %s", k->name,
-			       type_text(m->arena, &k->type));
-	for (size_t i = 0; is_enum && i < k->nlabels; i++) {
-		const struct schema_enum *e = &m->enums[k->type.enum_index];
-		const char *fault = map_literal_fault(m->arena, &k->type, e, k->labels[i].to);
+	struct pgtype one = k->type; /* of an array's elements, too */
+	one.array = false;
+	bool has_labels = one.base == PGT_ENUM || families[one.base] == FAMILY_TEXT;
+	for (size_t i = 0; has_labels && i < k->nlabels; i++) {
+		const struct schema_enum *e = one.base == PGT_ENUM ? &m->enums[one.enum_index] : NULL;
+		const char *fault = map_literal_fault(m->arena, &one, e, k->labels[i].to);
 		if (fault != NULL)
 			complain_field(c, m, &k->labels[i].to, k->line, k->col, "labels: \"%s\" does not fit: %s",
 				       k->labels[i].to, fault);
 	}
 }
 
-/* Policies that only some types know. */
-static void check_meaning(const struct mapping *m, const struct map_column *k, struct complaints *c)
+/* Policies that only some columns know. */
+static void check_meaning(const struct mapping *m, const struct map_column *k, unsigned role, struct complaints *c)
 {
-	enum family f = families[k->type.base];
-	bool text = f == FAMILY_TEXT || f == FAMILY_JSON || f == FAMILY_ENUM;
-	bool json = f == FAMILY_JSON || (k->accept & MAP_ACCEPT_JSON_TEXT) != 0;
 	const struct {
 		unsigned given;
 		const void *field;
-		const char *key, *what;
-		bool ok;
-	} rules[] = {
-		{MAP_GIVEN_ENCODING, &k->encoding, "encoding", "text, enums and json", text},
-		{MAP_GIVEN_FOLD_CASE, &k->fold_case, "fold_case", "enums", f == FAMILY_ENUM},
-		{MAP_GIVEN_JSON, &k->json, "json", "json and jsonb", json},
-		{MAP_GIVEN_DUPLICATE_KEYS, &k->duplicate_keys, "duplicate_keys", "json and jsonb", json},
-		{MAP_GIVEN_UUID_ORDER, &k->uuid_order, "uuid_order", "uuid", f == FAMILY_UUID},
+		const char *key;
+	} policies[] = {
+		{MAP_GIVEN_IF_MISSING, &k->if_missing, "if_missing"},
+		{MAP_GIVEN_IF_NULL, &k->if_null, "if_null"},
+		{MAP_GIVEN_IF_INVALID, &k->if_invalid, "if_invalid"},
+		{MAP_GIVEN_ENCODING, &k->encoding, "encoding"},
+		{MAP_GIVEN_LABELS, &k->labels, "labels"},
+		{MAP_GIVEN_FOLD_CASE, &k->fold_case, "fold_case"},
+		{MAP_GIVEN_JSON, &k->json, "json"},
+		{MAP_GIVEN_DUPLICATE_KEYS, &k->duplicate_keys, "duplicate_keys"},
+		{MAP_GIVEN_UUID_ORDER, &k->uuid_order, "uuid_order"},
 	};
-	for (size_t i = 0; i < COUNT_OF(rules); i++)
-		if ((k->given & rules[i].given) != 0 && !rules[i].ok)
-			complain_field(c, m, rules[i].field, k->line, k->col, "%s is for %s, column \"%s\" is %s",
-				       rules[i].key, rules[i].what, k->name, type_text(m->arena, &k->type));
+	for (size_t i = 0; i < COUNT_OF(policies); i++) {
+		const char *why = "";
+		if ((k->given & policies[i].given) == 0 || map_policy_suits(k, role, policies[i].given, &why))
+			continue;
+		if (map_policy_suits(k, 0, policies[i].given, NULL))
+			complain_field(c, m, policies[i].field, k->line, k->col,
+				       "%s cannot be here: column \"%s\" takes %s, and %s", policies[i].key, k->name,
+				       (role & MAP_ROLE_KEY) != 0 ? "the key" : "keys of another table",
+				       policies[i].given == MAP_GIVEN_UUID_ORDER
+					       ? "the collection's uuid_order is what counts for it"
+					       : "a key is taken as it is");
+		else
+			complain_field(c, m, policies[i].field, k->line, k->col, "%s is for %s; column \"%s\" is %s",
+				       policies[i].key, why, k->name, type_text(m->arena, &k->type));
+	}
 }
 
 static void check_no_source(const struct mapping *m, const struct map_column *k, struct complaints *c)
 {
 	const unsigned policies = MAP_GIVEN_ENCODING | MAP_GIVEN_ACCEPT | MAP_GIVEN_FOLD_CASE | MAP_GIVEN_JSON |
-				  MAP_GIVEN_DUPLICATE_KEYS | MAP_GIVEN_UUID_ORDER | MAP_GIVEN_LABELS | MAP_GIVEN_BSON;
+				  MAP_GIVEN_DUPLICATE_KEYS | MAP_GIVEN_UUID_ORDER | MAP_GIVEN_LABELS | MAP_GIVEN_BSON |
+				  MAP_GIVEN_IF_MISSING | MAP_GIVEN_IF_NULL | MAP_GIVEN_IF_INVALID;
 	if ((k->given & policies) != 0)
 		complain(c, k->line, k->col, "column \"%s\" is fed by nothing (from: null), so policies mean nothing",
 			 k->name);
@@ -267,7 +290,7 @@ static void check_key(const struct mapping *m, const struct map_column *k, struc
 			       "default is SQL and cannot be empty; an empty text is \"''\"");
 }
 
-void map_check_column(const struct mapping *m, const struct map_column *k, bool is_key, struct complaints *c)
+void map_check_column(const struct mapping *m, const struct map_column *k, unsigned role, struct complaints *c)
 {
 	if (k->name == NULL || !is_known(&k->type))
 		return;
@@ -276,10 +299,10 @@ void map_check_column(const struct mapping *m, const struct map_column *k, bool 
 		check_no_source(m, k, c);
 		return;
 	}
-	check_accept(m, k, is_key, c);
-	check_bson(m, k, is_key, c);
-	warn_of_type(m, k, is_key, c->warnings);
-	check_meaning(m, k, c);
+	check_accept(m, k, role != 0, c);
+	check_bson(m, k, role != 0, c);
+	warn_of_type(m, k, role != 0, c->warnings);
+	check_meaning(m, k, role, c);
 	check_labels(m, k, c);
 	check_value(m, k, "if_missing", &k->if_missing, c);
 	check_value(m, k, "if_null", &k->if_null, c);

@@ -87,6 +87,18 @@ static void check_column_name(struct schema_builder *b, const char *name, int li
 			complain(b->c, line, col, "PostgreSQL takes no column named \"%s\"", name);
 }
 
+/* The column of unmapped: keep, where it is asked for: here, at the collection or for the mapping. */
+static void add_leftover(struct schema_builder *b, struct names *columns, const struct map_owner *o)
+{
+	const void *const fields[] = {&o->unmapped->column, o->unmapped, &o->collection->unmapped.column,
+				      &o->collection->unmapped, &b->m->unmapped};
+	int line = 0, col = 0;
+	for (size_t i = 0; line == 0 && i < COUNT_OF(fields); i++)
+		map_position(b->m, fields[i], &line, &col);
+	add_name(columns, "the column of unmapped: keep", o->unmapped->column, line > 0 ? line : o->line, col);
+	check_column_name(b, o->unmapped->column, line > 0 ? line : o->line, col);
+}
+
 static void check_owner_names(struct schema_builder *b, const struct map_owner *o)
 {
 	struct names columns = {0}, keys = {0};
@@ -97,9 +109,6 @@ static void check_owner_names(struct schema_builder *b, const struct map_owner *
 			add_field(b, &keys, "foreign key",
 				  arena_printf(b->arena, "%s_%s_fkey", o->table, o->child->parent), &o->child->parent,
 				  o->line, o->col);
-	} else {
-		add_field(b, &columns, "column", o->collection->unmapped_column, &o->collection->unmapped_column,
-			  o->line, o->col);
 	}
 	for (size_t i = 0; i < o->ncolumns; i++) {
 		const struct map_column *k = &o->columns[i];
@@ -116,6 +125,8 @@ static void check_owner_names(struct schema_builder *b, const struct map_owner *
 					   : arena_printf(b->arena, "%s_%s_fkey", o->table, k->name);
 		add_field(b, &keys, "foreign key", name, &k->references.name, k->line, k->col);
 	}
+	if (o->unmapped->how == MAP_UNMAPPED_KEEP)
+		add_leftover(b, &columns, o);
 	check_list(b, &columns);
 	check_list(b, &keys);
 }

@@ -51,7 +51,8 @@ enum map_kind {
 	KIND_TEXT,      /* const char *                                                               */
 	KIND_NAME,      /* const char *, not empty                                                    */
 	KIND_BOOL,      /* bool                                                                       */
-	KIND_COUNT,     /* uint64_t                                                                   */
+	KIND_LIMIT,     /* struct map_limit: 100 or 1%                                                */
+	KIND_UNMAPPED,  /* struct map_leftover: a word, or { keep: column }                           */
 	KIND_PATH,      /* const char **, size_t: dotted or a list of keys                            */
 	KIND_FROM,      /* the same, or null (arg: offset of the bool)                                */
 	KIND_NAMES,     /* const char **, size_t: a list of names or one name                         */
@@ -100,6 +101,7 @@ extern const struct map_spec map_spec_mapping;
 extern const struct map_words map_words_policy_value;
 extern const struct map_words map_words_orphan;
 extern const struct map_words map_words_accept;
+extern const struct map_words map_words_unmapped;
 
 void map_read(struct mapping *m, yaml_document_t *doc, struct complaints *c);
 
@@ -112,8 +114,25 @@ void complain_field(struct complaints *c, const struct mapping *m, const void *f
 /* Fills in what is inherited or follows from the rest: policies, id rules, enum indexes, default names. */
 void map_settle(struct mapping *m, struct complaints *c);
 
+/* What a column is besides a column of its type. */
+enum map_role {
+	MAP_ROLE_KEY = 1 << 0,      /* takes the documents' key                    */
+	MAP_ROLE_REFERENCE = 1 << 1 /* holds keys of another collection's documents */
+};
+struct map_owner;
+unsigned map_role(const struct mapping *m, const struct map_owner *o, const struct map_column *k);
+/* Policies of column, collection and mapping into one (map_policies.c): collections first, then accept, then the
+ * rest, which depends on accept. */
+void map_settle_policies(struct mapping *m, struct map_owner *owners, size_t n);
+void map_inherit_policies(struct map_policies *to, const struct map_policies *p);
+/* Has the policy (one bit of enum map_given) a meaning for a column of this type and role? `why` (may be NULL) gets
+ * what it is for. True for bits that are no policies. */
+bool map_policy_suits(const struct map_column *k, unsigned role, unsigned bit, const char **why);
+/* Labels in policies that no enum has. */
+void map_check_policy_labels(const struct mapping *m, const struct map_policies *p, struct complaints *c);
+
 /* One column's policies against its type. */
-void map_check_column(const struct mapping *m, const struct map_column *k, bool is_key, struct complaints *c);
+void map_check_column(const struct mapping *m, const struct map_column *k, unsigned role, struct complaints *c);
 /* `; jsonb would do` for a type of PostgreSQL's (or an extension's) that docrow does not write, "" for other texts.
  */
 const char *map_instead_of(struct arena *a, const char *type);
@@ -152,6 +171,7 @@ struct map_owner { /* of columns: a collection or a child */
 	struct map_index *indexes;
 	size_t nindexes;
 	const char *primary_key_name;
+	const struct map_leftover *unmapped;
 	int line, col;
 	int parent; /* owners[]: the one above; -1 */
 };

@@ -150,16 +150,30 @@ static void read_bool(struct reader *r, const yaml_node_t *n, const struct map_k
 		complain(r->c, line_of(n), col_of(n), "\"%s\" takes true or false", k->name);
 }
 
-static void read_count(struct reader *r, const yaml_node_t *n, const struct map_key *k, void *field)
+/* 100 or 1.5% */
+static bool parse_limit(const char *text, struct map_limit *limit)
 {
-	int64_t v = 0;
+	size_t n = strlen(text);
+	int64_t v;
+	if (n > 0 && text[n - 1] == '%')
+		return text_parse_double(text, n - 1, &limit->percent) && limit->percent > 0 && limit->percent <= 100;
+	if (!text_parse_i64(text, n, &v) || v < 0)
+		return false;
+	limit->n = (uint64_t)v;
+	return true;
+}
+
+static void read_limit(struct reader *r, const yaml_node_t *n, const struct map_key *k, void *field)
+{
+	struct map_limit limit = {.is_given = true};
 	const char *text = need_text(r, n, k->name);
 	if (text == NULL)
 		return;
-	if (!text_parse_i64(text, strlen(text), &v) || v < 1)
-		complain(r->c, line_of(n), col_of(n), "\"%s\" takes a whole number from 1 up", k->name);
+	if (parse_limit(text, &limit))
+		*(struct map_limit *)field = limit;
 	else
-		*(uint64_t *)field = (uint64_t)v;
+		complain(r->c, line_of(n), col_of(n),
+			 "\"%s\" takes a whole number from 0 up, or a share of the documents such as 1%%", k->name);
 }
 
 static void read_uuid(struct reader *r, const yaml_node_t *n, const struct map_key *k, void *field)
@@ -493,6 +507,31 @@ static void read_orphan(struct reader *r, const yaml_node_t *n, const struct map
 	ref->otherwise = (enum orphan_policy)form.otherwise;
 }
 
+/* ---- unmapped ---- */
+
+static const struct map_key keep_form_keys[] = {
+	{"keep", KIND_NAME, true, offsetof(struct map_leftover, column)},
+};
+static const struct map_spec keep_form_spec = {.what = "unmapped",
+					       .size = sizeof(struct map_leftover),
+					       .line_offset = NO_OFFSET,
+					       .given_offset = NO_OFFSET,
+					       .keys = keep_form_keys,
+					       .nkeys = COUNT_OF(keep_form_keys)};
+
+static void read_unmapped(struct reader *r, const yaml_node_t *n, const struct map_key *k, void *field)
+{
+	struct map_leftover *to = field;
+	int how;
+	if (n->type != YAML_MAPPING_NODE) {
+		if (find_word(r, n, k->name, &map_words_unmapped, &how))
+			to->how = (enum map_unmapped)how;
+		return;
+	}
+	read_object(r, n, &keep_form_spec, to);
+	to->how = to->column != NULL ? MAP_UNMAPPED_KEEP : MAP_UNMAPPED_REPORT;
+}
+
 /* ---- objects and lists ---- */
 
 static void read_object_kind(struct reader *r, const yaml_node_t *n, const struct map_key *k, void *field)
@@ -543,14 +582,14 @@ static const struct {
 } readers[KIND_SIZE] = {
 	[KIND_VERSION] = {read_version, false},    [KIND_TEXT] = {read_text, false},
 	[KIND_NAME] = {read_name, false},          [KIND_BOOL] = {read_bool, false},
-	[KIND_COUNT] = {read_count, false},        [KIND_PATH] = {read_path, true},
+	[KIND_LIMIT] = {read_limit, false},        [KIND_PATH] = {read_path, true},
 	[KIND_FROM] = {read_from, true},           [KIND_NAMES] = {read_names, true},
 	[KIND_LABELS] = {read_labels, true},       [KIND_WORD] = {read_word, false},
 	[KIND_WORDS] = {read_words, false},        [KIND_TYPE] = {read_type, false},
 	[KIND_VALUE] = {read_value, false},        [KIND_RENAMES] = {read_renames, true},
 	[KIND_UUID] = {read_uuid, false},          [KIND_ORPHAN] = {read_orphan, true},
 	[KIND_OBJECT] = {read_object_kind, false}, [KIND_SHORTHAND] = {read_shorthand, false},
-	[KIND_LIST] = {read_list, true},
+	[KIND_LIST] = {read_list, true},           [KIND_UNMAPPED] = {read_unmapped, false},
 };
 
 static const struct map_key *find_key(const struct map_spec *spec, const char *name)

@@ -75,16 +75,6 @@ static void check_target(struct schema_builder *b)
 
 /* ---- collections ---- */
 
-static void check_unmapped(struct schema_builder *b, const struct map_collection *k)
-{
-	if (k->unmapped == MAP_UNMAPPED_KEEP && k->unmapped_column == NULL)
-		complain_field(b->c, b->m, &k->unmapped, k->line, k->col,
-			       "unmapped: keep needs unmapped_column, the jsonb column that takes the fields");
-	if (k->unmapped != MAP_UNMAPPED_KEEP && k->unmapped_column != NULL)
-		complain_field(b->c, b->m, &k->unmapped_column, k->line, k->col,
-			       "unmapped_column is for unmapped: keep");
-}
-
 static void check_collection_key(struct schema_builder *b, const struct map_collection *k)
 {
 	bool keyed = false, unread = false;
@@ -120,8 +110,19 @@ static void check_collection(struct schema_builder *b, size_t at)
 	if (strncmp(k->name, "system.", 7) == 0)
 		complain_field(b->c, b->m, &k->name, k->line, k->col, "collection \"%s\" belongs to MongoDB itself",
 			       k->name);
-	check_unmapped(b, k);
+	map_check_policy_labels(b->m, &k->policies, b->c);
 	check_collection_key(b, k);
+}
+
+/* A column that takes the element itself takes all of it. */
+static void check_child_unmapped(struct schema_builder *b, const struct map_child *ch)
+{
+	for (size_t i = 0; i < ch->ncolumns; i++)
+		if ((ch->given & MAP_GIVEN_UNMAPPED) != 0 && ch->columns[i].nfrom == 0 &&
+		    (ch->columns[i].given & MAP_GIVEN_FROM) != 0 && !ch->columns[i].no_source)
+			complain_field(b->c, b->m, &ch->unmapped, ch->line, ch->col,
+				       "unmapped means nothing here: column \"%s\" takes the whole element",
+				       ch->columns[i].name);
 }
 
 static void check_owner(struct schema_builder *b, const struct map_owner *o)
@@ -133,15 +134,14 @@ static void check_owner(struct schema_builder *b, const struct map_owner *o)
 			 o->table != NULL ? o->table : "?", o->ncolumns, COLUMNS_MAX);
 	if (o->child != NULL && o->child->nfrom == 0 && o->child->from == NULL)
 		return; /* told by the reader */
+	if (o->child != NULL)
+		check_child_unmapped(b, o->child);
 	if (o->child != NULL && o->child->nfrom == 0)
 		complain_field(b->c, b->m, &o->child->from, o->line, o->col,
 			       "from of a child table is the path of an array");
 	for (size_t i = 0; i < o->ncolumns; i++) {
 		const struct map_column *col = &o->columns[i];
-		map_check_column(b->m, col,
-				 map_is_key_column(o->collection, col) ||
-					 map_referred_collection(b->m, &col->references) >= 0,
-				 b->c);
+		map_check_column(b->m, col, map_role(b->m, o, col), b->c);
 		if (o->child == NULL && col->name != NULL && col->nfrom == 0 && col->from != NULL && !col->no_source)
 			complain_field(b->c, b->m, &col->from, col->line, col->col,
 				       "from: \".\" or [], the element itself, is for columns of child tables");
@@ -285,6 +285,7 @@ void map_schema_build(struct schema *s, struct arena *a, const struct mapping *m
 	*s = (struct schema){.name = m->target_schema, .owner = m->owner, .grants = m->grants, .ngrants = m->ngrants};
 	b.owners = map_owners(a, m, &b.nowners);
 	check_target(&b);
+	map_check_policy_labels(m, &m->policies, c);
 	build_enums(&b);
 	for (size_t i = 0; i < m->ncollections; i++)
 		check_collection(&b, i);

@@ -1,6 +1,5 @@
-/* map_settle.c - fills in what the YAML leaves to defaults: inherited policies, id rules, enum indexes, names.
- *
- * Runs once after map_read. What stands in a column wins over its collection's policies, those over the mapping's.
+/* map_settle.c - fills in what the YAML leaves to defaults: id rules, enum indexes, names, what becomes of fields
+ * that no column takes; policies by map_policies.c. Runs once after map_read.
  */
 #include "map_private.h"
 
@@ -44,6 +43,7 @@ static void add_children(struct owners *o, const struct map_collection *k, const
 						   .indexes = ch->indexes,
 						   .nindexes = ch->nindexes,
 						   .primary_key_name = ch->primary_key_name,
+						   .unmapped = &ch->unmapped,
 						   .line = ch->line,
 						   .col = ch->col,
 						   .parent = parent};
@@ -63,6 +63,7 @@ struct map_owner *map_owners(struct arena *a, const struct mapping *m, size_t *n
 						    .indexes = k->indexes,
 						    .nindexes = k->nindexes,
 						    .primary_key_name = k->primary_key_name,
+						    .unmapped = &k->unmapped,
 						    .line = k->line,
 						    .col = k->col,
 						    .parent = -1};
@@ -71,52 +72,6 @@ struct map_owner *map_owners(struct arena *a, const struct mapping *m, size_t *n
 		add_children(&o, &m->collections[i], m->collections[i].children, m->collections[i].nchildren, (int)i);
 	*n = o.n;
 	return o.list;
-}
-
-/* ---- policies ---- */
-
-#define INHERIT(bit, member)                                                                                         \
-	do {                                                                                                         \
-		if ((to->given & (bit)) == 0)                                                                        \
-			to->member = p->member;                                                                      \
-	} while (0)
-
-static void merge_policies(struct map_policies *to, const struct map_policies *p)
-{
-	INHERIT(MAP_GIVEN_ACCEPT, accept);
-	INHERIT(MAP_GIVEN_ENCODING, encoding);
-	INHERIT(MAP_GIVEN_JSON, json);
-	INHERIT(MAP_GIVEN_FOLD_CASE, fold_case);
-	INHERIT(MAP_GIVEN_DUPLICATE_KEYS, duplicate_keys);
-	INHERIT(MAP_GIVEN_UUID_ORDER, uuid_order);
-	INHERIT(MAP_GIVEN_IF_ORPHAN, if_orphan);
-	INHERIT(MAP_GIVEN_ON_DELETE, on_delete);
-	INHERIT(MAP_GIVEN_ON_UPDATE, on_update);
-	if (to->if_missing.kind == MAP_VALUE_UNSET)
-		to->if_missing = p->if_missing;
-	if (to->if_null.kind == MAP_VALUE_UNSET)
-		to->if_null = p->if_null;
-	if (to->if_invalid.kind == MAP_VALUE_UNSET)
-		to->if_invalid = p->if_invalid;
-	to->given |= p->given;
-}
-
-static void inherit_value(struct map_value *to, const struct map_value *p, bool nullable)
-{
-	if (to->kind == MAP_VALUE_UNSET && (p->kind == MAP_VALUE_REJECT || nullable))
-		*to = *p;
-}
-
-static void settle_reference(struct map_reference *to, const struct map_policies *p, bool nullable)
-{
-	if ((to->given & MAP_GIVEN_ON_UPDATE) == 0 && to->constraint)
-		to->on_update = p->on_update;
-	if ((to->given & MAP_GIVEN_ON_DELETE) == 0 && to->constraint && (p->on_delete != FK_SET_NULL || nullable))
-		to->on_delete = p->on_delete;
-	if ((to->given & MAP_GIVEN_IF_ORPHAN) != 0 || !to->constraint || (p->given & MAP_GIVEN_IF_ORPHAN) == 0)
-		return;
-	if (p->if_orphan != ORPHAN_NULL || nullable)
-		to->if_orphan = p->if_orphan;
 }
 
 /* ---- columns ---- */
@@ -151,45 +106,12 @@ static void settle_enum(struct mapping *m, struct map_column *col, struct compla
 static void settle_column(struct mapping *m, struct map_column *to, const struct map_owner *owner,
 			  struct complaints *c)
 {
-	const struct map_policies *p = &owner->collection->policies;
-	bool nullable = !to->not_null && !to->primary_key;
 	if ((to->given & MAP_GIVEN_FROM) == 0 && to->name != NULL) {
 		to->from = arena_memdup(m->arena, &to->name, sizeof to->name);
 		to->nfrom = 1;
 	}
 	to->is_id = owner->child == NULL && to->nfrom == 1 && strcmp(to->from[0], "_id") == 0;
 	settle_enum(m, to, c);
-	INHERIT(MAP_GIVEN_ENCODING, encoding);
-	INHERIT(MAP_GIVEN_JSON, json);
-	INHERIT(MAP_GIVEN_FOLD_CASE, fold_case);
-	INHERIT(MAP_GIVEN_DUPLICATE_KEYS, duplicate_keys);
-	INHERIT(MAP_GIVEN_UUID_ORDER, uuid_order);
-	inherit_value(&to->if_missing, &p->if_missing, nullable);
-	inherit_value(&to->if_null, &p->if_null, nullable);
-	inherit_value(&to->if_invalid, &p->if_invalid, nullable);
-	if (to->references.table != NULL)
-		settle_reference(&to->references, p, nullable);
-}
-
-/* What a key takes for an id, its references take, too: or they would not match. */
-static unsigned id_accept(const struct mapping *m, int collection)
-{
-	const struct map_column *key = collection >= 0 ? key_column(&m->collections[collection]) : NULL;
-	return key != NULL ? key->accept & MAP_ACCEPT_OF_IDS : 0;
-}
-
-/* Words of accept: keys first, so that references can take theirs. */
-static void settle_accept(const struct mapping *m, const struct map_owner *o, bool references)
-{
-	for (size_t j = 0; j < o->ncolumns; j++) {
-		struct map_column *to = &o->columns[j];
-		int referred = map_referred_collection(m, &to->references);
-		unsigned known = map_accept_for(&to->type, referred >= 0 || map_is_key_column(o->collection, to));
-		if (references)
-			to->accept |= id_accept(m, referred) & known;
-		else if ((to->given & MAP_GIVEN_ACCEPT) == 0)
-			to->accept = o->collection->policies.accept & known;
-	}
 }
 
 /* ---- indexes, junctions ---- */
@@ -217,23 +139,35 @@ static void settle_indexes(struct arena *a, const char *table, struct map_index 
 	}
 }
 
-/* A side's elements are ids of the other side's collection. */
-static void settle_side(const struct mapping *m, struct map_side *s, const struct map_side *other)
+/* ---- fields that no column takes ---- */
+
+static void settle_leftover(struct map_leftover *to, unsigned given, const struct map_leftover *above)
 {
-	int mine = find_collection(m, s->collection), theirs = find_collection(m, other->collection);
-	if ((s->given & MAP_GIVEN_ACCEPT) == 0)
-		s->accept = (mine >= 0 ? m->collections[mine].policies.accept : m->policies.accept) &
-			    (MAP_ACCEPT_OF_IDS | MAP_ACCEPT_SCALAR_ARRAY);
-	s->accept |= id_accept(m, theirs);
+	if ((given & MAP_GIVEN_UNMAPPED) == 0)
+		*to = *above;
+	if (to->how == MAP_UNMAPPED_KEEP && to->column == NULL)
+		to->column = above->column != NULL ? above->column : MAP_UNMAPPED_COLUMN;
 }
 
-static void settle_junction(struct mapping *m, struct map_junction *j)
+/* A column that takes the whole element leaves nothing over. */
+static bool takes_all(const struct map_child *ch)
 {
-	if ((j->given & MAP_GIVEN_ON_UPDATE) == 0)
-		j->on_update = m->policies.on_update;
-	settle_side(m, &j->left, &j->right);
-	settle_side(m, &j->right, &j->left);
-	settle_indexes(m->arena, j->table, j->indexes, j->nindexes);
+	for (size_t i = 0; i < ch->ncolumns; i++)
+		if (ch->columns[i].nfrom == 0 && (ch->columns[i].given & MAP_GIVEN_FROM) != 0 &&
+		    !ch->columns[i].no_source)
+			return true;
+	return false;
+}
+
+static void settle_children(struct map_child *list, size_t n, const struct map_leftover *above)
+{
+	static const struct map_leftover nothing = {MAP_UNMAPPED_REPORT, NULL};
+	for (size_t i = 0; i < n; i++) {
+		struct map_child *ch = &list[i];
+		settle_leftover(&ch->unmapped, ch->given, takes_all(ch) ? &nothing : above);
+		settle_children(ch->children, ch->nchildren,
+				(ch->given & MAP_GIVEN_UNMAPPED) != 0 ? &ch->unmapped : above);
+	}
 }
 
 static void settle_collection(struct mapping *m, struct map_collection *k)
@@ -242,9 +176,13 @@ static void settle_collection(struct mapping *m, struct map_collection *k)
 		k->table = k->name;
 	if ((k->given & MAP_GIVEN_ID) == 0)
 		k->id = m->id;
-	merge_policies(&k->policies, &m->policies);
+	map_inherit_policies(&k->policies, &m->policies);
 	if ((k->given & MAP_GIVEN_UUID_ORDER) == 0)
 		k->uuid_order = k->policies.uuid_order;
+	if (!k->max_rejects.is_given)
+		k->max_rejects = m->max_rejects;
+	settle_leftover(&k->unmapped, k->given, &m->unmapped);
+	settle_children(k->children, k->nchildren, &k->unmapped);
 }
 
 void map_settle(struct mapping *m, struct complaints *c)
@@ -262,8 +200,7 @@ void map_settle(struct mapping *m, struct complaints *c)
 			settle_column(m, &owners[i].columns[j], &owners[i], c);
 		settle_indexes(m->arena, owners[i].table, owners[i].indexes, owners[i].nindexes);
 	}
-	for (size_t i = 0; i < 2 * n; i++)
-		settle_accept(m, &owners[i % n], i >= n);
 	for (size_t i = 0; i < m->njunctions; i++)
-		settle_junction(m, &m->junctions[i]);
+		settle_indexes(m->arena, m->junctions[i].table, m->junctions[i].indexes, m->junctions[i].nindexes);
+	map_settle_policies(m, owners, n);
 }

@@ -108,7 +108,7 @@ static const struct map_words sides = WORDS(sides_list);
 
 static const struct map_word unmapped_list[] = {
 	{"report", MAP_UNMAPPED_REPORT}, {"keep", MAP_UNMAPPED_KEEP}, {"reject", MAP_UNMAPPED_REJECT}};
-static const struct map_words unmappeds = WORDS(unmapped_list);
+const struct map_words map_words_unmapped = WORDS(unmapped_list);
 
 static const struct map_word policy_value_list[] = {{"reject", MAP_VALUE_REJECT}, {"null", MAP_VALUE_NULL}};
 const struct map_words map_words_policy_value = WORDS(policy_value_list);
@@ -138,7 +138,27 @@ const char *map_orphan_word(enum orphan_policy p)
 
 const char *map_unmapped_word(enum map_unmapped u)
 {
-	return word_of(&unmappeds, (int)u);
+	return word_of(&map_words_unmapped, (int)u);
+}
+
+const char *map_encoding_word(enum map_encoding e)
+{
+	return word_of(&encodings, (int)e);
+}
+
+const char *map_json_word(enum map_json j)
+{
+	return word_of(&jsons, (int)j);
+}
+
+const char *map_duplicate_word(enum dup_policy p)
+{
+	return word_of(&duplicates, (int)p);
+}
+
+const char *map_uuid_order_word(enum map_uuid_order o)
+{
+	return word_of(&uuid_orders, (int)o);
 }
 
 const char *map_tier_word(enum index_tier t)
@@ -180,9 +200,9 @@ static const struct map_key column_keys[] = {
 	{"primary_key", KIND_BOOL, OPTIONAL, AT(map_column, primary_key)},
 	{"not_null", KIND_BOOL, OPTIONAL, AT(map_column, not_null)},
 	{"default", KIND_TEXT, OPTIONAL, AT(map_column, default_sql)},
-	{"if_missing", KIND_VALUE, OPTIONAL, AT(map_column, if_missing)},
-	{"if_null", KIND_VALUE, OPTIONAL, AT(map_column, if_null)},
-	{"if_invalid", KIND_VALUE, OPTIONAL, AT(map_column, if_invalid)},
+	{"if_missing", KIND_VALUE, OPTIONAL, AT(map_column, if_missing), 0, NULL, MAP_GIVEN_IF_MISSING},
+	{"if_null", KIND_VALUE, OPTIONAL, AT(map_column, if_null), 0, NULL, MAP_GIVEN_IF_NULL},
+	{"if_invalid", KIND_VALUE, OPTIONAL, AT(map_column, if_invalid), 0, NULL, MAP_GIVEN_IF_INVALID},
 	{"encoding", KIND_WORD, OPTIONAL, AT(map_column, encoding), 0, &encodings, MAP_GIVEN_ENCODING},
 	{"accept", KIND_WORDS, OPTIONAL, AT(map_column, accept), 0, &map_words_accept, MAP_GIVEN_ACCEPT},
 	{"bson", KIND_WORDS, OPTIONAL, AT(map_column, bson), 0, &bsons, MAP_GIVEN_BSON},
@@ -231,18 +251,22 @@ static const struct map_key child_keys[] = {
 	{"children", KIND_LIST, OPTIONAL, AT(map_child, children), AT(map_child, nchildren), &child_spec},
 	{"indexes", KIND_LIST, OPTIONAL, MANY(map_child, indexes), &index_spec},
 	{"primary_key_name", KIND_NAME, OPTIONAL, AT(map_child, primary_key_name)},
+	{"unmapped", KIND_UNMAPPED, OPTIONAL, AT(map_child, unmapped), 0, NULL, MAP_GIVEN_UNMAPPED},
 };
 static const struct map_spec child_spec = {.what = "a child table",
 					   .size = sizeof(struct map_child),
 					   .line_offset = AT(map_child, line),
-					   .given_offset = NO_OFFSET,
+					   .given_offset = AT(map_child, given),
 					   KEYS(child_keys)};
 
 static const struct map_key policy_keys[] = {
 	{"accept", KIND_WORDS, OPTIONAL, AT(map_policies, accept), 0, &map_words_accept, MAP_GIVEN_ACCEPT},
-	{"if_missing", KIND_VALUE, OPTIONAL, AT(map_policies, if_missing), 0, &map_words_policy_value},
-	{"if_null", KIND_VALUE, OPTIONAL, AT(map_policies, if_null), 0, &map_words_policy_value},
-	{"if_invalid", KIND_VALUE, OPTIONAL, AT(map_policies, if_invalid), 0, &map_words_policy_value},
+	{"if_missing", KIND_VALUE, OPTIONAL, AT(map_policies, if_missing), 0, &map_words_policy_value,
+	 MAP_GIVEN_IF_MISSING},
+	{"if_null", KIND_VALUE, OPTIONAL, AT(map_policies, if_null), 0, &map_words_policy_value, MAP_GIVEN_IF_NULL},
+	{"if_invalid", KIND_VALUE, OPTIONAL, AT(map_policies, if_invalid), 0, &map_words_policy_value,
+	 MAP_GIVEN_IF_INVALID},
+	{"labels", KIND_RENAMES, OPTIONAL, MANY(map_policies, labels), NULL, MAP_GIVEN_LABELS},
 	{"encoding", KIND_WORD, OPTIONAL, AT(map_policies, encoding), 0, &encodings, MAP_GIVEN_ENCODING},
 	{"json", KIND_WORD, OPTIONAL, AT(map_policies, json), 0, &jsons, MAP_GIVEN_JSON},
 	{"fold_case", KIND_BOOL, OPTIONAL, AT(map_policies, fold_case), 0, NULL, MAP_GIVEN_FOLD_CASE},
@@ -272,9 +296,8 @@ static const struct map_key collection_keys[] = {
 	{"columns", KIND_LIST, REQUIRED, MANY(map_collection, columns), &column_spec},
 	{"children", KIND_LIST, OPTIONAL, AT(map_collection, children), AT(map_collection, nchildren), &child_spec},
 	{"indexes", KIND_LIST, OPTIONAL, MANY(map_collection, indexes), &index_spec},
-	{"unmapped", KIND_WORD, OPTIONAL, AT(map_collection, unmapped), 0, &unmappeds, MAP_GIVEN_UNMAPPED},
-	{"unmapped_column", KIND_NAME, OPTIONAL, AT(map_collection, unmapped_column)},
-	{"max_rejects", KIND_COUNT, OPTIONAL, AT(map_collection, max_rejects)},
+	{"unmapped", KIND_UNMAPPED, OPTIONAL, AT(map_collection, unmapped), 0, NULL, MAP_GIVEN_UNMAPPED},
+	{"max_rejects", KIND_LIMIT, OPTIONAL, AT(map_collection, max_rejects), 0, NULL, MAP_GIVEN_MAX_REJECTS},
 };
 static const struct map_spec collection_spec = {.what = "a collection",
 						.size = sizeof(struct map_collection),
@@ -360,7 +383,8 @@ static const struct map_key mapping_keys[] = {
 	{"source", KIND_OBJECT, OPTIONAL, 0, 0, &source_spec},
 	{"target", KIND_OBJECT, OPTIONAL, 0, 0, &target_spec},
 	{"policies", KIND_OBJECT, OPTIONAL, AT(mapping, policies), 0, &policy_spec},
-	{"max_rejects", KIND_COUNT, OPTIONAL, AT(mapping, max_rejects)},
+	{"unmapped", KIND_UNMAPPED, OPTIONAL, AT(mapping, unmapped), 0, NULL, MAP_GIVEN_UNMAPPED},
+	{"max_rejects", KIND_LIMIT, OPTIONAL, AT(mapping, max_rejects)},
 	{"enums", KIND_LIST, OPTIONAL, MANY(mapping, enums), &enum_spec},
 	{"collections", KIND_LIST, REQUIRED, MANY(mapping, collections), &collection_spec},
 	{"junctions", KIND_LIST, OPTIONAL, MANY(mapping, junctions), &junction_spec},
@@ -368,5 +392,5 @@ static const struct map_key mapping_keys[] = {
 const struct map_spec map_spec_mapping = {.what = "a mapping",
 					  .size = sizeof(struct mapping),
 					  .line_offset = NO_OFFSET,
-					  .given_offset = NO_OFFSET,
+					  .given_offset = AT(mapping, given),
 					  KEYS(mapping_keys)};

@@ -91,8 +91,8 @@ void build_table(struct schema_builder *b, size_t owner, struct schema_table *t)
 			t->id_column = (int)t->ncolumns;
 	}
 	set_primary_key(t, o, first);
-	if (o->child == NULL && o->collection->unmapped_column != NULL)
-		add_column(t, o->collection->unmapped_column, &jsonb_type, false, NULL);
+	if (o->unmapped->how == MAP_UNMAPPED_KEEP)
+		add_column(t, o->unmapped->column, &jsonb_type, false, NULL);
 }
 
 /* ---- a table fed by several collections ---- */
@@ -133,9 +133,11 @@ static const char *column_difference(const struct map_column *x, const struct ma
 static void check_same_collection(struct schema_builder *b, const struct map_owner *x, const struct map_owner *y)
 {
 	const struct map_collection *p = x->collection, *q = y->collection;
-	const char *what = p->id != q->id                                       ? "id"
-			   : p->duplicates != q->duplicates                     ? "duplicates"
-			   : !same_text(p->unmapped_column, q->unmapped_column) ? "unmapped_column"
+	const char *kept[] = {p->unmapped.how == MAP_UNMAPPED_KEEP ? p->unmapped.column : NULL,
+			      q->unmapped.how == MAP_UNMAPPED_KEEP ? q->unmapped.column : NULL};
+	const char *what = p->id != q->id                   ? "id"
+			   : p->duplicates != q->duplicates ? "duplicates"
+			   : !same_text(kept[0], kept[1])   ? "the column of unmapped: keep"
 			   : q->primary_key_name != NULL && !same_text(p->primary_key_name, q->primary_key_name)
 				   ? "primary_key_name"
 				   : NULL;

@@ -87,14 +87,26 @@ enum map_given {
 	MAP_GIVEN_LABELS = 1 << 14,
 	MAP_GIVEN_DUPLICATES = 1 << 15,
 	MAP_GIVEN_TYPE = 1 << 16,
+	MAP_GIVEN_IF_MISSING = 1 << 17,
+	MAP_GIVEN_IF_NULL = 1 << 18,
+	MAP_GIVEN_IF_INVALID = 1 << 19,
+	MAP_GIVEN_MAX_REJECTS = 1 << 20,
 	MAP_GIVEN_BSON = 1 << 24
 };
 
+struct map_label {
+	const char *from, *to;
+};
+
 /* Policies for the whole mapping or one collection: what its columns and references do that do not say otherwise.
- * Each is applied only where it has a meaning: a word of `accept` by the column's type, NULL where NULL may stand. */
+ * Each is applied only where it has a meaning (map_policy_suits): a word of `accept` by the column's type, NULL where
+ * NULL may stand, labels to the enums that have them. */
 struct map_policies {
-	unsigned given;
+	unsigned given; /* collections: here or for the mapping, once settled */
+	unsigned own;   /* given here                                         */
 	unsigned accept;
+	struct map_label *labels;
+	size_t nlabels;
 	struct map_value if_missing, if_null, if_invalid; /* reject or NULL only */
 	enum map_encoding encoding;
 	enum map_json json;
@@ -117,14 +129,12 @@ struct map_reference {
 	enum orphan_policy otherwise; /* move_to: what if that table lacks it, too (reject)          */
 };
 
-struct map_label {
-	const char *from, *to;
-};
-
 struct map_column {
 	const char *name;
 	unsigned given;
-	const char **from; /* path: keys                                                      */
+	unsigned from_collection, from_mapping; /* policies that it has inherited                        */
+	unsigned accept_of_key;                 /* words that it accepts because the key it refers to does */
+	const char **from;                      /* path: keys                                                      */
 	size_t nfrom;
 	bool no_source;     /* from: null: fed by nothing, the column's default stands         */
 	struct pgtype type; /* base PGT_COUNT: not readable, told already                      */
@@ -157,6 +167,15 @@ struct map_index {
 	int line, col;
 };
 
+enum map_unmapped { MAP_UNMAPPED_REPORT, MAP_UNMAPPED_KEEP, MAP_UNMAPPED_REJECT };
+
+/* What is done with the fields that no column takes. */
+struct map_leftover {
+	enum map_unmapped how;
+	const char *column; /* KEEP: of type jsonb, the table's last one */
+};
+#define MAP_UNMAPPED_COLUMN "unmapped" /* where none is named */
+
 struct map_child {
 	const char **from;
 	size_t nfrom;
@@ -170,10 +189,17 @@ struct map_child {
 	struct map_index *indexes;
 	size_t nindexes;
 	const char *primary_key_name;
+	unsigned given;
+	struct map_leftover unmapped;
 	int line, col;
 };
 
-enum map_unmapped { MAP_UNMAPPED_REPORT, MAP_UNMAPPED_KEEP, MAP_UNMAPPED_REJECT };
+/* How many rejects of one collection stop the run. */
+struct map_limit {
+	bool is_given;
+	uint64_t n;
+	double percent; /* of the collection's documents; 0: n counts */
+};
 
 struct map_collection {
 	const char *name;
@@ -190,10 +216,9 @@ struct map_collection {
 	size_t nchildren;
 	struct map_index *indexes;
 	size_t nindexes;
-	enum map_unmapped unmapped;
-	const char *unmapped_column;
+	struct map_leftover unmapped;
 	const char *primary_key_name;
-	uint64_t max_rejects;       /* 0: default                                                      */
+	struct map_limit max_rejects;
 	enum dup_policy duplicates; /* of the primary key: reject (all but the lowest) | first | last  */
 	int line, col;
 };
@@ -241,7 +266,8 @@ struct mapping {
 	size_t ncollections;
 	struct map_junction *junctions;
 	size_t njunctions;
-	uint64_t max_rejects;
+	struct map_limit max_rejects;
+	struct map_leftover unmapped;
 	unsigned given;
 	struct map_policies policies;
 	struct map_position *positions; /* sorted by field */
@@ -267,6 +293,10 @@ const char *map_id_word(enum map_id id);
 const char *map_accept_word(enum map_accept bit);
 const char *map_orphan_word(enum orphan_policy p);
 const char *map_unmapped_word(enum map_unmapped u);
+const char *map_encoding_word(enum map_encoding e);
+const char *map_json_word(enum map_json j);
+const char *map_duplicate_word(enum dup_policy p);
+const char *map_uuid_order_word(enum map_uuid_order o);
 const char *map_tier_word(enum index_tier t);
 const char *map_sides_word(enum pair_sides s);
 /* "address.city"; keys that hold a dot, are empty or start with $ make it ["a.b","c"]. */

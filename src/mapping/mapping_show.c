@@ -25,30 +25,59 @@ void mapping_show_totals(struct buf *out, const struct plan *p)
 		   indexes, plural(indexes, "index", "indexes"), fkeys, plural(fkeys, "foreign key", "foreign keys"));
 }
 
-/* ---- columns ---- */
+/* ---- policies: what is in force, and from where ---- */
 
-static void show_value(struct buf *out, struct arena *a, const char *key, const struct map_value *v)
+/* Put behind each other on one line under their column: "      accept: hex-id (mapping); json: plain (column)". */
+struct list {
+	struct buf *out;
+	struct arena *arena;
+	const struct map_column *of;
+	bool any;
+};
+
+static void begin_policy(struct list *l, const char *key)
 {
-	if (v->kind == MAP_VALUE_UNSET)
-		return;
-	buf_printf(out, "; %s:", key);
-	for (; v != NULL; v = v->otherwise) {
-		if (v->kind == MAP_VALUE_LITERAL)
-			buf_printf(out, " '%s'", v->literal);
-		else if (v->kind == MAP_VALUE_PATH)
-			buf_printf(out, " value of %s", map_path_text(a, v->path, v->npath));
-		else
-			buf_printf(out, " %s",
-				   v->kind == MAP_VALUE_ID_TIME ? "$id_time"
-				   : v->kind == MAP_VALUE_NULL  ? "null"
-								: "reject");
-		buf_puts(out, v->otherwise != NULL ? ", else" : "");
-	}
+	buf_printf(l->out, "%s%s: ", l->any ? "; " : "      ", key);
+	l->any = true;
 }
 
-static void show_accept(struct buf *out, unsigned accept)
+static const char *level_of(unsigned at_column, unsigned at_collection, unsigned bit)
 {
-	const char *before = "; accept: ";
+	return (at_column & bit) != 0 ? "column" : (at_collection & bit) != 0 ? "collection" : "mapping";
+}
+
+static void end_policy(struct list *l, unsigned bit)
+{
+	buf_printf(l->out, " (%s)", level_of(l->of->given, l->of->from_collection, bit));
+}
+
+static bool is_in_force(const struct map_column *k, unsigned bit)
+{
+	return ((k->given | k->from_collection | k->from_mapping) & bit) != 0;
+}
+
+static void show_value(struct list *l, const char *key, const struct map_value *v, unsigned bit)
+{
+	if (!is_in_force(l->of, bit))
+		return;
+	begin_policy(l, key);
+	for (const char *before = ""; v != NULL; v = v->otherwise, before = ", else ") {
+		buf_puts(l->out, before);
+		if (v->kind == MAP_VALUE_LITERAL)
+			buf_printf(l->out, "'%s'", v->literal);
+		else if (v->kind == MAP_VALUE_PATH)
+			buf_printf(l->out, "value of %s", map_path_text(l->arena, v->path, v->npath));
+		else
+			buf_puts(l->out, v->kind == MAP_VALUE_ID_TIME ? "$id_time"
+					 : v->kind == MAP_VALUE_NULL  ? "null"
+								      : "reject");
+	}
+	end_policy(l, bit);
+}
+
+static void show_accept_words(struct buf *out, unsigned accept)
+{
+	const char *before = "";
 	for (size_t i = 0; i < map_words_accept.n; i++)
 		if ((accept & (unsigned)map_words_accept.list[i].value) != 0) {
 			buf_printf(out, "%s%s", before, map_words_accept.list[i].word);
@@ -56,17 +85,85 @@ static void show_accept(struct buf *out, unsigned accept)
 		}
 }
 
-static void show_reference(struct buf *out, const struct map_reference *r)
+static void show_accept(struct list *l)
 {
-	bool settled = r->constraint || (r->given & MAP_GIVEN_IF_ORPHAN) != 0;
-	if (r->table == NULL)
+	unsigned own = l->of->accept & ~l->of->accept_of_key;
+	if (is_in_force(l->of, MAP_GIVEN_ACCEPT)) {
+		begin_policy(l, "accept");
+		show_accept_words(l->out, own);
+		buf_puts(l->out, own == 0 ? "nothing more" : "");
+		end_policy(l, MAP_GIVEN_ACCEPT);
+	}
+	if (l->of->accept_of_key == 0)
 		return;
-	buf_printf(out, "; -> %s%s", r->table, r->constraint ? "" : " (no constraint)");
-	if (settled)
-		buf_printf(out, ", orphans: %s", map_orphan_word(r->if_orphan));
-	if (settled && r->if_orphan == ORPHAN_MOVE_TO)
-		buf_printf(out, " %s, else %s", r->move_to, map_orphan_word(r->otherwise));
+	begin_policy(l, "accept");
+	show_accept_words(l->out, l->of->accept_of_key);
+	buf_printf(l->out, " (as the key of %s does)", l->of->references.table);
 }
+
+static void show_labels(struct list *l)
+{
+	if (!is_in_force(l->of, MAP_GIVEN_LABELS))
+		return;
+	begin_policy(l, "labels");
+	for (size_t i = 0; i < l->of->nlabels; i++)
+		buf_printf(l->out, "%s'%s' -> '%s'", i > 0 ? ", " : "", l->of->labels[i].from, l->of->labels[i].to);
+	end_policy(l, MAP_GIVEN_LABELS);
+}
+
+static void show_word(struct list *l, const char *key, const char *word, unsigned bit)
+{
+	if (!is_in_force(l->of, bit))
+		return;
+	begin_policy(l, key);
+	buf_puts(l->out, word);
+	end_policy(l, bit);
+}
+
+static void show_orphans(struct list *l)
+{
+	const struct map_reference *r = &l->of->references;
+	if (r->table == NULL || (!r->constraint && (r->given & MAP_GIVEN_IF_ORPHAN) == 0))
+		return;
+	begin_policy(l, "orphans");
+	buf_puts(l->out, map_orphan_word(r->if_orphan));
+	if (r->if_orphan == ORPHAN_MOVE_TO)
+		buf_printf(l->out, " %s, else %s", r->move_to, map_orphan_word(r->otherwise));
+	unsigned bit = MAP_GIVEN_IF_ORPHAN, all = r->given | l->of->from_collection | l->of->from_mapping;
+	buf_printf(l->out, " (%s)", (all & bit) != 0 ? level_of(r->given, l->of->from_collection, bit) : "default");
+}
+
+static void show_policies(struct buf *out, struct arena *a, const struct map_column *k)
+{
+	struct list l = {.out = out, .arena = a, .of = k};
+	show_value(&l, "if_missing", &k->if_missing, MAP_GIVEN_IF_MISSING);
+	show_value(&l, "if_null", &k->if_null, MAP_GIVEN_IF_NULL);
+	show_value(&l, "if_invalid", &k->if_invalid, MAP_GIVEN_IF_INVALID);
+	show_accept(&l);
+	show_labels(&l);
+	show_word(&l, "fold_case", k->fold_case ? "true" : "false", MAP_GIVEN_FOLD_CASE);
+	show_word(&l, "encoding", map_encoding_word(k->encoding), MAP_GIVEN_ENCODING);
+	show_word(&l, "json", map_json_word(k->json), MAP_GIVEN_JSON);
+	show_word(&l, "duplicate_keys", map_duplicate_word(k->duplicate_keys), MAP_GIVEN_DUPLICATE_KEYS);
+	show_word(&l, "uuid_order", map_uuid_order_word(k->uuid_order), MAP_GIVEN_UUID_ORDER);
+	show_orphans(&l);
+	if (l.any)
+		buf_putc(out, '\n');
+}
+
+/* The column of unmapped: keep has those of the collection that are about JSON. */
+static void show_leftover_policies(struct buf *out, struct arena *a, const struct map_policies *p)
+{
+	const unsigned bits = MAP_GIVEN_ENCODING | MAP_GIVEN_JSON | MAP_GIVEN_DUPLICATE_KEYS;
+	const struct map_column as_if = {.encoding = p->encoding,
+					 .json = p->json,
+					 .duplicate_keys = p->duplicate_keys,
+					 .from_collection = p->own & bits,
+					 .from_mapping = p->given & bits};
+	show_policies(out, a, &as_if);
+}
+
+/* ---- columns ---- */
 
 static void show_source(struct buf *out, const struct plan_column *pc)
 {
@@ -89,8 +186,8 @@ static bool is_in_key(const struct schema_table *t, size_t column)
 	return false;
 }
 
-static void show_column(struct buf *out, struct arena *a, const struct schema_table *t, size_t at,
-			const struct plan_column *pc)
+static void show_column(struct buf *out, struct arena *a, const struct plan_collection *k,
+			const struct schema_table *t, size_t at, const struct plan_column *pc)
 {
 	const struct schema_column *c = &t->columns[at];
 	struct buf type;
@@ -100,14 +197,14 @@ static void show_column(struct buf *out, struct arena *a, const struct schema_ta
 		   c->not_null && !is_in_key(t, at) ? " not null" : "");
 	buf_free(&type);
 	show_source(out, pc);
-	if (pc != NULL && pc->map != NULL) {
-		show_value(out, a, "missing", &pc->map->if_missing);
-		show_value(out, a, "null", &pc->map->if_null);
-		show_value(out, a, "invalid", &pc->map->if_invalid);
-		show_accept(out, pc->map->accept);
-		show_reference(out, &pc->map->references);
-	}
+	if (pc != NULL && pc->map != NULL && pc->map->references.table != NULL)
+		buf_printf(out, " -> %s%s", pc->map->references.table,
+			   pc->map->references.constraint ? "" : " (no constraint)");
 	buf_putc(out, '\n');
+	if (pc != NULL && pc->map != NULL)
+		show_policies(out, a, pc->map);
+	else if (pc != NULL && pc->feed == PLAN_FEED_UNMAPPED)
+		show_leftover_policies(out, a, &k->map->policies);
 }
 
 static const struct plan_column *feed_of(const struct plan_output *o, size_t column)
@@ -140,16 +237,40 @@ static void show_indexes(struct buf *out, const struct schema *s, const struct s
 	}
 }
 
+static void show_limit(struct buf *out, const struct map_collection *k)
+{
+	const struct map_limit *l = &k->max_rejects;
+	const char *level = (k->given & MAP_GIVEN_MAX_REJECTS) != 0 ? "collection" : "mapping";
+	if (!l->is_given)
+		return;
+	if (l->percent > 0)
+		buf_printf(out, "; max_rejects: %g%% (%s)", l->percent, level);
+	else
+		buf_printf(out, "; max_rejects: %llu (%s)", (unsigned long long)l->n, level);
+}
+
+/* From where the word about unmapped fields comes. */
+static const char *unmapped_level(const struct plan *p, const struct plan_collection *k, const struct plan_output *o)
+{
+	return o->unmapped_here                            ? (o->kind == PLAN_OUTPUT_MAIN ? "collection" : "child")
+	       : (k->map->given & MAP_GIVEN_UNMAPPED) != 0 ? "collection"
+	       : (p->mapping->given & MAP_GIVEN_UNMAPPED) != 0 ? "mapping"
+							       : "default";
+}
+
 static void show_output(struct buf *out, struct arena *a, const struct plan *p, const struct plan_collection *k,
 			const struct plan_output *o)
 {
 	const struct schema_table *t = &p->schema.tables[o->copy.table];
-	buf_printf(out, "table %s from %s%s%s%s; unmapped fields: %s\n", t->name, k->name,
+	buf_printf(out, "table %s from %s%s%s%s; unmapped fields: %s (%s)", t->name, k->name,
 		   o->kind == PLAN_OUTPUT_CHILD ? ", elements of " : "",
 		   o->kind == PLAN_OUTPUT_CHILD ? k->scopes[o->scope].path_text : "",
-		   k->map->optional ? " (optional)" : "", map_unmapped_word(k->map->unmapped));
+		   k->map->optional ? " (optional)" : "", map_unmapped_word(o->unmapped), unmapped_level(p, k, o));
+	if (o->kind == PLAN_OUTPUT_MAIN)
+		show_limit(out, k->map);
+	buf_putc(out, '\n');
 	for (size_t i = 0; i < t->ncolumns; i++)
-		show_column(out, a, t, i, feed_of(o, i));
+		show_column(out, a, k, t, i, feed_of(o, i));
 	show_indexes(out, &p->schema, t);
 	buf_putc(out, '\n');
 }
@@ -190,7 +311,9 @@ void mapping_show(struct buf *out, const struct plan *p)
 	struct arena *a = arena_new();
 	buf_printf(out, "mapping %s: ", p->mapping->name);
 	mapping_show_totals(out, p);
-	buf_printf(out, "\nschema %s; ids: %s\n\n", p->schema.name, map_id_word(p->mapping->id));
+	buf_printf(out, "\nschema %s; ids: %s\n", p->schema.name, map_id_word(p->mapping->id));
+	buf_puts(out, "policies stand under their column with the level that they come from; those not shown are at "
+		      "their defaults\n\n");
 	show_enums(out, &p->schema);
 	for (size_t i = 0; i < p->ncollections; i++)
 		for (size_t k = 0; k < p->collections[i].noutputs; k++)

@@ -115,6 +115,15 @@ static void compile_columns(struct plan_builder *b, struct columns *c, int table
 			compile_column(b, add_column(b, c, table, list[i].name), scope, &list[i]);
 }
 
+static void add_leftover(struct plan_builder *b, struct plan_output *o, struct columns *c,
+			 const struct map_leftover *unmapped, unsigned given)
+{
+	o->unmapped = unmapped->how;
+	o->unmapped_here = (given & MAP_GIVEN_UNMAPPED) != 0;
+	if (unmapped->how == MAP_UNMAPPED_KEEP)
+		add_column(b, c, o->copy.table, unmapped->column)->feed = PLAN_FEED_UNMAPPED;
+}
+
 static void compile_main(struct plan_builder *b)
 {
 	const struct map_collection *k = b->k->map;
@@ -122,8 +131,7 @@ static void compile_main(struct plan_builder *b)
 	struct plan_output *o = add_output(b, PLAN_OUTPUT_MAIN, table, 0);
 	struct columns c = room_for(b, k->ncolumns);
 	compile_columns(b, &c, table, 0, k->columns, k->ncolumns);
-	if (k->unmapped_column != NULL)
-		add_column(b, &c, table, k->unmapped_column)->feed = PLAN_FEED_UNMAPPED;
+	add_leftover(b, o, &c, &k->unmapped, k->given);
 	set_columns(o, &c);
 }
 
@@ -163,6 +171,7 @@ static void compile_children(struct plan_builder *b, int scope, const struct map
 		if (ch->ordinal != NULL)
 			add_column(b, &c, table, ch->ordinal)->feed = PLAN_FEED_ORDINAL;
 		compile_columns(b, &c, table, inner, ch->columns, ch->ncolumns);
+		add_leftover(b, o, &c, &ch->unmapped, ch->given);
 		set_columns(o, &c);
 		compile_children(b, inner, ch->children, ch->nchildren, most);
 	}

@@ -55,6 +55,8 @@ struct plan_output {
 	struct schema_copy copy;     /* table, junction (PAIRS) and columns                */
 	bool left;                   /* PAIRS: this collection is the left side            */
 	int scope;                   /* MAIN: 0; CHILD, PAIRS: the array's scope           */
+	enum map_unmapped unmapped;  /* fields that no column takes; PAIRS: reported       */
+	bool unmapped_here;          /* said at this collection or child                   */
 	struct plan_column *columns; /* as copy.columns; PAIRS: none (l, r, side by the junction's rules) */
 	size_t ncolumns;
 };

@@ -259,7 +259,7 @@ static void test_resume_command(void **state)
 	bool masked;
 
 	assert_true(t.ok);
-	assert_string_equal(settings_resume_command(&t.s, "./docrow", &masked),
+	assert_string_equal(settings_resume_command(&t.s, "./docrow", OPT_COUNT, &masked),
 			    "./docrow migrate --resume --source 'my dump/it'\\''s' --target 'postgres://u:***@h/db' "
 			    "--workers 4 --no-search-indexes --env-file ''");
 	assert_true(masked);

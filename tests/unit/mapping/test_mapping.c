@@ -33,6 +33,7 @@ static const char *const full =
 	"          if_missing: [{ path: made.at }, $id_time] }\n"
 	"      - { name: mood, type: mood, labels: { good: GOOD, bad: BAD }, if_null: GOOD, fold_case: true }\n"
 	"      - { name: word, type: text, if_missing: { literal: $id_time } }\n"
+	"      - { name: rest, type: jsonb }\n"
 	"      - { name: nothing, type: text, from: ~, default: \"'x'\" }\n"
 	"      - { name: owner, type: uuid, references: things_b }\n"
 	"      - { name: maker, type: uuid, not_null: true, references: { table: things_b, on_delete: cascade } }\n"
@@ -74,14 +75,14 @@ static void heads_are_read(void **state)
 	assert_string_equal(m->target_schema, "sales");
 	assert_string_equal(m->owner, "boss");
 	assert_string_equal(m->grants[0].privileges, "select");
-	assert_int_equal(m->max_rejects, 7);
+	assert_int_equal(m->max_rejects.n, 7);
 	assert_int_equal(m->id_namespace[15], 0xbc);
 	assert_int_equal(m->enums[0].nlabels, 2);
 	assert_int_equal(m->text_len, strlen(full));
 	const struct map_collection *k = &m->collections[0];
 	assert_string_equal(k->table, "Things");
 	assert_true(k->optional);
-	assert_int_equal(k->max_rejects, 9);
+	assert_int_equal(k->max_rejects.n, 9);
 	assert_int_equal(k->line, 14);
 	assert_int_equal(k->id, MAP_ID_OBJECTID_STRING);
 	assert_int_equal(k->uuid_order, MAP_UUID_ORDER_JAVA);
@@ -123,7 +124,11 @@ static void policies_are_inherited(void **state)
 {
 	assert_int_equal(column("word")->encoding, MAP_ENCODING_REPLACE);
 	assert_int_equal(column("city")->encoding, MAP_ENCODING_REJECT);
-	assert_int_equal(column("word")->json, MAP_JSON_PLAIN);
+	/* Nor what means nothing for the type. */
+	assert_int_equal(column("word")->json, MAP_JSON_RELAXED);
+	assert_int_equal(column("rest")->json, MAP_JSON_PLAIN);
+	assert_int_equal(column("rest")->from_mapping & MAP_GIVEN_JSON, MAP_GIVEN_JSON);
+	assert_int_equal(column("word")->from_collection, MAP_GIVEN_ENCODING);
 	assert_int_equal(column("word")->if_invalid.kind, MAP_VALUE_NULL);
 	/* No NULL where none may stand. */
 	assert_int_equal(column("at")->if_invalid.kind, MAP_VALUE_UNSET);

@@ -51,8 +51,8 @@ static bool wrap(struct buf *out, const char *key, const char *text, size_t n)
 			buf_printf(out, "%s:\n", key);
 			put_indented(out, text, n, 2);
 		}
-		if (strcmp(key, "columns") == 0)
-			buf_puts(out, "enums: [{ name: mood, labels: [GOOD, BAD] }]\n");
+		if (strcmp(key, "columns") == 0 || strcmp(key, "policies") == 0)
+			buf_puts(out, "enums: [{ name: mood, labels: [GOOD, BAD, ACTIVE] }]\n");
 		buf_printf(out, "collections:\n%s%s", skeleton_collections, things);
 		if (strcmp(key, "columns") != 0 && k->in_collection) {
 			buf_puts(out, "      - { name: status, type: text }\n"
@@ -143,7 +143,6 @@ static void every_key_is_described(void **state)
 					    "children",
 					    "indexes",
 					    "unmapped",
-					    "unmapped_column",
 					    "name",
 					    "from",
 					    "type",

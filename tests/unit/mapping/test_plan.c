@@ -13,8 +13,7 @@ static const char *const text =
 	"    indexes: [{ columns: [email], unique: true }]\n"
 	"  - collection: orders\n"
 	"    id: text\n"
-	"    unmapped: keep\n"
-	"    unmapped_column: rest\n"
+	"    unmapped: { keep: rest }\n"
 	"    columns:\n"
 	"      - { name: id, from: _id, type: text, primary_key: true }\n"
 	"      - { name: city, from: address.city, type: text }\n"
@@ -253,12 +252,13 @@ static void show_tells_what_becomes_what(void **state)
 	const char *shown = buf_cstr(&out);
 	static const char *const lines[] = {
 		"mapping test: 2 collections, 2 junctions, 7 tables, ",
-		"table users from users; unmapped fields: report\n",
-		"  id                       uuid primary key <- _id; accept: hex-id\n",
-		"  at                       timestamp <- at; missing: value of address.at, else $id_time\n",
+		"table users from users; unmapped fields: report (default)\n",
+		"  id                       uuid primary key <- _id\n      accept: hex-id (column)\n",
+		"  at                       timestamp <- at\n      if_missing: value of address.at, else $id_time "
+		"(column)\n",
 		"  fixed                    text <- nothing\n",
 		"  rest                     jsonb <- the fields that are not mapped\n",
-		"; -> users, orphans: keep\n",
+		" -> users\n      accept: hex-id (as the key of users does); orphans: keep (column)\n",
 		"table lines from orders, elements of lines; ",
 		"table watching, pairs; sides: union; orphans: reject\n",
 		"  user_id                  ids of users, which keeps a list in watched\n",
