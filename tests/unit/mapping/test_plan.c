@@ -253,12 +253,12 @@ static void show_tells_what_becomes_what(void **state)
 	static const char *const lines[] = {
 		"mapping test: 2 collections, 2 junctions, 7 tables, ",
 		"table users from users; unmapped fields: report (default)\n",
-		"  id                       uuid primary key <- _id\n      accept: hex-id (column)\n",
+		"  id                       uuid primary key <- _id\n      accept: hex-id (mapping)\n",
 		"  at                       timestamp <- at\n      if_missing: value of address.at, else $id_time "
 		"(column)\n",
 		"  fixed                    text <- nothing\n",
 		"  rest                     jsonb <- the fields that are not mapped\n",
-		" -> users\n      accept: hex-id (as the key of users does); orphans: keep (column)\n",
+		" -> users\n      accept: hex-id (mapping); orphans: keep (column)\n",
 		"table lines from orders, elements of lines; ",
 		"table watching, pairs; sides: union; orphans: reject\n",
 		"  user_id                  ids of users, which keeps a list in watched\n",
