@@ -4,7 +4,9 @@
  *   dump_read.c       a reader: one range, or the documents with given ids
  *   dump_stream.c     documents of one collection one after the other
  *   dump_layout.c     a mongodump folder: which file holds which collection
+ *   archive*.c        a mongodump archive: all collections in one file
  *   content, window   uncompressed bytes of a file
+ *   spool             keeps what can be read once only
  *
  * A kind of dump (struct dump_kind) tells where its collections are (find) and how documents follow each other in a
  * file (struct dump_framing); all else is the same for all. Offsets are always those of the uncompressed content.
@@ -29,14 +31,33 @@ struct dump_file {
 	const struct dump_framing *framing;
 	enum source_kind kind;
 	uint8_t uuid[16];
-	bool skipped; /* system.*, or a cut name that no metadata completes                         */
+	bool skipped;     /* system.*, or a cut name that no metadata completes                         */
+	const void *part; /* of the framing's own: which part of the file                               */
 };
 
+struct border { /* of a range: a place as dump_stream_at tells it; documents and bytes of the collection before */
+	uint64_t at, docs, bytes;
+};
+
+struct borders {
+	struct border *items; /* owned by who made them */
+	size_t n, cap;
+	uint64_t chunk_docs, chunk_bytes;
+};
+/* A document begins at `b`: begins a range there when it is the first or the last range is full. */
+void borders_document(struct borders *all, const struct border *b);
+
 struct dump_layout {
-	const char *noun, *folder, *database; /* owned by the arena, as all below */
-	struct dump_file *files;              /* sorted by name                   */
+	const char *noun, *folder, *database; /* owned by the arena, as all below                */
+	struct dump_file *files;              /* sorted by name                                  */
 	size_t n;
 	bool has_oplog;
+	const char *identity; /* of all files together; NULL: each file has its own      */
+	void *whole;          /* what the kind keeps for all files, freed by free_whole  */
+	void (*free_whole)(void *whole);
+	/* Borders of a collection and its end, without walking its file; NULL: its file is walked. `b` is filled; its
+	 * items belong to the caller. */
+	bool (*borders)(const struct dump_file *f, struct borders *b, struct border *end, struct err *err);
 };
 
 /* In the arena; frees what lies outside of it. */
@@ -66,7 +87,10 @@ struct dump_framing {
 	void (*close)(struct dump_stream *s); /* NULL: nothing to do */
 };
 extern const struct dump_framing dump_bson;
-/* For framings of BSON: a document of n bytes begins at s->at. */
+/* For framings of BSON: 1 and the length of what begins at s->at, which `allowed` may be besides a document's length
+ * (0: nothing may); 0 = the end. */
+int dump_bson_length(struct dump_stream *s, uint32_t allowed, uint32_t *len, struct err *err) MUST_CHECK;
+/* A document of n bytes begins at s->at. */
 int dump_bson_take(struct dump_stream *s, uint32_t n, const uint8_t **doc, struct err *err) MUST_CHECK;
 int dump_bson_pass(struct dump_stream *s, uint32_t n, struct err *err) MUST_CHECK;
 
@@ -105,6 +129,18 @@ void dump_estimate(const struct dump_file *f, uint64_t *docs, uint64_t *bytes);
 
 bool dump_folder_find(struct dump_layout *l, struct arena *a, const char *path, const struct source_options *opts,
 		      struct err *err) MUST_CHECK;
+/* A database's name that the server keeps for itself. */
+bool dump_is_servers_own(const char *database);
+/* What a collection's metadata (JSON, as mongodump writes it) says: its whole name, uuid, kind. Trouble with it is
+ * told and no more: it can be done without. `origin` is for messages. */
+void dump_take_metadata(struct arena *a, struct dump_file *f, const char *text, size_t len, const char *origin);
+/* Why a view's or time-series collection's documents are not in the dump, or what else is missing. Returns false. */
+bool dump_refuse_kind(const struct dump_file *f, struct err *err);
+
+#define ARCHIVE_MARK UINT32_C(0x8199e26d)
+/* path "-": standard input. */
+bool dump_archive_find(struct dump_layout *l, struct arena *a, const char *path, const struct source_options *opts,
+		       struct err *err) MUST_CHECK;
 
 /* ---- the source ---- */
 

@@ -108,7 +108,7 @@ static bool has_oplog(struct arena *a, const char *folder)
 	return is_file(a, folder, "oplog.bson") || is_file(a, folder, "oplog.bson.gz");
 }
 
-static bool is_servers_own(const char *database)
+bool dump_is_servers_own(const char *database)
 {
 	return strcmp(database, "admin") == 0 || strcmp(database, "config") == 0 || strcmp(database, "local") == 0;
 }
@@ -149,7 +149,7 @@ static void list_databases(struct arena *a, const char *path, struct databases *
 	if (n > 0)
 		qsort(names, n, sizeof(*names), by_text);
 	for (size_t i = 0; i < n; i++)
-		if (!is_servers_own(names[i]))
+		if (!dump_is_servers_own(names[i]))
 			keep_database(found, names[i]);
 	free(names);
 }
@@ -233,7 +233,7 @@ static enum source_kind kind_of(const json_t *root)
 	return json_is_true(json_object_get(options, "capped")) ? SOURCE_CAPPED : SOURCE_COLLECTION;
 }
 
-static void take_metadata(struct arena *a, struct dump_file *f, const json_t *root)
+static void take_object(struct arena *a, struct dump_file *f, const json_t *root)
 {
 	const char *name = json_text(a, root, "collectionName"), *uuid = json_text(a, root, "uuid");
 	if (name && *name)
@@ -243,24 +243,26 @@ static void take_metadata(struct arena *a, struct dump_file *f, const json_t *ro
 	f->kind = kind_of(root);
 }
 
-/* What the metadata lacks can be done without (but for a cut name): trouble with it is told, and no more. */
+void dump_take_metadata(struct arena *a, struct dump_file *f, const char *text, size_t len, const char *origin)
+{
+	json_error_t e = {0};
+	json_t *root = json_loadb(text, len, JSON_ALLOW_NUL, &e);
+	if (!root)
+		log_line(LOG_WARN, "%s is not understood (line %d: %s) and left aside", origin, e.line, e.text);
+	if (json_is_object(root))
+		take_object(a, f, root);
+	json_decref(root);
+}
+
 static void read_metadata(struct arena *a, struct dump_file *f, const char *path)
 {
 	struct err err;
 	struct buf text;
-	json_error_t e = {0};
 	buf_init(&text, METADATA_MAX + (1u << 20));
-	json_t *root = NULL;
-	if (dump_read_file(path, METADATA_MAX, &text, &err)) {
-		root = json_loadb((const char *)text.data, text.len, JSON_ALLOW_NUL, &e);
-		if (!root)
-			log_line(LOG_WARN, "%s is not understood (line %d: %s) and left aside", path, e.line, e.text);
-	} else {
+	if (dump_read_file(path, METADATA_MAX, &text, &err))
+		dump_take_metadata(a, f, (const char *)text.data, text.len, path);
+	else
 		log_line(LOG_WARN, "%s: %s; left aside", err.message, err.detail);
-	}
-	if (json_is_object(root))
-		take_metadata(a, f, root);
-	json_decref(root);
 	buf_free(&text);
 }
 
@@ -384,15 +386,14 @@ bool dump_layout_sort(struct dump_layout *l, struct err *err)
 
 void dump_layout_free(struct dump_layout *l)
 {
-	for (size_t i = 0; i < l->n; i++)
+	for (size_t i = 0; !l->free_whole && i < l->n; i++)
 		content_points_free(l->files[i].file.points);
-	l->n = 0;
+	if (l->free_whole)
+		l->free_whole(l->whole);
 }
 
-static bool refuse_kind(const struct dump_file *f, struct err *err)
+bool dump_refuse_kind(const struct dump_file *f, struct err *err)
 {
-	if (f->file.path)
-		return true;
 	if (f->kind == SOURCE_VIEW) {
 		err_set(err, ERR_SOURCE_READ, "%s is a view, and the dump does not hold its documents", f->name);
 		return err_hint(err, "dump with --viewsAsCollections, or read from the live server");
@@ -411,7 +412,7 @@ const struct dump_file *dump_layout_file(const struct dump_layout *l, const char
 	struct dump_file key = {.name = collection};
 	const struct dump_file *f = l->n ? bsearch(&key, l->files, l->n, sizeof(*l->files), by_name) : NULL;
 	if (f)
-		return refuse_kind(f, err) ? f : NULL;
+		return f->file.path || dump_refuse_kind(f, err) ? f : NULL;
 	err_set(err, ERR_COLLECTION_MISSING, "there is no collection %s in the dump of database %s", collection,
 		l->database);
 	err_hint(err, "check the collection's name in the mapping (upper and lower case differ) and the dump folder");

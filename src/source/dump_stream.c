@@ -65,8 +65,7 @@ static void hint_foreign(const struct dump_stream *s, uint32_t mark, struct err 
 			err_hint(err, "it looks like %s", foreign[i].name);
 }
 
-/* 1: *len is the next document's length, checked against what a document can be; 0: the end. */
-static int peek_length(struct dump_stream *s, uint32_t *len, struct err *err)
+int dump_bson_length(struct dump_stream *s, uint32_t allowed, uint32_t *len, struct err *err)
 {
 	if (!dump_need(s, 4, err))
 		return -1;
@@ -78,7 +77,7 @@ static int peek_length(struct dump_stream *s, uint32_t *len, struct err *err)
 		return -1;
 	}
 	*len = le32(window_data(&s->w));
-	if (*len >= MIN_LENGTH && *len <= DUMP_MAX_DOCUMENT)
+	if ((*len >= MIN_LENGTH && *len <= DUMP_MAX_DOCUMENT) || (allowed && *len == allowed))
 		return 1;
 	dump_damaged(s, s->at, err, "is damaged", "the length there is %" PRId32 ", which no document has",
 		     (int32_t)*len);
@@ -127,7 +126,7 @@ int dump_bson_pass(struct dump_stream *s, uint32_t n, struct err *err)
 static int bson_next(struct dump_stream *s, const uint8_t **doc, size_t *len, struct err *err)
 {
 	uint32_t n = 0;
-	int got = peek_length(s, &n, err);
+	int got = dump_bson_length(s, 0, &n, err);
 	*len = n;
 	return got == 1 ? dump_bson_take(s, n, doc, err) : got;
 }
@@ -135,7 +134,7 @@ static int bson_next(struct dump_stream *s, const uint8_t **doc, size_t *len, st
 static int bson_skip(struct dump_stream *s, size_t *len, struct err *err)
 {
 	uint32_t n = 0;
-	int got = peek_length(s, &n, err);
+	int got = dump_bson_length(s, 0, &n, err);
 	*len = n;
 	return got == 1 ? dump_bson_pass(s, n, err) : got;
 }

@@ -32,7 +32,7 @@ static bool collections(struct source *base, struct arena *a, struct source_coll
 		*c = (struct source_collection){
 			.name = arena_strdup(a, f->name), .kind = f->kind, .skipped = f->skipped};
 		memcpy(c->uuid, f->uuid, 16);
-		if (f->file.path)
+		if (f->file.path && !f->part)
 			dump_estimate(f, &c->est_docs, &c->est_bytes);
 	}
 	return true;
@@ -42,36 +42,43 @@ static bool collections(struct source *base, struct arena *a, struct source_coll
 
 static bool collection_identity(struct source *base, const char *collection, struct buf *out, struct err *err)
 {
-	const struct dump_file *f = dump_layout_file(&dump_of(base)->layout, collection, err);
-	return f && content_identity(&f->file, out, err);
+	const struct dump_layout *l = &dump_of(base)->layout;
+	const struct dump_file *f = dump_layout_file(l, collection, err);
+	if (f && l->identity)
+		buf_puts(out, l->identity);
+	return f && (l->identity || content_identity(&f->file, out, err));
 }
 
 /* ---- split and count ---- */
 
-struct border { /* of one range: where it begins, documents before */
-	uint64_t at, docs;
-};
-
-struct borders {
-	struct border *items;
-	size_t n, cap;
-	uint64_t chunk_docs, chunk_bytes;
-};
-
-static void keep_border(struct borders *b, uint64_t at, uint64_t docs)
+static void keep_border(struct borders *all, const struct border *b)
 {
-	if (b->n == b->cap) {
-		b->cap = b->cap ? b->cap * 2 : 64;
-		b->items = mem_realloc(b->items, b->cap * sizeof(*b->items));
+	if (all->n == all->cap) {
+		all->cap = all->cap ? all->cap * 2 : 16;
+		all->items = mem_realloc(all->items, all->cap * sizeof(*all->items));
 	}
-	b->items[b->n++] = (struct border){.at = at, .docs = docs};
+	all->items[all->n++] = *b;
 }
 
-/* Does a range that began at the last border end before the document at (at, docs)? */
-static bool is_full(const struct borders *b, uint64_t at, uint64_t docs)
+/* Does a range that began at the last border end before the document at b? */
+static bool is_full(const struct borders *all, const struct border *b)
 {
-	const struct border *last = &b->items[b->n - 1];
-	return b->chunk_docs ? docs - last->docs >= b->chunk_docs : at > last->at && at - last->at >= b->chunk_bytes;
+	const struct border *last = &all->items[all->n - 1];
+	if (all->chunk_docs)
+		return b->docs - last->docs >= all->chunk_docs;
+	return b->bytes > last->bytes && b->bytes - last->bytes >= all->chunk_bytes;
+}
+
+void borders_document(struct borders *all, const struct border *b)
+{
+	if (all->n == 0 || (b->docs > 0 && is_full(all, b)))
+		keep_border(all, b);
+}
+
+static struct border here(const struct dump_stream *s)
+{
+	uint64_t at = dump_stream_at(s);
+	return (struct border){.at = at, .docs = dump_stream_docs(s), .bytes = at};
 }
 
 /* Walks the whole file; borders NULL: only counts. The end is left in *end. */
@@ -79,18 +86,28 @@ static bool walk(struct dump_stream *s, struct borders *b, struct border *end, s
 {
 	size_t len;
 	int got = 1;
-	if (b)
-		keep_border(b, 0, 0);
 	while (got == 1) {
-		uint64_t at = dump_stream_at(s), docs = dump_stream_docs(s);
-		if (docs % STOP_EVERY == 0 && stop_requested())
+		struct border at = here(s);
+		if (at.docs % STOP_EVERY == 0 && stop_requested())
 			return err_set(err, ERR_STOPPED, "stopped while walking a dump file");
 		got = dump_stream_skip(s, &len, err);
-		if (got == 1 && b && docs > 0 && is_full(b, at, docs))
-			keep_border(b, at, docs);
+		if (got >= 0 && b && (got == 1 || b->n == 0))
+			borders_document(b, &at);
 	}
-	*end = (struct border){.at = dump_stream_at(s), .docs = dump_stream_docs(s)};
+	*end = here(s);
 	return got == 0;
+}
+
+static bool walk_file(const struct dump_file *f, struct borders *b, struct border *end, enum content_format *format,
+		      struct err *err)
+{
+	struct dump_stream *s;
+	if (!dump_stream_open(&s, f, err))
+		return false;
+	bool ok = walk(s, b, end, err);
+	*format = dump_stream_format(s);
+	dump_stream_close(s);
+	return ok;
 }
 
 static bool give_range(const struct border *from, const struct border *to, source_add_range *add, void *ctx,
@@ -103,21 +120,33 @@ static bool give_range(const struct border *from, const struct border *to, sourc
 	struct source_range range = {.bounds = bson_get_data(&bounds),
 				     .bounds_len = bounds.len,
 				     .est_docs = to->docs - from->docs,
-				     .est_bytes = to->at - from->at};
+				     .est_bytes = to->bytes - from->bytes};
 	bool ok = add(ctx, &range, err);
 	bson_destroy(&bounds);
 	return ok;
 }
 
-static bool give_ranges(const struct dump_stream *s, struct borders *b, const struct border *end,
-			source_add_range *add, void *ctx, struct err *err)
+static bool give_ranges(const struct borders *b, const struct border *end, source_add_range *add, void *ctx,
+			struct err *err)
 {
 	bool ok = true;
-	if (dump_stream_format(s) != CONTENT_PLAIN && !b->chunk_docs && end->at <= ONE_RANGE_BYTES)
-		b->n = 1;
 	for (size_t i = 0; ok && i < b->n; i++)
 		ok = give_range(&b->items[i], i + 1 < b->n ? &b->items[i + 1] : end, add, ctx, err);
 	return ok;
+}
+
+/* A file of its own that is compressed and small is one range: only its start can be entered. */
+static bool find_borders(const struct dump_layout *l, const struct dump_file *f, struct borders *b,
+			 struct border *end, struct err *err)
+{
+	enum content_format format;
+	if (l->borders)
+		return l->borders(f, b, end, err);
+	if (!walk_file(f, b, end, &format, err))
+		return false;
+	if (format != CONTENT_PLAIN && !b->chunk_docs && end->at <= ONE_RANGE_BYTES)
+		b->n = 1;
+	return true;
 }
 
 static bool split(struct source *base, const char *collection, uint64_t chunk_docs, uint64_t chunk_bytes,
@@ -125,11 +154,9 @@ static bool split(struct source *base, const char *collection, uint64_t chunk_do
 {
 	struct borders b = {.chunk_docs = chunk_docs, .chunk_bytes = chunk_bytes};
 	struct border end;
-	struct dump_stream *s = NULL;
-	const struct dump_file *f = dump_layout_file(&dump_of(base)->layout, collection, err);
-	bool ok = f && dump_stream_open(&s, f, err) && walk(s, &b, &end, err) &&
-		  give_ranges(s, &b, &end, add, ctx, err);
-	dump_stream_close(s);
+	const struct dump_layout *l = &dump_of(base)->layout;
+	const struct dump_file *f = dump_layout_file(l, collection, err);
+	bool ok = f && find_borders(l, f, &b, &end, err) && give_ranges(&b, &end, add, ctx, err);
 	free(b.items);
 	return ok;
 }
@@ -137,10 +164,10 @@ static bool split(struct source *base, const char *collection, uint64_t chunk_do
 static bool count(struct source *base, const char *collection, uint64_t *n, struct err *err)
 {
 	struct border end = {0};
-	struct dump_stream *s = NULL;
-	const struct dump_file *f = dump_layout_file(&dump_of(base)->layout, collection, err);
-	bool ok = f && dump_stream_open(&s, f, err) && walk(s, NULL, &end, err);
-	dump_stream_close(s);
+	enum content_format format;
+	const struct dump_layout *l = &dump_of(base)->layout;
+	const struct dump_file *f = dump_layout_file(l, collection, err);
+	bool ok = f && (l->borders ? l->borders(f, NULL, &end, err) : walk_file(f, NULL, &end, &format, err));
 	*n = end.docs;
 	return ok;
 }
@@ -241,9 +268,33 @@ static void describe(struct source_dump *s)
 	s->base.operation_time = mem_strdup("");
 }
 
+/* What the uncompressed content of a file begins with. */
+static bool begins_with_mark(const char *path, struct err *err)
+{
+	struct window w;
+	uint32_t mark = 0;
+	if (!window_open(&w, &(struct content_file){.path = path, .name = path}, err))
+		return false;
+	if (window_need(&w, 4, err) && window_have(&w) >= 4)
+		memcpy(&mark, window_data(&w), 4);
+	window_close(&w);
+	return mark == ARCHIVE_MARK;
+}
+
+static bool find_in_file(struct source_dump *s, const char *path, const struct source_options *o, struct err *err)
+{
+	struct err ignored;
+	if (begins_with_mark(path, &ignored))
+		return dump_archive_find(&s->layout, s->arena, path, o, err);
+	err_set(err, ERR_SOURCE_URI, "the source %s is a file, but no mongodump archive", path);
+	return err_hint(err, "give an archive, the folder that mongodump wrote, or a MongoDB connection string");
+}
+
 static bool find(struct source_dump *s, const char *path, const struct source_options *o, struct err *err)
 {
 	struct stat st;
+	if (strcmp(path, "-") == 0)
+		return dump_archive_find(&s->layout, s->arena, path, o, err);
 	if (stat(path, &st) != 0) {
 		err_set(err, ERR_SOURCE_CONNECT, "cannot open the dump %s", path);
 		err_detail(err, "%s", strerror(errno));
@@ -252,8 +303,7 @@ static bool find(struct source_dump *s, const char *path, const struct source_op
 	}
 	if (S_ISDIR(st.st_mode))
 		return dump_folder_find(&s->layout, s->arena, path, o, err);
-	err_set(err, ERR_SOURCE_URI, "the source %s is a file, not a dump folder", path);
-	return err_hint(err, "give the folder that mongodump wrote, or a MongoDB connection string");
+	return find_in_file(s, path, o, err);
 }
 
 bool source_dump_open(struct source **out, const char *path, const struct source_options *opts, struct err *err)

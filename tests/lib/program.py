@@ -100,3 +100,13 @@ class Docrow:
                 process.kill()
                 process.wait()
         return Result(arguments, process.returncode, stdout, stderr)
+
+
+def account_of(pg):
+    """All that a run leaves on the target and that must not depend on how the documents came."""
+    return (
+        pg.contents(),
+        pg.query("SELECT kind, object, path, n FROM docrow.ledger ORDER BY 1, 2, 3"),
+        pg.query("SELECT collection, doc_id_text, fault, column_name, md5(document) FROM docrow.reject ORDER BY 1, 2, 3, 4, 5"),
+        pg.query("SELECT kind, table_name, column_name, key, value_text FROM docrow.finding ORDER BY 1, 2, 3, 4, 5"),
+    )
