@@ -325,6 +325,8 @@ static bool look_back(struct job *j, struct pg *pg, bool done, struct report_fac
 		return false;
 	if (!done)
 		f->resume_command = j->way_on;
+	if (j->source)
+		f->nnotes = source_notes(j->source, &f->notes);
 	account_build(a, f, j->c->arena);
 	write_files(j, pg, f, a);
 	return true;
@@ -433,6 +435,15 @@ static bool prepare(struct job *j, bool *nothing_to_do, struct err *err)
 	return !found || open_source(j, err);
 }
 
+static void tell_notes(const struct job *j)
+{
+	const char *const *notes;
+	size_t n = j->source ? source_notes(j->source, &notes) : 0;
+
+	for (size_t i = 0; i < n; i++)
+		log_line(LOG_WARN, "%s", notes[i]);
+}
+
 static int run_engine(struct job *j)
 {
 	struct engine_options o = options_of(j);
@@ -443,6 +454,7 @@ static int run_engine(struct job *j)
 	log_set_writer(progress_log_writer, j->progress);
 	if (j->mode != ENGINE_CLEAN_ONLY)
 		cli_say_left_out(j->c, j->plan);
+	tell_notes(j);
 	stop_running();
 	int status;
 	if (engine_start(&j->engine, j->plan, j->source, &o, &err)) {
@@ -487,6 +499,8 @@ static const char *const examples[] = {"docrow migrate --mapping nextcrm",
 				       "go on with a run that was stopped, or killed",
 				       "docrow migrate --mapping ./mine.yaml --source dump/ --workers 4",
 				       "from the folder of a mongodump, with four workers",
+				       "mongodump --archive | docrow migrate --mapping nextcrm --source -",
+				       "from an archive on standard input; give the same one again to resume",
 				       "docrow migrate --clean --mapping nextcrm",
 				       "take back what an earlier run made and start anew",
 				       "docrow migrate --mapping nextcrm --skip 'crm_campaign*'",

@@ -107,6 +107,7 @@ bool checkpoint_write(const char *path, const struct report_facts *f, const stru
 	put(root, "mapping", text(r->mapping_name));
 	put(root, "mapping_digest", text(r->mapping_digest));
 	put(root, "source", text(r->source_describe));
+	put(root, "source_notes", sentences(f->notes, f->nnotes));
 	put(root, "target", text(f->target));
 	put(root, "documents", count(a->read));
 	put(root, "rejects", count(a->rejects));

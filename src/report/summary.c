@@ -439,6 +439,36 @@ static void head(struct page *p)
 	buf_putc(p->out, '\n');
 }
 
+/* A sentence over several lines, broken at blanks. */
+static void put_sentence(struct page *p, const char *text)
+{
+	size_t column = 2;
+
+	buf_puts(p->out, " ");
+	for (const char *word = text; *word;) {
+		size_t n = strcspn(word, " ");
+
+		if (column + n > 99) {
+			buf_puts(p->out, "\n ");
+			column = 2;
+		}
+		buf_putc(p->out, ' ');
+		buf_put(p->out, word, n);
+		column += n + 1;
+		word += n + (word[n] == ' ');
+	}
+	buf_putc(p->out, '\n');
+}
+
+static void about_source(struct page *p)
+{
+	if (p->f->nnotes == 0)
+		return;
+	heading(p, "About the source");
+	for (size_t i = 0; i < p->f->nnotes; i++)
+		put_sentence(p, p->f->notes[i]);
+}
+
 void summary_write(struct buf *out, const struct report_facts *f, const struct account *account, bool colour)
 {
 	struct page p = {.out = out, .f = f, .a = account, .colour = colour};
@@ -452,6 +482,7 @@ void summary_write(struct buf *out, const struct report_facts *f, const struct a
 	patterns(&p);
 	left_out(&p);
 	slowest(&p);
+	about_source(&p);
 	proof(&p);
 	what_next(&p);
 }

@@ -173,7 +173,8 @@ static bool choose_database(struct prelude *p, const struct source_options *o, s
 {
 	struct choice c = {0};
 	buf_init(&c.names, 0);
-	qsort(p->items, p->n, sizeof(*p->items), by_database);
+	if (p->n > 0)
+		qsort(p->items, p->n, sizeof(*p->items), by_database);
 	for (size_t i = 0; i < p->n; i++)
 		if (i == 0 || strcmp(p->items[i - 1].database, p->items[i].database) != 0)
 			look_at_database(&c, p->items[i].database, o);
@@ -304,18 +305,18 @@ static bool take_document(struct walker *w, struct archive_found *f, uint32_t n,
 	return true;
 }
 
-static bool walk_block(struct walker *w, const struct archive_part *part, struct err *err)
+static bool walk_block(struct walker *w, const struct archive_part *part, uint64_t at, struct err *err)
 {
 	struct archive_found *f = &w->walk->found[part->index];
 	uint32_t n;
 	int got;
-	uint64_t at = w->s->w.at;
+	uint64_t first = w->s->w.at;
 	if (f->ended)
 		return dump_damaged(w->s, at, err, "is damaged", "more documents of %s come after its end",
 				    part->name);
 	for (bool is_first = true; (got = archive_next_length(w->s, &n, err)) == 1; is_first = false) {
 		if (is_first)
-			remember_block(f, at);
+			remember_block(f, first);
 		if (f->end.docs % STOP_EVERY == 0) {
 			if (stop_requested())
 				return err_set(err, ERR_STOPPED, "stopped while looking through the archive");
@@ -369,7 +370,7 @@ static bool take_block(struct walker *w, const struct archive_header *h, uint64_
 	const struct archive_part *part = part_of(w->archive, h);
 	if (!part)
 		return pass_stranger(w, h, at, err);
-	return h->is_end ? end_part(w, part, h, at, err) : walk_block(w, part, err);
+	return h->is_end ? end_part(w, part, h, at, err) : walk_block(w, part, at, err);
 }
 
 static bool walk_blocks(struct walker *w, struct err *err)

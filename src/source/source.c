@@ -1,8 +1,10 @@
 /* source.c - opens a source by the look of its address and passes every other call on to its table of functions. */
-#include "source_ops.h"
-
 #include <assert.h>
+#include <pthread.h>
 #include <string.h>
+
+#include "source_ops.h"
+#include "sys.h"
 
 static bool is_mongodb_uri(const char *where)
 {
@@ -24,7 +26,7 @@ bool source_open(struct source **s, const char *where, const struct source_optio
 	if (rest) {
 		err_set(err, ERR_SOURCE_URI, "the source's address does not start with mongodb:// or mongodb+srv://");
 		err_detail(err, "it starts with \"%.*s://\"", (int)(rest - where < 20 ? rest - where : 20), where);
-		return err_hint(err, "give a MongoDB connection string or the path of a mongodump folder");
+		return err_hint(err, "give a MongoDB connection string or the path of a dump");
 	}
 	return source_dump_open(s, where, opts, err);
 }
@@ -53,6 +55,29 @@ const char *source_identity(const struct source *s)
 const char *source_operation_time(const struct source *s)
 {
 	return s->operation_time;
+}
+
+size_t source_notes(const struct source *s, const char *const **notes)
+{
+	*notes = s->notes;
+	return atomic_load(&s->nnotes);
+}
+
+void source_add_note(struct source *s, const char *note, bool log)
+{
+	static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+	pthread_mutex_lock(&lock);
+	size_t n = atomic_load(&s->nnotes), i = 0;
+	while (i < n && s->notes[i] != note)
+		i++;
+	bool is_new = i == n && n < SOURCE_MAX_NOTES;
+	if (is_new) {
+		s->notes[n] = note;
+		atomic_store(&s->nnotes, n + 1);
+	}
+	pthread_mutex_unlock(&lock);
+	if (is_new && log)
+		log_line(LOG_WARN, "%s", note);
 }
 
 bool source_set_operation_time(struct source *s, const char *operation_time, struct err *err)

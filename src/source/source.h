@@ -56,6 +56,9 @@ const char *source_describe(const struct source *s);
  * database and kind. Per-collection identity is the collection's uuid (or size and digests):
  * source_collection_identity. */
 const char *source_identity(const struct source *s);
+/* What must be said once about this source, in whole sentences (of a dump: that it is not a single point in time).
+ * Some come up while it is read, and are logged then; *notes is lent until the source is closed. */
+size_t source_notes(const struct source *s, const char *const **notes);
 /* The primary's operationTime before the first read, as hex of a BSON timestamp ("" for dumps and standalone
  * servers). */
 const char *source_operation_time(const struct source *s);

@@ -250,14 +250,19 @@ static const struct source_ops dump_ops = {
 	.interrupt = dump_interrupt,
 };
 
+static const char note_time[] = "a dump is not a single point in time: what was written while it was taken may be "
+				"missing, or refer to what is "
+				"missing";
+static const char note_oplog[] =
+	"the dump has an oplog, whose entries are not applied yet: changes made while it was taken are lost, or half "
+	"there; to have them, mongorestore --oplogReplay into a server, and read from that";
+
 static void describe(struct source_dump *s)
 {
 	struct buf b;
 	buf_init(&b, 0);
 	buf_printf(&b, "%s ", s->layout.noun);
 	text_escape(&b, s->layout.folder, strlen(s->layout.folder));
-	if (s->layout.has_oplog)
-		buf_puts(&b, " (its oplog is not applied)");
 	s->base.describe = mem_strdup(buf_cstr(&b));
 	buf_reset(&b);
 	buf_puts(&b, "dump, database ");
@@ -317,6 +322,9 @@ bool source_dump_open(struct source **out, const char *path, const struct source
 		return false;
 	}
 	describe(s);
+	source_add_note(&s->base, note_time, false);
+	if (s->layout.has_oplog)
+		source_add_note(&s->base, note_oplog, false);
 	*out = &s->base;
 	return true;
 }

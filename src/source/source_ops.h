@@ -2,6 +2,8 @@
 #ifndef DOCROW_SOURCE_OPS_H
 #define DOCROW_SOURCE_OPS_H
 
+#include <stdatomic.h>
+
 #include "source.h"
 
 struct source_ops {
@@ -24,15 +26,23 @@ struct source_ops {
 	void (*interrupt)(struct source_reader *r);
 };
 
+#define SOURCE_MAX_NOTES 4
+
 /* First members of every implementation's structs. */
 struct source {
 	const struct source_ops *ops;
+	const char *notes[SOURCE_MAX_NOTES]; /* as source_notes */
+	atomic_size_t nnotes;
 	char *database, *describe, *identity, *operation_time; /* owned */
 };
 struct source_reader {
 	const struct source_ops *ops;
 	struct source *source;
 };
+
+/* Adds a note (a text of the program), unless it is there already. `log`: is it to be logged, too. From any thread.
+ */
+void source_add_note(struct source *s, const char *note, bool log);
 
 bool source_mongo_open(struct source **s, const char *uri, const struct source_options *opts, struct err *err);
 bool source_dump_open(struct source **s, const char *path, const struct source_options *opts, struct err *err);
