@@ -10,6 +10,7 @@
 
 #include "convert.h"
 #include "extjson.h"
+#include "iso.h"
 #include "text.h"
 
 /* What a slot may hold: the kinds of BSON, close together, and what the walk found out. The first ones equal the
@@ -293,20 +294,6 @@ put_fn put_text_as_inet;
 put_fn put_array, put_value_as_array, put_vector, put_number_as_vector, put_binary_as_vector;
 
 const struct labels *labels_new(struct arena *a, const struct schema_enum *e, const struct map_column *map);
-
-/* --- ISO 8601 (iso.c) --- */
-struct iso_time {
-	int64_t days;   /* since 1970-01-01                         */
-	int64_t us;     /* of the day, offset not yet taken off     */
-	int offset_min; /* east of UTC                              */
-	bool has_date, has_time;
-	bool finer_than_us; /* more than six digits of fraction, not 0  */
-};
-bool iso_parse(const char *s, size_t n, struct iso_time *out);
-/* P1Y2M3DT4H5M6.7S; false on anything else. */
-bool iso_parse_interval(const char *s, size_t n, int32_t *months, int32_t *days, int64_t *us);
-/* "2026-11-25T03:39:00.123Z" of any int64; at least 48 bytes. Returns the length. */
-int iso_format(int64_t ms, char out[48]);
 
 /* --- decimal text of a number --- */
 struct digits {

@@ -1,9 +1,9 @@
 /* iso.c - ISO 8601 texts of instants, times of day and durations; the years of both calendars' common, proleptic
  * Gregorian reckoning. Pure.
  */
-#include <stdio.h>
+#include "iso.h"
 
-#include "convert_private.h"
+#include <stdio.h>
 
 struct cursor {
 	const char *p, *end;
