@@ -82,13 +82,16 @@ static enum fault emit_column(struct conv *c, struct output *o, struct scope *sc
 
 static enum fault emit_row(struct conv *c, struct output *o, struct scope *sc)
 {
+	struct column *col = o->columns;
+	const struct column *end = col + o->ncolumns, *key = o->key_column >= 0 ? col + o->key_column : NULL;
+	const struct slot *slots = sc->slots;
 	rowbuf_begin_row(&o->rows, (int)o->ncolumns);
-	for (size_t i = 0; i < o->ncolumns; i++) {
-		struct column *col = &o->columns[i];
+	for (; col < end; col++) {
 		size_t at = o->rows.buf.len;
-		if ((int)i == o->key_column)
+		if (col == key)
 			o->key_at = at;
-		enum fault f = emit_column(c, o, sc, col);
+		enum fault f = col->feed == PLAN_FEED_SLOT ? column_put(c, col, &slots[col->slot])
+							   : emit_column(c, o, sc, col);
 		if (f == FAULT_OK && col->key_limit != 0 && o->rows.buf.len - at > 4 + col->key_limit)
 			f = too_long_for_key(c, col);
 		if (f != FAULT_OK) {
