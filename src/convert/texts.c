@@ -35,6 +35,8 @@ enum fault put_chars(struct conv *c, struct column *col, const char *s, size_t n
 {
 	if (is_too_long(c, col, s, n))
 		return FAULT_TOO_LONG;
+	if (col->type.base == PGT_CHAR && n > 0 && s[n - 1] == ' ')
+		return fault_note(c, FAULT_INEXACT, "blanks at the end, which are padding in char");
 	rowbuf_put_bytes(col->rows, s, n);
 	return FAULT_OK;
 }
@@ -115,13 +117,13 @@ enum fault put_date_as_text(struct conv *c, struct column *col, const struct val
 	return accepted(c, col, put_chars(c, col, text, (size_t)n));
 }
 
-/* UUIDs only: other bytes have no text of their own. */
+/* UUIDs only: other bytes have no text of their own but Extended JSON. */
 enum fault put_binary_as_text(struct conv *c, struct column *col, const struct val *v)
 {
 	uint8_t uuid[UUID_SIZE];
 	char text[UUID_TEXT_SIZE];
 	if (!key_binary_uuid(v, col->uuid_order, uuid))
-		return FAULT_TYPE;
+		return (col->accept & MAP_ACCEPT_JSON_TEXT) != 0 ? put_json_as_text(c, col, v) : FAULT_TYPE;
 	id_uuid_format(uuid, text);
 	return put_chars(c, col, text, UUID_TEXT_SIZE - 1);
 }

@@ -136,6 +136,13 @@ enum fault put_timestamp_as_time(struct conv *c, struct column *col, const struc
 	return accepted(c, col, put_instant(c, col, seconds * 1000, 0));
 }
 
+/* From PostgreSQL 17 on the largest and the smallest one mean infinity. */
+static bool is_infinite(int32_t months, int32_t days, int64_t us)
+{
+	return (months == INT32_MAX && days == INT32_MAX && us == INT64_MAX) ||
+	       (months == INT32_MIN && days == INT32_MIN && us == INT64_MIN);
+}
+
 enum fault put_text_as_interval(struct conv *c, struct column *col, const struct val *v)
 {
 	int32_t months, days;
@@ -146,6 +153,8 @@ enum fault put_text_as_interval(struct conv *c, struct column *col, const struct
 		return FAULT_FORMAT;
 	if (us % col->granule != 0)
 		return too_fine(c, col);
+	if (is_infinite(months, days, us))
+		return fault_note(c, FAULT_RANGE, "outside interval");
 	uint8_t *p = rowbuf_field(col->rows, 16);
 	uint64_t be_us = __builtin_bswap64((uint64_t)us);
 	uint32_t be_days = __builtin_bswap32((uint32_t)days), be_months = __builtin_bswap32((uint32_t)months);

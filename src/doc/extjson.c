@@ -447,7 +447,8 @@ enum { SMALL = 64 };
 struct keys {
 	struct key small[SMALL], *all;
 	uint32_t small_table[2 * SMALL], *table; /* index + 1 into all */
-	size_t n, size;
+	size_t n, size, patience;
+	struct buf mended; /* keys with bad bytes, as they will be written */
 };
 
 static size_t count_fields(struct doc_iter it)
@@ -466,6 +467,8 @@ static void keys_init(struct keys *k, size_t fields)
 	k->all = k->small;
 	k->table = k->small_table;
 	k->size = 16;
+	k->patience = 16 * fields + 1024;
+	buf_init(&k->mended, 0);
 	while (k->size < 2 * fields)
 		k->size *= 2;
 	if (fields > SMALL) {
@@ -478,6 +481,7 @@ static void keys_init(struct keys *k, size_t fields)
 
 static void keys_free(struct keys *k)
 {
+	buf_free(&k->mended);
 	if (k->all != k->small) {
 		free(k->all);
 		free(k->table);
@@ -495,10 +499,38 @@ static struct key *keys_add(struct keys *k, const struct field *f)
 
 		if (e->hash == hash && e->len == f->key_len && memcmp(e->key, f->key, e->len) == 0)
 			return e;
+		if (k->patience > 0)
+			k->patience--;
 	}
 	k->all[k->n] = (struct key){f->key, f->key_len, hash, f->val.data};
 	k->table[i] = (uint32_t)++k->n;
 	return NULL;
+}
+
+/* Room for every key from here on as it will be written, so that the memory does not move: a bad byte becomes three
+ * at most. */
+static void reserve_mended(struct keys *k, struct doc_iter it, size_t first)
+{
+	struct field f;
+	size_t bytes = first;
+
+	while (doc_iter_next(&it, &f))
+		bytes += f.key_len;
+	buf_reserve(&k->mended, 3 * bytes);
+}
+
+/* Two keys that differ only in bad bytes become one when those are replaced or left out. */
+static void mend_key(const struct writer *w, struct keys *k, const struct doc_iter *it, struct field *f)
+{
+	size_t at = k->mended.len;
+
+	if (w->opts->text == EXTJSON_TEXT_REFUSE || utf8_check(f->key, f->key_len, NULL) == UTF8_OK)
+		return;
+	if (k->mended.cap == 0)
+		reserve_mended(k, *it, f->key_len);
+	utf8_mend(&k->mended, f->key, f->key_len, w->opts->text == EXTJSON_TEXT_REPLACE);
+	f->key = (const char *)k->mended.data + at;
+	f->key_len = (uint32_t)(k->mended.len - at);
 }
 
 /* Fields are told apart by where their payloads start, which grows from field to field. */
@@ -516,31 +548,81 @@ static int compare_addresses(const void *a, const void *b)
 	return (x > y) - (x < y);
 }
 
-static void find_double_keys(struct writer *w, struct level *l)
+/* `later` has the key of `before`: one of the two goes. False: that is a fault. */
+static bool leave_one_out(struct writer *w, struct level *l, struct key *before, const uint8_t *later)
+{
+	if (w->opts->dup == EXTJSON_DUP_REFUSE) {
+		fail(w, FAULT_DUPLICATE_KEY);
+		return false;
+	}
+	w->info.left_out = true;
+	skip_value(l, w->opts->dup == EXTJSON_DUP_FIRST ? later : before->value);
+	before->value = later;
+	return true;
+}
+
+static int compare_keys(const void *a, const void *b)
+{
+	const struct key *x = a, *y = b;
+	int d = memcmp(x->key, y->key, x->len < y->len ? x->len : y->len);
+
+	if (d == 0)
+		d = (x->len > y->len) - (x->len < y->len);
+	return d != 0 ? d : (x->value > y->value) - (x->value < y->value);
+}
+
+/* Keys that were chosen to meet in the table: sorting takes no longer than it must. */
+static void find_by_sorting(struct writer *w, struct level *l, struct keys *k)
 {
 	struct doc_iter it = l->it;
-	struct keys keys;
+	struct field f;
+	size_t n = 0, first = 0;
+
+	l->nskip = 0;
+	buf_reset(&k->mended);
+	for (; doc_iter_next(&it, &f); n++) {
+		mend_key(w, k, &it, &f);
+		k->all[n] = (struct key){f.key, f.key_len, 0, f.val.data};
+	}
+	qsort(k->all, n, sizeof *k->all, compare_keys);
+	for (size_t i = 1; i < n; i++) {
+		struct key *a = &k->all[first], *b = &k->all[i];
+		bool same = a->len == b->len && memcmp(a->key, b->key, a->len) == 0;
+
+		if (!same)
+			first = i;
+		else if (!leave_one_out(w, l, a, b->value))
+			return;
+	}
+}
+
+static void find_by_hash(struct writer *w, struct level *l, struct keys *k)
+{
+	struct doc_iter it = l->it;
 	struct field f;
 	struct key *before;
-	size_t fields = count_fields(it);
+
+	while (k->patience > 0 && doc_iter_next(&it, &f)) {
+		mend_key(w, k, &it, &f);
+		before = keys_add(k, &f);
+		if (before && !leave_one_out(w, l, before, f.val.data))
+			return;
+	}
+}
+
+static void find_double_keys(struct writer *w, struct level *l)
+{
+	struct keys keys;
+	size_t fields = count_fields(l->it);
 
 	if (fields < 2)
 		return;
 	keys_init(&keys, fields);
-	while (doc_iter_next(&it, &f)) {
-		before = keys_add(&keys, &f);
-		if (!before)
-			continue;
-		if (w->opts->dup == EXTJSON_DUP_REFUSE) {
-			fail(w, FAULT_DUPLICATE_KEY);
-			break;
-		}
-		w->info.left_out = true;
-		skip_value(l, w->opts->dup == EXTJSON_DUP_FIRST ? f.val.data : before->value);
-		before->value = f.val.data;
-	}
+	find_by_hash(w, l, &keys);
+	if (keys.patience == 0)
+		find_by_sorting(w, l, &keys);
 	keys_free(&keys);
-	/* LAST leaves out earlier fields in the order in which later ones were met. */
+	/* Earlier fields are left out in the order in which later ones were met. */
 	if (l->nskip > 1)
 		qsort(l->skip, l->nskip, sizeof *l->skip, compare_addresses);
 }

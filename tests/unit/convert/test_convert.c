@@ -7,6 +7,7 @@
 
 #include <bson/bson.h>
 #include <malloc.h>
+#include <pthread.h>
 
 #include "case_decode.h"
 #include "convert.h"
@@ -561,6 +562,204 @@ static void literals_that_do_not_read_are_told(void **state)
 	done(&x);
 }
 
+/* numeric has infinities from PostgreSQL 14 on; NaN always. As a value and as a literal. */
+static void infinities_of_old_servers(void **state)
+{
+	static const char yaml[] =
+		"docrow: 1\nsource: { database: d }\ncollections:\n  - collection: c\n    table: t\n    columns:\n"
+		"      - { name: id, from: _id, type: uuid, primary_key: true }\n"
+		"      - { name: a, from: a, type: numeric, accept: [numeric-string] }\n"
+		"      - { name: b, from: b, type: numeric, if_missing: Infinity }\n"
+		"      - { name: c, from: c, type: numeric, if_missing: NaN }\n";
+	static const char *const infinite[] = {"{\"$numberDouble\":\"Infinity\"}",
+					       "{\"$numberDecimal\":\"-Infinity\"}", "\"-infinity\""};
+	struct fixture x;
+	struct buf report;
+	char json[200];
+	buf_init(&report, 0);
+	use(&x, yaml, "c");
+	assert_true(conv_check(x.p, 140000, &report));
+	assert_false(conv_check(x.p, 130014, &report));
+	assert_string_equal(buf_cstr(&report),
+			    "test:9:9: if_missing: \"Infinity\" is no value of column \"b\" of type numeric\n");
+	for (size_t i = 0; i < sizeof infinite / sizeof infinite[0]; i++) {
+		snprintf(json, sizeof json, "{\"_id\":" OID("11") ",\"a\":%s,\"b\":1,\"c\":1}", infinite[i]);
+		conv_set_server_version(x.conv, 130014);
+		assert_int_equal(convert(&x, json), FAULT_RANGE);
+		assert_string_equal(x.where.note, "infinity needs PostgreSQL 14");
+		conv_set_server_version(x.conv, 140000);
+		assert_int_equal(convert(&x, json), FAULT_OK);
+	}
+	conv_set_server_version(x.conv, 130014);
+	assert_int_equal(convert(&x, "{\"_id\":" OID("11") ",\"a\":{\"$numberDouble\":\"NaN\"},\"b\":1,\"c\":1}"),
+			 FAULT_OK);
+	buf_free(&report);
+	done(&x);
+}
+
+/* --- depth --- */
+
+#define DEPTH 100000
+
+/* {_id, v: {a: [[... ]]}} of DEPTH levels. */
+static uint8_t *deep_document(size_t *n)
+{
+	static const uint8_t head[] = "\7_id\0aaaaaaaaaaaa\3v";
+	size_t inner = 5 + 8 * (size_t)DEPTH, at = 4 + sizeof head;
+	*n = at + inner + 1;
+	uint8_t *doc = calloc(1, *n);
+	int32_t size = (int32_t)*n;
+	memcpy(doc, &size, 4);
+	memcpy(doc + 4, head, sizeof head);
+	for (size_t i = 0; i <= DEPTH; i++) {
+		size = (int32_t)(inner - 8 * i);
+		memcpy(doc + at + 7 * i, &size, 4);
+		if (i < DEPTH)
+			memcpy(doc + at + 7 * i + 4, i % 2 ? "\4a" : "\3a", 3);
+	}
+	return doc;
+}
+
+/* On a stack that recursion would leave at once. */
+static void *convert_deep(void *arg)
+{
+	static const char *const columns[] = {
+		"{ name: v, type: jsonb }",
+		"{ name: v, type: jsonb, json: canonical, encoding: strip, duplicate_keys: last }",
+		"{ name: v, type: text, accept: [json-text] }",
+		"{ name: v, type: \"json[]\", accept: [scalar-array] }",
+		"{ name: v, type: uuid, accept: [any-id, dbref, oid-document] }",
+		"{ name: w, from: v.a.b.c, type: text, if_invalid: \"null\" }",
+		"{ name: w, type: text }",
+	};
+	size_t n;
+	uint8_t *doc = deep_document(&n);
+	for (size_t i = 0; i < sizeof columns / sizeof columns[0]; i++) {
+		struct fixture x;
+		char yaml[512];
+		snprintf(yaml, sizeof yaml,
+			 "docrow: 1\ncollections:\n  - collection: c\n    unmapped: keep\n    unmapped_column: rest\n"
+			 "    columns:\n      - { name: id, from: _id, type: uuid, primary_key: true }\n      - %s\n",
+			 columns[i]);
+		use(&x, yaml, "c");
+		enum fault f = conv_document(x.conv, doc, n, &x.where);
+		if (f != FAULT_OK && f != FAULT_SHAPE)
+			*(int *)arg = (int)i + 1;
+		conv_key_text(x.conv);
+		done(&x);
+	}
+	free(doc);
+	return NULL;
+}
+
+static void depth_costs_no_stack(void **state)
+{
+	pthread_attr_t attr;
+	pthread_t thread;
+	int failed = 0;
+	pthread_attr_init(&attr);
+	pthread_attr_setstacksize(&attr, 256 * 1024);
+	assert_int_equal(pthread_create(&thread, &attr, convert_deep, &failed), 0);
+	pthread_join(thread, NULL);
+	pthread_attr_destroy(&attr);
+	assert_int_equal(failed, 0);
+}
+
+/* --- ids --- */
+
+/* Different to MongoDB, so different as keys, by every rule that takes them. */
+static void different_ids_are_different_keys(void **state)
+{
+	static const char *const ids[] = {
+		"null",
+		"true",
+		"false",
+		"0",
+		"1",
+		"-1",
+		"{\"$numberLong\":\"9007199254740993\"}",
+		"{\"$numberDouble\":\"9007199254740992.0\"}",
+		"{\"$numberDecimal\":\"0.1\"}",
+		"{\"$numberDouble\":\"0.1\"}",
+		"{\"$numberDouble\":\"5e-324\"}",
+		"{\"$numberDouble\":\"NaN\"}",
+		"{\"$numberDouble\":\"Infinity\"}",
+		"{\"$numberDouble\":\"-Infinity\"}",
+		"\"\"",
+		"\"0\"",
+		"\"null\"",
+		"\"true\"",
+		"\"a\"",
+		"\"A\"",
+		"\"a \"",
+		"\" a\"",
+		"\"a\\u0000\"",
+		"\"\\u0000\"",
+		"\"é\"",
+		"\"e\\u0301\"",
+		"\"507f1f77bcf86cd79943901\"",
+		"\"507f1f77bcf86cd799439012\"",
+		"\"507f1f77bcf86cd7994390123\"",
+		OID("11"),
+		OID("13"),
+		"{}",
+		"[]",
+		"{\"a\":1}",
+		"{\"a\":\"1\"}",
+		"{\"a\":1,\"b\":2}",
+		"{\"b\":2,\"a\":1}",
+		"{\"a\":null}",
+		"{\"a\":{}}",
+		"{\"a\":[]}",
+		"[1]",
+		"[[1]]",
+		"{\"0\":1}",
+		"{\"$date\":{\"$numberLong\":\"0\"}}",
+		"{\"$date\":{\"$numberLong\":\"1\"}}",
+		"{\"$timestamp\":{\"t\":0,\"i\":1}}",
+		"{\"$timestamp\":{\"t\":1,\"i\":0}}",
+		"{\"$binary\":{\"base64\":\"\",\"subType\":\"00\"}}",
+		"{\"$binary\":{\"base64\":\"AA==\",\"subType\":\"00\"}}",
+		"{\"$binary\":{\"base64\":\"AA==\",\"subType\":\"05\"}}",
+		"{\"$binary\":{\"base64\":\"ABEiM0RVZneImaq7zN3u/w==\",\"subType\":\"04\"}}",
+		"{\"$binary\":{\"base64\":\"ABEiM0RVZneImaq7zN3u/w==\",\"subType\":\"00\"}}",
+		"{\"$binary\":{\"base64\":\"ABEiM0RVZneImaq7zN3u/w==\",\"subType\":\"03\"}}",
+		"\"00112233-4455-6677-8899-aabbccddeefe\"",
+		"{\"$regularExpression\":{\"pattern\":\"a\",\"options\":\"\"}}",
+		"{\"$regularExpression\":{\"pattern\":\"a\",\"options\":\"i\"}}",
+		"{\"$code\":\"a\"}",
+		"{\"$code\":\"a\",\"$scope\":{}}",
+		"{\"$minKey\":1}",
+		"{\"$maxKey\":1}",
+		"{\"$ref\":\"c\",\"$id\":1}",
+		"{\"$ref\":\"d\",\"$id\":1}",
+	};
+	enum { N = sizeof ids / sizeof ids[0] };
+	static const char *const rules[] = {"uuidv7", "string-uuid", "objectid-string"};
+	for (size_t r = 0; r < sizeof rules / sizeof rules[0]; r++) {
+		struct fixture x;
+		char yaml[256], json[300];
+		const uint8_t *keys[N];
+		snprintf(yaml, sizeof yaml,
+			 "docrow: 1\ncollections:\n  - collection: c\n    id: %s\n"
+			 "    columns: [{ name: id, from: _id, type: uuid, primary_key: true }]\n",
+			 rules[r]);
+		use(&x, yaml, "c");
+		for (size_t i = 0; i < N; i++) {
+			snprintf(json, sizeof json, "{\"_id\":%s}", ids[i]);
+			if (convert(&x, json) != FAULT_OK)
+				fail_msg("%s is refused", ids[i]);
+		}
+		for (size_t i = 0; i < N; i++) {
+			keys[i] = conv_rows(x.conv, 0)->buf.data + i * (2 + 4 + UUID_SIZE) + 6;
+			for (size_t k = 0; k < i; k++)
+				if (memcmp(keys[k], keys[i], UUID_SIZE) == 0)
+					fail_msg("%s: %s and %s have one key", rules[r], ids[k], ids[i]);
+		}
+		done(&x);
+	}
+}
+
 static const char big_document[] = "{\"_id\":" OID(
 	"11") ",\"title\":\"title\",\"odd\":{\"x\":[1,2,{}]},\"address\":{\"city\":\"Brno\",\"zip\":1},"
 	      "\"comments\":[{\"_id\":" OID("12") ",\"likes\":3,\"body\":\"a\",\"marks\":[\"p\",\"q\"]},{\"_"
@@ -634,6 +833,9 @@ int main(void)
 		cmocka_unit_test(references_follow_the_referred_rule),
 		cmocka_unit_test(keys_as_text),
 		cmocka_unit_test(literals_that_do_not_read_are_told),
+		cmocka_unit_test(infinities_of_old_servers),
+		cmocka_unit_test(depth_costs_no_stack),
+		cmocka_unit_test(different_ids_are_different_keys),
 		cmocka_unit_test(corrupt_bytes_never_hurt),
 		cmocka_unit_test(steady_state_allocates_nothing),
 	};

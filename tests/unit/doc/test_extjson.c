@@ -12,6 +12,7 @@
 #include "build.h"
 #include "extjson.h"
 #include "mem.h"
+#include "sys.h"
 #include "text.h"
 
 static struct buf doc, out;
@@ -365,6 +366,74 @@ static void deep(void **state)
 	free(bytes);
 }
 
+/* Keys that become one when their bad bytes are left out or replaced: jsonb would drop one of them in silence. */
+static void keys_that_mending_makes_one(void **state)
+{
+	static const struct {
+		const char *a, *b;
+		enum extjson_text text;
+		const char *first, *last;
+	} cases[] = {
+		{"k\xff", "k", EXTJSON_TEXT_STRIP, "{\"k\":1}", "{\"k\":2}"},
+		{"k", "\xc0\x80k", EXTJSON_TEXT_STRIP, "{\"k\":1}", "{\"k\":2}"},
+		{"\xff", "\xfe", EXTJSON_TEXT_STRIP, "{\"\":1}", "{\"\":2}"},
+		{"k\xff", "k\xfe", EXTJSON_TEXT_REPLACE, "{\"k\uFFFD\":1}", "{\"k\uFFFD\":2}"},
+		{"k\uFFFD", "k\x80", EXTJSON_TEXT_REPLACE, "{\"k\uFFFD\":1}", "{\"k\uFFFD\":2}"},
+	};
+	(void)state;
+	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+		struct extjson_info info;
+		buf_reset(&doc);
+		doc_start = begin_doc(&doc);
+		put_int(&doc, cases[i].a, 1);
+		put_int(&doc, cases[i].b, 2);
+		end_doc(&doc, doc_start);
+		assert_int_equal(write_doc(EXTJSON_RELAXED, cases[i].text, EXTJSON_DUP_REFUSE, &info),
+				 FAULT_DUPLICATE_KEY);
+		assert_int_equal(write_doc(EXTJSON_RELAXED, cases[i].text, EXTJSON_DUP_FIRST, &info), FAULT_OK);
+		assert_string_equal(buf_cstr(&out), cases[i].first);
+		assert_int_equal(write_doc(EXTJSON_RELAXED, cases[i].text, EXTJSON_DUP_LAST, &info), FAULT_OK);
+		assert_string_equal(buf_cstr(&out), cases[i].last);
+		/* Bad keys are refused as such where nothing mends them. */
+		assert_int_equal(write_doc(EXTJSON_RELAXED, EXTJSON_TEXT_REFUSE, EXTJSON_DUP_FIRST, &info),
+				 FAULT_UTF8);
+	}
+}
+
+/* Keys made to meet in one place of the hash table: found all the same, and not in quadratic time. */
+static void keys_that_meet(void **state)
+{
+	enum { KEYS = 2000 };
+	char key[8], *copies = mem_alloc((size_t)KEYS * 8), name[32];
+	size_t n = 0;
+	(void)state;
+	for (unsigned i = 0; n < KEYS; i++) {
+		snprintf(key, sizeof key, "%07x", i);
+		if ((hash64(key, 7) & 1023) == 7)
+			memcpy(copies + 8 * n++, key, 8);
+	}
+	for (size_t i = 0; i < KEYS; i++)
+		put_int(&doc, copies + 8 * i, 0);
+	end_doc(&doc, doc_start);
+	assert_int_equal(write_doc(EXTJSON_RELAXED, EXTJSON_TEXT_REFUSE, EXTJSON_DUP_REFUSE, NULL), FAULT_OK);
+	doc.len--;
+	put_int(&doc, copies + 8 * 5, 5);
+	put_int(&doc, copies + 8 * 1999, 6);
+	put_int(&doc, copies + 8 * 5, 7);
+	end_doc(&doc, doc_start);
+	assert_int_equal(write_doc(EXTJSON_RELAXED, EXTJSON_TEXT_REFUSE, EXTJSON_DUP_REFUSE, NULL),
+			 FAULT_DUPLICATE_KEY);
+	assert_int_equal(write_doc(EXTJSON_RELAXED, EXTJSON_TEXT_REFUSE, EXTJSON_DUP_FIRST, NULL), FAULT_OK);
+	snprintf(name, sizeof name, "\"%s\":0}", copies + 8 * 1999);
+	assert_string_equal(buf_cstr(&out) + out.len - strlen(name), name);
+	assert_int_equal(write_doc(EXTJSON_RELAXED, EXTJSON_TEXT_REFUSE, EXTJSON_DUP_LAST, NULL), FAULT_OK);
+	snprintf(name, sizeof name, "\"%s\":6,\"%s\":7}", copies + 8 * 1999, copies + 8 * 5);
+	assert_string_equal(buf_cstr(&out) + out.len - strlen(name), name);
+	snprintf(name, sizeof name, "\"%s\":0", copies + 8 * 5);
+	assert_null(strstr(buf_cstr(&out), name));
+	free(copies);
+}
+
 static void expect_safe(const void *bytes, size_t n, const char *want)
 {
 	uint8_t *copy = mem_alloc(n); /* of exactly its size, for the sanitizer */
@@ -426,6 +495,8 @@ int main(void)
 					   T(double_keys),
 					   T(double_key_policies),
 					   T(double_keys_nested),
+					   T(keys_that_mending_makes_one),
+					   T(keys_that_meet),
 					   T(empties_and_values),
 					   T(ceiling),
 					   T(deep),
