@@ -125,7 +125,8 @@ enum fault put_binary_as_text(struct conv *c, struct column *col, const struct v
 	if (!key_binary_uuid(v, col->uuid_order, uuid))
 		return (col->accept & MAP_ACCEPT_JSON_TEXT) != 0 ? put_json_as_text(c, col, v) : FAULT_TYPE;
 	id_uuid_format(uuid, text);
-	return put_chars(c, col, text, UUID_TEXT_SIZE - 1);
+	enum fault f = put_chars(c, col, text, UUID_TEXT_SIZE - 1);
+	return (col->accept & MAP_ACCEPT_NUMBER_TEXT) != 0 ? accepted(c, col, f) : f;
 }
 
 /* What writing a value as JSON took liberties with. Only jsonb loses the sign of -0: json and text keep what is

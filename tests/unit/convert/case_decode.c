@@ -216,9 +216,11 @@ static const uint8_t *put_dimension(struct buf *out, const struct pgtype *e, con
 		struct buf one;
 		buf_init(&one, 0);
 		case_decode(&one, e, p, (size_t)len);
-		/* an array shows booleans as t and f */
+		/* an array shows booleans as t and f, and no prefix of a whole address */
 		if (e->base == PGT_BOOL)
 			one.len = 1;
+		if (e->base == PGT_INET && p[1] == (p[0] == 2 ? 32 : 128))
+			one.len = (size_t)(strchr(buf_cstr(&one), '/') - buf_cstr(&one));
 		put_element(out, buf_cstr(&one));
 		buf_free(&one);
 		p += len;

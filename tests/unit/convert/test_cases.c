@@ -10,6 +10,7 @@
 
 #include "case_decode.h"
 #include "convert.h"
+#include "matrix.h"
 #include "sys.h"
 #include "text.h"
 
@@ -20,6 +21,11 @@ struct test_case {
 };
 
 static int failures, ran;
+
+/* What the cases of plain columns show of the matrix: by type, BSON type and word of accept (0: none). */
+static struct shown {
+	int in, refused;
+} seen[PGT_COUNT][MATRIX_KINDS][33];
 
 static void complain(const char *file, const struct test_case *t, const char *what, const char *got)
 {
@@ -142,6 +148,123 @@ static bool make_document(struct buf *out, const char *value)
 
 /* --- comparing --- */
 
+/* --- JSON as jsonb shows it: keys by length and bytes, numbers without exponent, no blanks --- */
+
+struct member {
+	const char *key, *value;
+	size_t key_len, value_len;
+};
+
+static const char *put_jsonb(struct buf *out, const char *s);
+
+static const char *skip_string(const char *s)
+{
+	for (s++; *s != '"'; s++)
+		s += *s == '\\';
+	return s + 1;
+}
+
+static const char *skip_blanks(const char *s)
+{
+	while (*s == ' ')
+		s++;
+	return s;
+}
+
+static int by_length(const void *a, const void *b)
+{
+	const struct member *x = a, *y = b;
+	if (x->key_len != y->key_len)
+		return x->key_len < y->key_len ? -1 : 1;
+	return memcmp(x->key, y->key, x->key_len);
+}
+
+static const char *put_object(struct buf *out, const char *s)
+{
+	_cleanup_(buf_free) struct buf values;
+	struct member members[64];
+	size_t n = 0, ends[64];
+	buf_init(&values, 0);
+	for (s = skip_blanks(s + 1); *s != '}'; n++) {
+		members[n].key = s;
+		s = skip_string(s);
+		members[n].key_len = (size_t)(s - members[n].key);
+		s = skip_blanks(put_jsonb(&values, skip_blanks(s) + 1));
+		ends[n] = values.len;
+		s = skip_blanks(*s == ',' ? s + 1 : s);
+	}
+	for (size_t i = 0; i < n; i++) {
+		size_t from = i > 0 ? ends[i - 1] : 0;
+		members[i].value = (const char *)values.data + from;
+		members[i].value_len = ends[i] - from;
+	}
+	if (n > 0)
+		qsort(members, n, sizeof members[0], by_length);
+	buf_putc(out, '{');
+	for (size_t i = 0; i < n; i++) {
+		buf_puts(out, i > 0 ? "," : "");
+		buf_put(out, members[i].key, members[i].key_len);
+		buf_putc(out, ':');
+		buf_put(out, members[i].value, members[i].value_len);
+	}
+	buf_putc(out, '}');
+	return s + 1;
+}
+
+static const char *put_list(struct buf *out, const char *s)
+{
+	buf_putc(out, '[');
+	for (s = skip_blanks(s + 1); *s != ']';) {
+		s = skip_blanks(put_jsonb(out, s));
+		if (*s == ',')
+			buf_putc(out, *s++);
+	}
+	buf_putc(out, ']');
+	return s + 1;
+}
+
+/* As numeric: -0 is 0, and an exponent moves the point. */
+static const char *put_number(struct buf *out, const char *s)
+{
+	const char *end = s + strspn(s, "+-.eE0123456789");
+	bool negative = *s == '-';
+	char digits[800];
+	int n = 0, point = -1, exponent = 0;
+	for (s += negative; s < end && (*s | 0x20) != 'e'; s++) {
+		if (*s == '.')
+			point = n;
+		else
+			digits[n++] = *s;
+	}
+	if (s < end)
+		exponent = atoi(s + 1);
+	point = (point < 0 ? n : point) + exponent;
+	for (; point < 1; point++, n++) {
+		memmove(digits + 1, digits, (size_t)n);
+		digits[0] = '0';
+	}
+	while (n < point)
+		digits[n++] = '0';
+	digits[n] = '\0';
+	buf_puts(out, negative && strspn(digits, "0") < (size_t)n ? "-" : "");
+	buf_printf(out, "%.*s%s%s", point, digits, n > point ? "." : "", digits + point);
+	return end;
+}
+
+static const char *put_jsonb(struct buf *out, const char *s)
+{
+	s = skip_blanks(s);
+	const char *end = *s == '"' ? skip_string(s) : s + strspn(s, "truefalsn");
+	if (*s == '{')
+		return put_object(out, s);
+	if (*s == '[')
+		return put_list(out, s);
+	if (*s == '-' || isdigit((unsigned char)*s))
+		return put_number(out, s);
+	buf_put(out, s, (size_t)(end - s));
+	return end;
+}
+
 /* Blanks outside JSON strings away. */
 static void squeeze_json(char *s)
 {
@@ -158,9 +281,14 @@ static void squeeze_json(char *s)
 	*to = '\0';
 }
 
+static bool is_jsonb(const char *type)
+{
+	return strncmp(type, "jsonb", 5) == 0;
+}
+
 static bool is_json(const char *type)
 {
-	return strncmp(type, "json", 4) == 0 || strncmp(type, "\"json", 5) == 0;
+	return strncmp(type, "json", 4) == 0;
 }
 
 static void unescape(char *s)
@@ -179,7 +307,15 @@ static bool same_text(const struct test_case *t, const char *got)
 {
 	char *a = strdup(t->expected), *b = strdup(got);
 	unescape(a);
-	if (is_json(t->type)) {
+	bool json = is_json(t->type) && *got != '!' && strcmp(got, "NULL") != 0;
+	if (json && is_jsonb(t->type)) {
+		_cleanup_(buf_free) struct buf shown;
+		buf_init(&shown, 0);
+		put_jsonb(&shown, b);
+		free(b);
+		b = strdup(buf_cstr(&shown));
+	}
+	if (json) {
 		squeeze_json(a);
 		squeeze_json(b);
 	}
@@ -223,6 +359,52 @@ static void show_field(struct buf *out, const struct plan *p, struct rowbuf *row
 		case_decode(out, type_of(p), f + 4, (size_t)n);
 }
 
+static void remember(const struct plan *p, const struct buf *doc, enum fault f)
+{
+	const struct plan_output *o = &p->collections[0].outputs[0];
+	const struct pgtype *t = type_of(p);
+	unsigned accept = o->columns[o->ncolumns - 1].map->accept;
+	struct val v;
+	if (t->array || f == FAULT_CORRUPT || !doc_find(doc->data, doc->len, "v", &v))
+		return;
+	for (unsigned word = 0; word < 33; word++) {
+		struct shown *s = &seen[t->base][matrix_kind(v.kind)][word];
+		if (word == 0 ? accept == 0 : (accept & 1u << (word - 1)) != 0) {
+			s->in += f == FAULT_OK;
+			s->refused += f != FAULT_OK;
+		}
+	}
+}
+
+/* Every cell: a value that goes in, if there is one, and one that does not. */
+static void check_cell(enum pgt base, unsigned kind, unsigned word)
+{
+	const struct matrix_row *row = NULL;
+	unsigned accept = word == 0 ? 0 : 1u << (word - 1);
+	for (size_t i = 0; i < matrix_nrows; i++) {
+		const struct matrix_row *r = &matrix_rows[i];
+		bool open = word == 0 ? r->accept == 0 : (r->accept & accept) != 0;
+		if (open && !r->keys && (r->types & 1u << base) != 0 && (r->kinds & 1u << kind) != 0)
+			row = r;
+	}
+	const struct shown *s = &seen[base][kind][word];
+	bool lacks_in = row != NULL && s->in == 0, lacks_refused = row != NULL && row->way == MATRIX_IF;
+	lacks_refused = (lacks_refused || (row == NULL && word == 0)) && s->refused == 0;
+	if (!lacks_in && !lacks_refused)
+		return;
+	printf("no case of %s into %s%s%s that %s\n", matrix_kind_name(kind), pgt_name(base), word > 0 ? " by " : "",
+	       word > 0 ? map_accept_word((enum map_accept)accept) : "", lacks_in ? "goes in" : "is refused");
+	failures++;
+}
+
+static void check_cells(void)
+{
+	for (int base = 0; base < PGT_COUNT; base++)
+		for (unsigned kind = 1; kind < MATRIX_KINDS; kind++)
+			for (unsigned word = 0; word < 33 && kind != BSON_K_NULL && kind != BSON_K_UNDEFINED; word++)
+				check_cell((enum pgt)base, kind, word);
+}
+
 static void convert_case(const char *file, const struct test_case *t, const struct plan *p, const struct buf *doc)
 {
 	_cleanup_(buf_free) struct buf got;
@@ -241,6 +423,7 @@ static void convert_case(const char *file, const struct test_case *t, const stru
 	if (!same_text(t, buf_cstr(&got)))
 		complain(file, t, f != FAULT_OK ? where.note : "another value", buf_cstr(&got));
 	check_words(file, t, ledger);
+	remember(p, doc, f);
 	conv_free(c);
 	ledger_free(ledger);
 }
@@ -329,6 +512,7 @@ int main(void)
 			run_file(folder, e->d_name);
 	if (dir != NULL)
 		closedir(dir);
+	check_cells();
 	printf("%d cases, %d complaints\n", ran, failures);
 	return failures > 0 || ran == 0;
 }
