@@ -243,8 +243,9 @@ void matrix_markdown(struct buf *out)
 		"  checked value by value. *(keys)*: for `_id`s and references only.\n"
 		"- **no**: fault `type` for a value; an error of the mapping where a column's `bson` says that such "
 		"values\n  come. BSON types that a table does not list are all **no** there.\n\n"
-		"*Good text* is UTF-8 without U+0000 (or mended by `encoding`) that is not too long for the column.\n\n"
-		 "null, undefined and missing fields become NULL, or what `if_null` and `if_missing` say, whatever "
+		"*Good text* is UTF-8 without U+0000 (or mended by `encoding`) that is not too long for the "
+		"column.\n\n"
+		"null, undefined and missing fields become NULL, or what `if_null` and `if_missing` say, whatever "
 		"the "
 		"type.\nA domain takes what its type takes; an array `T[]` takes arrays whose elements go into T.\n");
 	for (size_t i = 0; i < COUNT_OF(groups); i++)

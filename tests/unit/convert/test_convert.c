@@ -638,7 +638,7 @@ static void *convert_deep(void *arg)
 		struct fixture x;
 		char yaml[512];
 		snprintf(yaml, sizeof yaml,
-			 "docrow: 1\ncollections:\n  - collection: c\n    unmapped: keep\n    unmapped_column: rest\n"
+			 "docrow: 1\ncollections:\n  - collection: c\n    unmapped: keep\n"
 			 "    columns:\n      - { name: id, from: _id, type: uuid, primary_key: true }\n      - %s\n",
 			 columns[i]);
 		use(&x, yaml, "c");
