@@ -134,9 +134,12 @@ struct node {
 	const struct plan_node *plan;
 	const char *path; /* "address.city" */
 	int slot;
-	int scope_slot; /* slot of the array that feeds a scope; -1          */
-	uint64_t met;   /* number of the walk that came here last     */
-	bool covered;   /* this whole value, or one around it, goes into a column: nothing below is unmapped */
+	int scope_slot;     /* slot of the array that feeds a scope; -1          */
+	uint64_t met;       /* number of the walk that came here last     */
+	bool covered;       /* this whole value, or one around it, goes into a column: nothing below is unmapped */
+	bool is_position;   /* its key is one in a list ("0", "1" …)             */
+	bool has_positions; /* one of its children's is                          */
+	struct entry *elements; /* counts those of a list that no path names         */
 	struct node *children;
 	size_t nchildren;
 	struct entry first; /* its `next` starts the guessing                    */
@@ -192,6 +195,7 @@ struct conv {
 	struct counter id_mapped, unmapped_other, kept_other;
 	uint64_t nowhere; /* what is counted of a key's copies */
 	size_t nunmapped; /* entries made for unmapped keys */
+	uint32_t unmapped_bytes;
 
 	/* The document in hand. */
 	struct slot *slots;    /* of the scope in hand                                            */

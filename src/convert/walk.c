@@ -3,11 +3,14 @@
  * Keys are guessed before they are looked up: each key remembers which one followed it last time, and a few more
  * steps along that chain are tried, since an optional field may be absent. A wrong guess costs a hash lookup.
  */
+#include <stdio.h>
+
 #include "convert_private.h"
 #include "text.h"
 
-#define MAX_UNMAPPED 10000 /* keys remembered for one collection; the ledger itself keeps no more */
-#define GUESSES      4
+#define MAX_UNMAPPED       10000 /* keys remembered for one collection; the ledger itself keeps no more */
+#define GUESSES            4
+#define MAX_UNMAPPED_BYTES (4u << 20) /* of their names: a hostile key may have megabytes */
 
 /* --- compiling --- */
 
@@ -56,6 +59,15 @@ static struct entry *entry_add(struct conv *c, struct node *n, const char *key, 
 	return e;
 }
 
+/* "0", "1", "20": a position in an array. */
+static bool is_position(const struct plan_node *pn)
+{
+	uint32_t digits = 0;
+	while (digits < pn->key_len && pn->key[digits] >= '0' && pn->key[digits] <= '9')
+		digits++;
+	return digits > 0 && digits == pn->key_len && (pn->key[0] != '0' || digits == 1);
+}
+
 static const char *join_path(struct conv *c, const char *path, const char *key)
 {
 	return *path == '\0' ? key : arena_printf(c->arena, "%s.%s", path, key);
@@ -76,6 +88,8 @@ void node_compile(struct conv *c, struct node *n, const struct plan_node *pn, co
 		node_compile(c, &n->children[i], child, join_path(c, path, child->key), n->covered);
 		struct entry *e = entry_add(c, n, child->key, child->key_len);
 		e->node = &n->children[i];
+		e->node->is_position = is_position(child);
+		n->has_positions |= e->node->is_position;
 		last->next = e;
 		last = e;
 	}
@@ -96,16 +110,33 @@ static void count_at_path(struct conv *c, struct counter *k, enum ledger_kind ki
 	*k = (struct counter){.kind = kind, .object = c->collection->name, .path = text, .path_len = at + len};
 }
 
+/* NULL: one of too many, counted with the others of that sort. */
 static struct entry *unmapped_entry(struct conv *c, const struct scope *sc, struct node *n, const char *key,
 				    uint32_t len)
 {
-	if (c->nunmapped >= MAX_UNMAPPED)
+	if (c->nunmapped >= MAX_UNMAPPED || len > MAX_UNMAPPED_BYTES - c->unmapped_bytes)
 		return NULL;
 	c->nunmapped++;
+	c->unmapped_bytes += len;
 	struct entry *e = entry_add(c, n, key, len);
 	e->count = arena_alloc(c->arena, sizeof *e->count);
 	count_at_path(c, e->count, sc->keeps ? LEDGER_KEPT : LEDGER_UNMAPPED, n, key, len);
 	return e;
+}
+
+/* Elements of a list that no path names: one count for all. */
+static struct entry *elements_entry(struct conv *c, const struct scope *sc, struct node *n)
+{
+	if (n->elements != NULL)
+		return n->elements;
+	struct entry *e = arena_alloc(c->arena, sizeof *e);
+	e->path = n->path;
+	e->count = arena_alloc(c->arena, sizeof *e->count);
+	*e->count = (struct counter){.kind = sc->keeps ? LEDGER_KEPT : LEDGER_UNMAPPED,
+				     .object = c->collection->name,
+				     .path = n->path,
+				     .path_len = strlen(n->path)};
+	return n->elements = e;
 }
 
 /* The path of an unmapped field for people, made once for each that is remembered. */
@@ -182,16 +213,19 @@ static void set_slot(struct conv *c, struct slot *s, const struct val *v, unsign
 	}
 }
 
-/* A value stands where sub-documents were expected: every path below gets it, marked. */
-static void misplace(struct conv *c, struct scope *sc, const struct node *n, const struct val *v)
+/* A value stands where sub-documents were expected: every path below gets it, marked; in a list only paths that do
+ * not go on with a position. */
+static void misplace(struct conv *c, struct scope *sc, const struct node *n, const struct val *v, bool is_list)
 {
 	for (size_t i = 0; i < n->nchildren; i++) {
 		const struct node *child = &n->children[i];
+		if (is_list && child->is_position)
+			continue;
 		if (child->slot >= 0)
 			set_slot(c, &sc->slots[child->slot], v, AT_MISPLACED);
 		if (child->scope_slot >= 0 && child->scope_slot != child->slot)
 			set_slot(c, &sc->slots[child->scope_slot], v, AT_MISPLACED);
-		misplace(c, sc, child, v);
+		misplace(c, sc, child, v, false);
 	}
 }
 
@@ -242,16 +276,41 @@ static void unmapped(struct conv *c, const struct scope *sc, const struct node *
 	c->unmapped_value = f->val;
 }
 
+static bool take(struct conv *c, struct scope *sc, struct node *n, const struct val *v);
+
+/* A list of which a path names positions. The elements that none names are unmapped: counted at the list's own path,
+ * kept by their positions. */
+static bool walk_list(struct conv *c, struct scope *sc, struct node *n, const struct val *v)
+{
+	struct doc_iter it;
+	struct field f;
+	char key[24];
+	if (!doc_iter_val(&it, v))
+		return false;
+	for (unsigned long i = 0; doc_iter_next(&it, &f); i++) {
+		f.key = key;
+		f.key_len = (uint32_t)snprintf(key, sizeof key, "%lu", i);
+		struct entry *e = *place(n, f.key, f.key_len);
+		if (e != NULL && e->node != NULL) {
+			if (!take(c, sc, e->node, &f.val))
+				return false;
+		} else if (!n->covered) {
+			unmapped(c, sc, n, elements_entry(c, sc, n), &f);
+		}
+	}
+	return !it.corrupt;
+}
+
 bool walk_inside(struct conv *c, struct scope *sc, struct node *n, const struct val *v)
 {
-	if (v->kind != BSON_K_DOCUMENT) {
-		if (!at_is_nothing(at_of(v->kind)))
-			misplace(c, sc, n, v);
+	bool is_list = v->kind == BSON_K_ARRAY && n->has_positions;
+	if (v->kind != BSON_K_DOCUMENT && !at_is_nothing(at_of(v->kind)))
+		misplace(c, sc, n, v, is_list);
+	if (v->kind != BSON_K_DOCUMENT && !is_list)
 		return true;
-	}
 	bool keep = sc->keeps && n != &sc->root && !n->covered;
 	size_t at = keep ? leftover_open(c, n) : 0;
-	bool ok = walk(c, sc, n, v->data, v->len);
+	bool ok = is_list ? walk_list(c, sc, n, v) : walk(c, sc, n, v->data, v->len);
 	if (keep)
 		leftover_close(c, n, at);
 	return ok;

@@ -419,6 +419,60 @@ static void unmapped_fields_are_kept_or_refused(void **state)
 	done(&x);
 }
 
+static void a_number_in_a_path_is_a_position_in_a_list(void **state)
+{
+	static const char yaml[] =
+		"docrow: 1\nsource: { database: d }\ncollections:\n  - collection: c\n    table: t\n"
+		"    unmapped: %s\n"
+		"    columns:\n"
+		"      - { name: id, from: _id, type: uuid, primary_key: true }\n"
+		"      - { name: first, from: tags.0, type: text }\n"
+		"      - { name: third, from: tags.2.name, type: text }\n"
+		"      - { name: key, from: tags.size, type: integer, if_invalid: \"null\" }\n";
+	char text[1024];
+	struct fixture x;
+	snprintf(text, sizeof text, yaml, "{ keep: rest }");
+	use(&x, text, "c");
+	assert_int_equal(convert(&x, "{\"_id\":" OID("11") ",\"tags\":[\"a\",\"b\",{\"name\":\"c\",\"x\":1},\"d\"]}"),
+			 FAULT_OK);
+	assert_int_equal(convert(&x, "{\"_id\":" OID("11") ",\"tags\":[]}"), FAULT_OK);
+	assert_int_equal(convert(&x, "{\"_id\":" OID("11") ",\"tags\":{\"0\":\"k\",\"size\":1}}"), FAULT_OK);
+	expect_rows(&x, "t",
+		    UUID_11 "|a|c|NULL|{\"tags\":{\"1\":\"b\",\"2\":{\"x\":1},\"3\":\"d\"}}\n" UUID_11
+			    "|NULL|NULL|NULL|NULL\n" UUID_11 "|k|NULL|1|NULL\n");
+	/* in a list there is no key: two of the documents have none in place of `tags.size` */
+	assert_int_equal(counted(&x, LEDGER_IS_INVALID, "t", "key"), 2);
+	assert_int_equal(counted(&x, LEDGER_KEPT, "c", "tags"), 2);
+	assert_int_equal(counted(&x, LEDGER_KEPT, "c", "tags.2.x"), 1);
+	assert_int_equal(convert(&x, "{\"_id\":" OID("11") ",\"tags\":[\"a\",\"b\",\"c\"]}"), FAULT_SHAPE);
+	assert_string_equal(x.where.column, "third");
+	done(&x);
+	snprintf(text, sizeof text, yaml, "reject");
+	use(&x, text, "c");
+	assert_int_equal(convert(&x, "{\"_id\":" OID("11") ",\"tags\":[\"a\",\"b\"]}"), FAULT_UNMAPPED);
+	assert_string_equal(x.where.path, "tags");
+	done(&x);
+}
+
+/* A few hostile names must not fill the memory of every worker. */
+static void names_of_unmapped_fields_are_bounded(void **state)
+{
+	enum { NAME = 1 << 20 };
+	struct fixture x;
+	use(&x, world, "posts");
+	char *json = malloc(NAME + 200);
+	for (int i = 0; i < 40; i++) {
+		int n = sprintf(json, "{\"_id\":" OID("11") ",\"title\":\"t\",\"%02d", i);
+		memset(json + n, 'x', NAME);
+		memcpy(json + n + NAME, "\":1}", 5);
+		assert_int_equal(convert(&x, json), FAULT_OK);
+	}
+	free(json);
+	assert_int_equal(ledger_sum(x.ledger, LEDGER_UNMAPPED, "posts"), 40);
+	assert_true(counted(&x, LEDGER_UNMAPPED, "posts", "(other)") >= 36);
+	done(&x);
+}
+
 static void every_kind_of_id(void **state)
 {
 	static const char *const ids[] = {
@@ -829,6 +883,8 @@ int main(void)
 		cmocka_unit_test(keys_in_any_order),
 		cmocka_unit_test(a_key_that_stands_twice),
 		cmocka_unit_test(unmapped_fields_are_kept_or_refused),
+		cmocka_unit_test(a_number_in_a_path_is_a_position_in_a_list),
+		cmocka_unit_test(names_of_unmapped_fields_are_bounded),
 		cmocka_unit_test(every_kind_of_id),
 		cmocka_unit_test(references_follow_the_referred_rule),
 		cmocka_unit_test(keys_as_text),
