@@ -44,6 +44,8 @@ static enum fault put_element(struct conv *c, struct column *col, const struct v
 {
 	struct column *e = col->element;
 	if (is_null(v)) {
+		if (v->kind == BSON_K_UNDEFINED)
+			count_column(c, col, COUNT_UNDEFINED);
 		rowbuf_put_null(e->rows);
 		return FAULT_OK;
 	}

@@ -24,7 +24,7 @@ struct conv;
 
 struct conv_where { /* of the fault; lent until the next conv_document */
 	const char *table, *column;
-	const char *path; /* escaped text */
+	const char *path; /* keys as they are: any bytes but NUL */
 	uint8_t kind;     /* BSON kind of the value, 0 = missing */
 	char note[200];   /* facts without the value: "length 300, at most 40", "year 292278994" */
 };

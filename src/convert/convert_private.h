@@ -127,7 +127,6 @@ struct entry {
 	struct entry *next;
 	struct node *node;     /* NULL: the mapping does not name it */
 	struct counter *count; /* of an unmapped one                 */
-	const char *path;      /* of an unmapped one, once asked for */
 };
 
 struct node {

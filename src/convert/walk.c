@@ -6,7 +6,6 @@
 #include <stdio.h>
 
 #include "convert_private.h"
-#include "text.h"
 
 #define MAX_UNMAPPED       10000 /* keys remembered for one collection; the ledger itself keeps no more */
 #define GUESSES            4
@@ -130,7 +129,6 @@ static struct entry *elements_entry(struct conv *c, const struct scope *sc, stru
 	if (n->elements != NULL)
 		return n->elements;
 	struct entry *e = arena_alloc(c->arena, sizeof *e);
-	e->path = n->path;
 	e->count = arena_alloc(c->arena, sizeof *e->count);
 	*e->count = (struct counter){.kind = sc->keeps ? LEDGER_KEPT : LEDGER_UNMAPPED,
 				     .object = c->collection->name,
@@ -139,19 +137,16 @@ static struct entry *elements_entry(struct conv *c, const struct scope *sc, stru
 	return n->elements = e;
 }
 
-/* The path of an unmapped field for people, made once for each that is remembered. */
-static const char *unmapped_path(struct conv *c, const struct node *n, struct entry *e, const struct field *f)
+/* The path of an unmapped field. Of one that is not remembered it is lent until the next such field. */
+static const char *unmapped_path(struct conv *c, const struct node *n, const struct entry *e, const struct field *f)
 {
-	if (e != NULL && e->path != NULL)
-		return e->path;
+	if (e != NULL)
+		return e->count->path;
 	buf_reset(&c->path_text);
-	text_escape(&c->path_text, n->path, strlen(n->path));
-	if (c->path_text.len > 0)
-		buf_putc(&c->path_text, '.');
-	text_escape(&c->path_text, f->key, f->key_len);
-	if (e == NULL)
-		return buf_cstr(&c->path_text);
-	return e->path = arena_strdup(c->arena, buf_cstr(&c->path_text));
+	buf_puts(&c->path_text, n->path);
+	buf_puts(&c->path_text, n->path[0] != '\0' ? "." : "");
+	buf_put(&c->path_text, f->key, f->key_len);
+	return buf_cstr(&c->path_text);
 }
 
 /* --- the walk --- */
@@ -264,7 +259,7 @@ static void leftover_add(struct conv *c, const struct field *f)
 	buf_put(&c->leftover, f->val.data, f->val.len);
 }
 
-static void unmapped(struct conv *c, const struct scope *sc, const struct node *n, struct entry *e,
+static void unmapped(struct conv *c, const struct scope *sc, const struct node *n, const struct entry *e,
 		     const struct field *f)
 {
 	count(c, e != NULL ? e->count : sc->keeps ? &c->kept_other : &c->unmapped_other);

@@ -84,17 +84,15 @@ static bool look_at_source(struct begin *b, struct err *err)
 static void set_reject_limit(struct engine *e, size_t i)
 {
 	struct table_progress *t = &e->tables[i];
-	const struct map_limit *own = &e->plan->collections[i].map->max_rejects,
-			       *all = &e->plan->mapping->max_rejects;
+	const struct map_collection *k = e->plan->collections[i].map; /* has the mapping's where it has none */
 	if (e->options.max_rejects.is_given) {
 		t->reject_limit = e->options.max_rejects;
 		t->limit_from = e->options.max_rejects_source;
-	} else if (own->is_given) {
-		t->reject_limit = *own;
-		t->limit_from = "max_rejects of the collection in the mapping";
-	} else if (all->is_given) {
-		t->reject_limit = *all;
-		t->limit_from = "max_rejects of the mapping";
+	} else if (k->max_rejects.is_given) {
+		t->reject_limit = k->max_rejects;
+		t->limit_from = (k->given & MAP_GIVEN_MAX_REJECTS) != 0
+					? "max_rejects of the collection in the mapping"
+					: "max_rejects of the mapping";
 	} else {
 		t->reject_limit.n = t->est_docs / 100 > 10000 ? t->est_docs / 100 : 10000;
 		t->limit_from = "the default, 10,000 or 1 % of the collection";

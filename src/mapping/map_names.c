@@ -90,8 +90,9 @@ static void check_column_name(struct schema_builder *b, const char *name, int li
 /* The column of unmapped: keep, where it is asked for: here, at the collection or for the mapping. */
 static void add_leftover(struct schema_builder *b, struct names *columns, const struct map_owner *o)
 {
-	const void *const fields[] = {&o->unmapped->column, o->unmapped, &o->collection->unmapped.column,
-				      &o->collection->unmapped, &b->m->unmapped};
+	const void *const fields[] = {
+		&o->unmapped->column,   o->unmapped,    &o->collection->unmapped.column, &o->collection->unmapped,
+		&b->m->unmapped.column, &b->m->unmapped};
 	int line = 0, col = 0;
 	for (size_t i = 0; line == 0 && i < COUNT_OF(fields); i++)
 		map_position(b->m, fields[i], &line, &col);

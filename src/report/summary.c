@@ -6,7 +6,8 @@
 #include "report.h"
 #include "text.h"
 
-#define PATHS_SHOWN 20
+#define PATHS_SHOWN 20 /* of a section of one kind */
+#define KIND_SHOWN  10 /* of each kind of a section of several */
 
 struct page {
 	struct buf *out;
@@ -198,20 +199,28 @@ static void junctions(struct page *p)
 
 struct section {
 	const char *title;
-	enum ledger_kind kinds[9];
+	const enum ledger_kind *kinds;
 	size_t nkinds;
 };
 
+static const enum ledger_kind left_behind[] = {LEDGER_UNMAPPED};
+static const enum ledger_kind kept[] = {LEDGER_KEPT};
+static const enum ledger_kind put_in[] = {LEDGER_DEFAULT_MISSING, LEDGER_DEFAULT_NULL, LEDGER_DEFAULT_UNDEFINED,
+					  LEDGER_DEFAULT_INVALID, LEDGER_IS_INVALID,   LEDGER_IS_UNDEFINED,
+					  LEDGER_ID_MAPPED,       LEDGER_ENCODING,     LEDGER_DUPLICATE_KEYS,
+					  LEDGER_NEGATIVE_ZERO,   LEDGER_ROUNDED,      LEDGER_LABELLED,
+					  LEDGER_FOLDED,          LEDGER_ACCEPTED};
+static const enum ledger_kind no_row[] = {LEDGER_ORPHAN_NULL, LEDGER_ORPHAN_MOVED, LEDGER_ORPHAN_KEPT, LEDGER_STUB};
+static const enum ledger_kind taken_out[] = {LEDGER_REJECT_ROW, LEDGER_REJECT_ELEMENT, LEDGER_CHILD_OF_REJECT,
+					     LEDGER_DROPPED};
+
+#define KINDS(list) (list), sizeof(list) / sizeof((list)[0])
 static const struct section sections[] = {
-	{"Left behind: values of fields that the mapping does not name", {LEDGER_UNMAPPED}, 1},
-	{"Put in or mended as the mapping asks",
-	 {LEDGER_DEFAULT_MISSING, LEDGER_DEFAULT_NULL, LEDGER_DEFAULT_INVALID, LEDGER_ID_MAPPED, LEDGER_ENCODING,
-	  LEDGER_NEGATIVE_ZERO, LEDGER_ROUNDED, LEDGER_LABELLED, LEDGER_ACCEPTED},
-	 9},
-	{"References without a row to point to",
-	 {LEDGER_ORPHAN_NULL, LEDGER_ORPHAN_MOVED, LEDGER_ORPHAN_KEPT, LEDGER_STUB},
-	 4},
-	{"Taken out", {LEDGER_REJECT_ROW, LEDGER_REJECT_ELEMENT, LEDGER_CHILD_OF_REJECT, LEDGER_DROPPED}, 4},
+	{"Left behind: values of fields that the mapping does not name", KINDS(left_behind)},
+	{"Put into a column of their own: values of fields that the mapping does not name", KINDS(kept)},
+	{"Put in or mended as the mapping asks", KINDS(put_in)},
+	{"References without a row to point to", KINDS(no_row)},
+	{"Taken out", KINDS(taken_out)},
 };
 
 /* Position of the entry's kind in the section, nkinds when it does not belong there. */
@@ -256,12 +265,29 @@ static void entry_line(struct page *p, const struct state_entry *e, enum ledger_
 	buf_putc(p->out, '\n');
 }
 
+/* The entries of one kind: the largest ones, and what the others come to. */
+static void kind_lines(struct page *p, const struct section *s, const struct ranked *list, size_t n)
+{
+	size_t shown = s->nkinds > 1 ? KIND_SHOWN : PATHS_SHOWN;
+	uint64_t others = 0;
+	char text[32];
+
+	if (n <= shown + 1)
+		shown = n;
+	for (size_t i = 0; i < shown; i++)
+		entry_line(p, list[i].entry, s->kinds[list[i].rank], s->nkinds > 1);
+	for (size_t i = shown; i < n; i++)
+		others += list[i].entry->n;
+	if (n > shown)
+		buf_printf(p->out,
+			   "              and %s in %zu more: SELECT * FROM docrow.ledger WHERE kind = '%s'\n",
+			   text_thousands(others, text), n - shown, ledger_kind_name(s->kinds[list[0].rank]));
+}
+
 static void section(struct page *p, const struct section *s)
 {
 	struct ranked *list = mem_alloc((p->f->nentries + 1) * sizeof(*list));
 	size_t found = 0;
-	uint64_t others = 0;
-	char n[32];
 
 	for (size_t i = 0; i < p->f->nentries; i++) {
 		struct ranked r = {&p->f->entries[i], rank_of(s, &p->f->entries[i])};
@@ -271,14 +297,11 @@ static void section(struct page *p, const struct section *s)
 	qsort(list, found, sizeof(*list), by_rank);
 	if (found > 0)
 		heading(p, s->title);
-	for (size_t i = 0; i < found; i++)
-		if (i < PATHS_SHOWN)
-			entry_line(p, list[i].entry, s->kinds[list[i].rank], s->nkinds > 1);
-		else
-			others += list[i].entry->n;
-	if (found > PATHS_SHOWN)
-		buf_printf(p->out, "        and %zu more with %s in all: SELECT * FROM docrow.ledger\n",
-			   found - PATHS_SHOWN, text_thousands(others, n));
+	for (size_t i = 0, next; i < found; i = next) {
+		for (next = i; next < found && list[next].rank == list[i].rank;)
+			next++;
+		kind_lines(p, s, list + i, next - i);
+	}
 	free(list);
 }
 

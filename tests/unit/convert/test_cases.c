@@ -329,10 +329,11 @@ static bool same_text(const struct test_case *t, const char *got)
 
 static void check_words(const char *file, const struct test_case *t, struct ledger *l)
 {
-	static const enum ledger_kind kinds[] = {LEDGER_IS_MISSING,   LEDGER_IS_NULL,        LEDGER_IS_UNDEFINED,
-						 LEDGER_ACCEPTED,     LEDGER_NEGATIVE_ZERO,  LEDGER_ENCODING,
-						 LEDGER_ROUNDED,      LEDGER_LABELLED,       LEDGER_DEFAULT_MISSING,
-						 LEDGER_DEFAULT_NULL, LEDGER_DEFAULT_INVALID};
+	static const enum ledger_kind kinds[] = {
+		LEDGER_IS_MISSING,      LEDGER_IS_NULL,      LEDGER_IS_UNDEFINED,    LEDGER_ACCEPTED,
+		LEDGER_NEGATIVE_ZERO,   LEDGER_ENCODING,     LEDGER_ROUNDED,         LEDGER_LABELLED,
+		LEDGER_DEFAULT_MISSING, LEDGER_DEFAULT_NULL, LEDGER_DEFAULT_INVALID, LEDGER_DEFAULT_UNDEFINED,
+		LEDGER_IS_INVALID,      LEDGER_FOLDED,       LEDGER_DUPLICATE_KEYS};
 	for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++) {
 		char word[64];
 		snprintf(word, sizeof word, "+%s ", ledger_kind_name(kinds[i]));

@@ -413,7 +413,7 @@ static void unmapped_fields_are_kept_or_refused(void **state)
 	use(&x, text, "c");
 	assert_int_equal(convert(&x, "{\"_id\":" OID("11") ",\"address\":{\"city\":\"a\",\"zi\\tp\":2}}"),
 			 FAULT_UNMAPPED);
-	assert_string_equal(x.where.path, "address.zi\\x09p");
+	assert_string_equal(x.where.path, "address.zi\tp");
 	assert_int_equal(x.where.kind, BSON_K_INT32);
 	expect_rows(&x, "t", "");
 	done(&x);
@@ -470,6 +470,330 @@ static void names_of_unmapped_fields_are_bounded(void **state)
 	free(json);
 	assert_int_equal(ledger_sum(x.ledger, LEDGER_UNMAPPED, "posts"), 40);
 	assert_true(counted(&x, LEDGER_UNMAPPED, "posts", "(other)") >= 36);
+	done(&x);
+}
+
+/* The `_id` itself, references and elements of lists: each accepted value once, at the column that takes it. Copies
+ * of the key (in child tables and pairs) are not counted again. */
+static void an_accepted_id_is_counted_once(void **state)
+{
+	static const char yaml[] =
+		"docrow: 1\npolicies: { accept: [hex-id, uuid-string, oid-document, dbref] }\ncollections:\n"
+		"  - collection: c\n    table: t\n"
+		"    columns:\n"
+		"      - { name: id, from: _id, type: uuid, primary_key: true }\n"
+		"      - { name: ref, type: uuid, references: t }\n"
+		"      - { name: refs, type: \"uuid[]\", references: { table: t, constraint: false } }\n"
+		"      - { name: plain, type: uuid }\n"
+		"    children:\n"
+		"      - { from: kids, table: kids, parent: t_id, ordinal: n,\n"
+		"          columns: [{ name: ref, type: uuid, references: t }] }\n"
+		"junctions:\n"
+		"  - table: friends\n    left: { collection: c, path: friends, column: a }\n"
+		"    right: { collection: c, column: b }\n";
+#define HEX_11 "\"507F1f77bcf86cd799439011\""
+#define HEX_12 "\"507f1f77bcf86cd799439012\""
+	static const char *const ids[] = {HEX_11, "\"" UUID_11 "\"", "{\"$ref\":\"c\",\"$id\":" OID("11") "}"};
+	struct fixture x;
+	uint8_t uuid[UUID_SIZE];
+	char json[600];
+	use(&x, yaml, "c");
+	for (size_t i = 0; i < sizeof ids / sizeof ids[0]; i++) {
+		snprintf(json, sizeof json, "{\"_id\":%s,\"kids\":[{},{}],\"friends\":[" OID("12") "]}", ids[i]);
+		assert_int_equal(convert(&x, json), FAULT_OK);
+		assert_true(conv_id_needs_map(x.conv, uuid));
+		assert_string_equal(conv_key_text(x.conv), UUID_11);
+		assert_int_equal(counted(&x, LEDGER_ACCEPTED, "t", "id"), i + 1);
+		assert_int_equal(ledger_sum(x.ledger, LEDGER_ACCEPTED, NULL), i + 1);
+	}
+	ledger_reset(x.ledger);
+	assert_int_equal(convert(&x, "{\"_id\":" OID("11") ",\"ref\":" HEX_12 ",\"refs\":[" HEX_12 "," OID(
+					     "13") "," HEX_11 "],\"plain\":\"" UUID_11 "\",\"kids\":[{\"ref\":" HEX_12
+						   "}],\"friends\":[" HEX_12 "," OID("13") "," HEX_11 "]}"),
+			 FAULT_OK);
+	assert_int_equal(counted(&x, LEDGER_ACCEPTED, "t", "ref"), 1);
+	assert_int_equal(counted(&x, LEDGER_ACCEPTED, "t", "refs"), 2);
+	assert_int_equal(counted(&x, LEDGER_ACCEPTED, "t", "plain"), 0); /* a UUID is a UUID */
+	assert_int_equal(counted(&x, LEDGER_ACCEPTED, "kids", "ref"), 1);
+	assert_int_equal(counted(&x, LEDGER_ACCEPTED, "friends", "b"), 2);
+	assert_int_equal(ledger_sum(x.ledger, LEDGER_ACCEPTED, NULL), 6);
+	done(&x);
+}
+
+/* Copies of native keys count nothing either. */
+static void a_copied_key_counts_nothing(void **state)
+{
+	static const char yaml[] = "docrow: 1\ncollections:\n  - collection: c\n    table: t\n    id: native\n"
+				   "    columns: [{ name: id, from: _id, type: numeric, primary_key: true, accept: "
+				   "[numeric-string] }]\n"
+				   "    children:\n"
+				   "      - { from: kids, table: kids, parent: t_id, ordinal: n,\n"
+				   "          columns: [{ name: x, type: integer }] }\n";
+	struct fixture x;
+	use(&x, yaml, "c");
+	assert_int_equal(convert(&x, "{\"_id\":\"-0\",\"kids\":[{}]}"), FAULT_OK);
+	assert_int_equal(counted(&x, LEDGER_ACCEPTED, "t", "id"), 1);
+	assert_int_equal(counted(&x, LEDGER_NEGATIVE_ZERO, "t", "id"), 1);
+	assert_int_equal(ledger_sum(x.ledger, LEDGER_ACCEPTED, NULL), 1);
+	assert_int_equal(ledger_sum(x.ledger, LEDGER_NEGATIVE_ZERO, NULL), 1);
+	done(&x);
+}
+
+/* What was tried and did not go in is not counted. */
+static void a_refused_value_leaves_no_count(void **state)
+{
+	static const char yaml[] =
+		"docrow: 1\ncollections:\n  - collection: c\n    table: t\n    columns:\n"
+		"      - { name: id, from: _id, type: uuid, primary_key: true }\n"
+		"      - { name: a, type: \"integer[]\", accept: [numeric-string], if_invalid: [{ path: b }, null] "
+		"}\n"
+		"      - { name: c, type: varchar(2), encoding: strip, if_invalid: { literal: x } }\n";
+	struct fixture x;
+	use(&x, yaml, "c");
+	assert_int_equal(convert(&x, "{\"_id\":" OID("11") ",\"a\":[\"1\",-0.0,\"x\"],\"b\":[\"1\",true],"
+							   "\"c\":\"a\\u0000bc\"}"),
+			 FAULT_OK);
+	expect_rows(&x, "t", UUID_11 "|NULL|x\n");
+	assert_int_equal(ledger_sum(x.ledger, LEDGER_ACCEPTED, NULL), 0);
+	assert_int_equal(ledger_sum(x.ledger, LEDGER_NEGATIVE_ZERO, NULL), 0);
+	assert_int_equal(ledger_sum(x.ledger, LEDGER_ENCODING, NULL), 0);
+	assert_int_equal(counted(&x, LEDGER_IS_INVALID, "t", "a"), 1);
+	assert_int_equal(counted(&x, LEDGER_DEFAULT_INVALID, "t", "c"), 1);
+	done(&x);
+}
+
+static const char twice_yaml[] = "docrow: 1\npolicies: { duplicate_keys: %s, fold_case: true }\ncollections:\n  - "
+				 "collection: c\n    table: t\n"
+				 "    columns:\n"
+				 "      - { name: id, from: _id, type: uuid, primary_key: true }\n"
+				 "      - { name: a, type: integer, if_invalid: \"null\" }\n"
+				 "      - { name: city, from: address.city, type: text }\n"
+				 "      - { name: zip, from: address.zip.code, type: integer }\n"
+				 "    children:\n"
+				 "      - { from: address.tags, table: tags, parent: t_id, ordinal: n,\n"
+				 "          columns: [{ name: tag, from: ., type: text }] }\n"
+				 "junctions:\n"
+				 "  - table: friends\n    left: { collection: c, path: friends, column: a }\n"
+				 "    right: { collection: c, column: b }\n";
+
+static void use_twice(struct fixture *x, const char *policy)
+{
+	char yaml[1200];
+	snprintf(yaml, sizeof yaml, twice_yaml, policy);
+	use(x, yaml, "c");
+}
+
+#define TWO_ADDRESSES                                                                                                \
+	"{\"_id\":" OID("11") ",\"address\":{\"city\":\"x\",\"tags\":[\"p\"]},\"a\":1,"                              \
+			      "\"address\":{\"zip\":{\"code\":5},\"tags\":[\"q\",\"r\"]}}"
+
+/* Not only a field: also a sub-document or an array around it. */
+static void whatever_stands_twice_is_a_reject(void **state)
+{
+	struct fixture x;
+	use_twice(&x, "reject");
+	assert_int_equal(convert(&x, TWO_ADDRESSES), FAULT_DUPLICATE_KEY);
+	assert_string_equal(x.where.column, "city");
+	assert_int_equal(convert(&x, "{\"_id\":" OID("11") ",\"a\":1,\"a\":1}"), FAULT_DUPLICATE_KEY);
+	assert_int_equal(convert(&x, "{\"_id\":" OID("11") ",\"friends\":[],\"friends\":[" OID("12") "]}"),
+			 FAULT_DUPLICATE_KEY);
+	assert_string_equal(x.where.path, "friends");
+	assert_int_equal(convert(&x, "{\"_id\":" OID("11") ",\"address\":null,\"address\":{\"zip\":{\"code\":5}}}"),
+			 FAULT_DUPLICATE_KEY);
+	/* what no column takes may stand as often as it likes */
+	assert_int_equal(convert(&x, "{\"_id\":" OID("11") ",\"x\":1,\"x\":2,\"address\":{\"y\":1},\"address\":{}}"),
+			 FAULT_OK);
+	expect_rows(&x, "t", UUID_11 "|NULL|NULL|NULL\n");
+	assert_int_equal(ledger_sum(x.ledger, LEDGER_DUPLICATE_KEYS, NULL), 0);
+	done(&x);
+}
+
+static void first_and_last_of_two(void **state)
+{
+	static const struct {
+		const char *policy, *row, *twice, *again, *tags;
+	} cases[] = {{"first", UUID_11 "|1|x|NULL\n", UUID_11 "|1|NULL|1\n", UUID_11 "|NULL|NULL|NULL\n",
+		      UUID_11 "|0|p\n"},
+		     {"last", UUID_11 "|1|NULL|5\n", UUID_11 "|2|NULL|3\n", UUID_11 "|2|NULL|NULL\n",
+		      UUID_11 "|0|q\n" UUID_11 "|1|r\n"}};
+	for (size_t i = 0; i < 2; i++) {
+		struct fixture x;
+		const struct conv_note *n;
+		use_twice(&x, cases[i].policy);
+		assert_int_equal(convert(&x, TWO_ADDRESSES), FAULT_OK);
+		expect_rows(&x, "t", cases[i].row);
+		expect_rows(&x, "tags", cases[i].tags);
+		assert_int_equal(counted(&x, LEDGER_DUPLICATE_KEYS, "t", "city"), 1);
+		assert_int_equal(counted(&x, LEDGER_DUPLICATE_KEYS, "t", "zip"), 1);
+		assert_int_equal(counted(&x, LEDGER_DUPLICATE_KEYS, "tags", "address.tags"), 1);
+		assert_int_equal(counted(&x, LEDGER_ELEMENTS, "tags", "c"), i + 1);
+		/* twice within twice, and three times */
+		assert_int_equal(convert(&x,
+					 "{\"_id\":" OID("11") ",\"address\":{\"zip\":{\"code\":1},\"zip\":{\"code\":"
+							       "2}},\"a\":1,\"address\":{},\"a\":5,\"a\":2,"
+							       "\"address\":{\"zip\":{\"code\":9},\"zip\":{\"code\":"
+							       "3}}}"),
+				 FAULT_OK);
+		expect_rows(&x, "t", cases[i].twice);
+		/* the one that counts may be invalid, and is the one that is listed */
+		assert_int_equal(convert(&x, "{\"_id\":" OID("11") ",\"a\":\"first\",\"a\":2}"), FAULT_OK);
+		expect_rows(&x, "t", cases[i].again);
+		assert_int_equal(conv_notes(x.conv, &n), 1 - i);
+		if (i == 0)
+			assert_int_equal(n[0].value.kind, BSON_K_STRING);
+		assert_int_equal(counted(&x, LEDGER_DUPLICATE_KEYS, "t", "a"), 2);
+		/* a rejected document's elements are those of the array that counts */
+		assert_int_equal(convert(&x,
+					 "{\"_id\":" OID("11") ",\"address\":{\"city\":5,\"tags\":[1]},\"address\":{"
+							       "\"city\":6,\"tags\":[2,3]}}"),
+				 FAULT_TYPE);
+		assert_int_equal(counted(&x, LEDGER_ELEMENT_REJECTED_DOC, "tags", "c"), i + 1);
+		/* which of two is the document's own key cannot be chosen */
+		assert_int_equal(convert(&x, "{\"_id\":" OID("11") ",\"_id\":" OID("11") "}"), FAULT_DUPLICATE_KEY);
+		done(&x);
+	}
+}
+
+static const char leftover_yaml[] =
+	"docrow: 1\n%s\ncollections:\n  - collection: c\n    table: t\n    %s\n"
+	"    columns:\n"
+	"      - { name: id, from: _id, type: uuid, primary_key: true }\n"
+	"      - { name: city, from: address.city, type: text }\n"
+	"    children:\n"
+	"      - from: items\n        table: items\n        parent: t_id\n        ordinal: n\n        %s\n"
+	"        columns:\n"
+	"          - { name: id, from: _id, type: uuid, primary_key: true }\n"
+	"          - { name: name, from: product.name, type: text }\n"
+	"        children:\n"
+	"          - { from: parts, table: parts, parent: item_id, ordinal: n,\n"
+	"              columns: [{ name: x, type: integer }] }\n"
+	"          - { from: words, table: words, parent: item_id, ordinal: n,\n"
+	"              columns: [{ name: word, from: ., type: text }] }\n";
+
+static void use_leftover(struct fixture *x, const char *mapping, const char *collection, const char *child)
+{
+	char yaml[1500];
+	snprintf(yaml, sizeof yaml, leftover_yaml, mapping, collection, child);
+	use(x, yaml, "c");
+}
+
+#define LEFTOVERS                                                                                                    \
+	"{\"_id\":" OID("11") ",\"k\":-0.0,\"address\":{\"zip\":1,\"city\":\"b\"},\"items\":[{\"_id\":" OID(         \
+		"12") ",\"a\":1,\"product\":{\"name\":\"n\",\"b\":2},\"parts\":[{\"x\":1,\"y\":2},{}],\"words\":["   \
+		      "\"w\"]},{\"_id\":" OID("13") "}]}"
+
+/* Each table keeps what its own columns do not take. */
+static void unmapped_fields_of_elements_are_kept(void **state)
+{
+	struct fixture x;
+	use_leftover(&x, "unmapped: keep", "policies: { json: plain }", "unmapped: { keep: rest }");
+	assert_int_equal(convert(&x, LEFTOVERS), FAULT_OK);
+	expect_rows(&x, "t", UUID_11 "|b|{\"k\":-0.0,\"address\":{\"zip\":1}}\n");
+	expect_rows(&x, "items",
+		    UUID_11 "|0|" UUID_12 "|n|{\"a\":1,\"product\":{\"b\":2}}\n" UUID_11 "|1|" UUID_13
+			    "|NULL|NULL\n");
+	expect_rows(&x, "parts", UUID_12 "|0|1|{\"y\":2}\n" UUID_12 "|1|NULL|NULL\n");
+	expect_rows(&x, "words", UUID_12 "|0|w\n");
+	assert_int_equal(counted(&x, LEDGER_KEPT, "c", "k"), 1);
+	assert_int_equal(counted(&x, LEDGER_KEPT, "c", "address.zip"), 1);
+	assert_int_equal(counted(&x, LEDGER_KEPT, "c", "items.product.b"), 1);
+	assert_int_equal(counted(&x, LEDGER_KEPT, "c", "items.parts.y"), 1);
+	assert_int_equal(ledger_sum(x.ledger, LEDGER_KEPT, NULL), 5);
+	assert_int_equal(ledger_sum(x.ledger, LEDGER_UNMAPPED, NULL), 0);
+	assert_int_equal(counted(&x, LEDGER_NEGATIVE_ZERO, "t", "unmapped"), 1);
+	done(&x);
+	/* only at the collection's table */
+	use_leftover(&x, "", "unmapped: keep", "unmapped: report");
+	assert_int_equal(convert(&x, LEFTOVERS), FAULT_OK);
+	expect_rows(&x, "items", UUID_11 "|0|" UUID_12 "|n\n" UUID_11 "|1|" UUID_13 "|NULL\n");
+	assert_int_equal(ledger_sum(x.ledger, LEDGER_KEPT, NULL), 2);
+	assert_int_equal(counted(&x, LEDGER_UNMAPPED, "c", "items.a"), 1);
+	done(&x);
+}
+
+/* A field of the document makes it a reject; one of an element makes the element one. */
+static void unmapped_fields_of_elements_are_refused(void **state)
+{
+	struct fixture x;
+	const struct conv_note *n;
+	use_leftover(&x, "unmapped: reject", "", "");
+	assert_int_equal(convert(&x, LEFTOVERS), FAULT_UNMAPPED);
+	assert_string_equal(x.where.path, "k");
+	assert_int_equal(counted(&x, LEDGER_ELEMENT_REJECTED_DOC, "items", "c"), 2);
+	assert_int_equal(
+		convert(&x,
+			"{\"_id\":" OID("11") ",\"items\":[{\"_id\":" OID("12") ",\"product\":{\"\\u0007\":2},"
+										"\"parts\":[{}]},{\"_id\":" OID(
+											"13") ",\"parts\":[{\"x\":1},"
+											      "{\"y\":1}],\"words\":["
+											      "\"w\"]}]}"),
+		FAULT_OK);
+	expect_rows(&x, "t", UUID_11 "|NULL\n");
+	expect_rows(&x, "items", UUID_11 "|1|" UUID_13 "|NULL\n");
+	expect_rows(&x, "parts", UUID_13 "|0|1\n");
+	expect_rows(&x, "words", UUID_13 "|0|w\n");
+	assert_int_equal(conv_notes(x.conv, &n), 2);
+	assert_int_equal(n[0].fault, FAULT_UNMAPPED);
+	assert_string_equal(n[0].path, "items.product.\a");
+	assert_string_equal(n[1].path, "items.parts.y");
+	assert_int_equal(n[1].ordinal, 1);
+	assert_true(n[1].is_reject);
+	assert_int_equal(ledger_sum(x.ledger, LEDGER_UNMAPPED, NULL), 0);
+	/* elements = rows + rejects + those of rejected documents and elements */
+	assert_int_equal(counted(&x, LEDGER_ELEMENTS, "parts", "c"), 5);
+	assert_int_equal(counted(&x, LEDGER_ELEMENT_REJECTED_DOC, "parts", "c"), 3);
+	done(&x);
+}
+
+/* The column of unmapped: keep holds what the collection's policies make of it. */
+static void kept_fields_follow_the_policies(void **state)
+{
+	static const char *const policies[] = {"", "policies: { duplicate_keys: last }",
+					       "policies: { duplicate_keys: first, json: canonical }"};
+	static const char *const rows[] = {NULL, UUID_11 "|NULL|{\"a\":2}\n",
+					   UUID_11 "|NULL|{\"a\":{\"$numberInt\":\"1\"}}\n"};
+	for (size_t i = 0; i < 3; i++) {
+		struct fixture x;
+		use_leftover(&x, policies[i], "unmapped: keep", "");
+		enum fault f = convert(&x, "{\"_id\":" OID("11") ",\"a\":1,\"a\":2}");
+		assert_int_equal(f, i == 0 ? FAULT_DUPLICATE_KEY : FAULT_OK);
+		if (i == 0)
+			assert_string_equal(x.where.column, "unmapped");
+		else
+			expect_rows(&x, "t", rows[i]);
+		assert_int_equal(counted(&x, LEDGER_DUPLICATE_KEYS, "t", "unmapped"), i > 0);
+		done(&x);
+	}
+}
+
+static void labels_of_mended_and_folded_texts(void **state)
+{
+	static const char yaml[] =
+		"docrow: 1\nenums: [{ name: mood, labels: [sad, OK, Ok] }]\n"
+		"policies: { labels: { fine: sad, gut: sad, Gut: OK, x: sad }, fold_case: true, encoding: strip }\n"
+		"collections:\n  - collection: c\n    table: t\n    columns:\n"
+		"      - { name: id, from: _id, type: uuid, primary_key: true }\n"
+		"      - { name: m, type: mood }\n"
+		"      - { name: s, type: text, labels: { M: Male } }\n"
+		"      - { name: l, type: \"mood[]\", fold_case: false, labels: {} }\n";
+	struct fixture x;
+	use(&x, yaml, "c");
+	assert_int_equal(convert(&x, "{\"_id\":" OID("11") ",\"m\":\"s\\u0000ad\",\"s\":\"M\\u0000\"}"), FAULT_OK);
+	assert_int_equal(convert(&x, "{\"_id\":" OID("11") ",\"m\":\"FINE\",\"s\":\"m\"}"), FAULT_OK);
+	assert_int_equal(convert(&x, "{\"_id\":" OID("11") ",\"m\":\"x\",\"s\":\"\\u0000other\"}"), FAULT_OK);
+	expect_rows(&x, "t", UUID_11 "|sad|Male|NULL\n" UUID_11 "|sad|Male|NULL\n" UUID_11 "|sad|other|NULL\n");
+	assert_int_equal(counted(&x, LEDGER_ENCODING, "t", "m"), 1);
+	assert_int_equal(counted(&x, LEDGER_ENCODING, "t", "s"), 2);
+	assert_int_equal(counted(&x, LEDGER_LABELLED, "t", "m"), 1);
+	assert_int_equal(counted(&x, LEDGER_LABELLED, "t", "s"), 1);
+	assert_int_equal(counted(&x, LEDGER_FOLDED, "t", "m"), 1);
+	assert_int_equal(counted(&x, LEDGER_FOLDED, "t", "s"), 1);
+	/* what folds to two labels is neither; a column's own policies win */
+	assert_int_equal(convert(&x, "{\"_id\":" OID("11") ",\"m\":\"oK\"}"), FAULT_LABEL);
+	assert_int_equal(convert(&x, "{\"_id\":" OID("11") ",\"m\":\"GUT\"}"), FAULT_LABEL);
+	assert_int_equal(convert(&x, "{\"_id\":" OID("11") ",\"l\":[\"fine\"]}"), FAULT_LABEL);
+	assert_int_equal(convert(&x, "{\"_id\":" OID("11") ",\"l\":[\"sad\",{\"$undefined\":true},null]}"), FAULT_OK);
+	assert_int_equal(counted(&x, LEDGER_IS_UNDEFINED, "t", "l"), 1);
 	done(&x);
 }
 
@@ -885,6 +1209,15 @@ int main(void)
 		cmocka_unit_test(unmapped_fields_are_kept_or_refused),
 		cmocka_unit_test(a_number_in_a_path_is_a_position_in_a_list),
 		cmocka_unit_test(names_of_unmapped_fields_are_bounded),
+		cmocka_unit_test(an_accepted_id_is_counted_once),
+		cmocka_unit_test(a_copied_key_counts_nothing),
+		cmocka_unit_test(a_refused_value_leaves_no_count),
+		cmocka_unit_test(whatever_stands_twice_is_a_reject),
+		cmocka_unit_test(first_and_last_of_two),
+		cmocka_unit_test(unmapped_fields_of_elements_are_kept),
+		cmocka_unit_test(unmapped_fields_of_elements_are_refused),
+		cmocka_unit_test(kept_fields_follow_the_policies),
+		cmocka_unit_test(labels_of_mended_and_folded_texts),
 		cmocka_unit_test(every_kind_of_id),
 		cmocka_unit_test(references_follow_the_referred_rule),
 		cmocka_unit_test(keys_as_text),

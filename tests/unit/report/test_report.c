@@ -13,6 +13,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "ledger.h"
 #include "report.h"
 
 static const char mapping_text[] =
@@ -284,6 +285,42 @@ static void test_summary(void **state)
 	buf_free(&out);
 }
 
+/* Everything that columns count but plain NULLs is listed; many paths of one kind do not hide another kind. */
+static void test_summary_lists_every_kind(void **state)
+{
+	static const enum ledger_kind kinds[] = {
+		LEDGER_DEFAULT_MISSING, LEDGER_DEFAULT_NULL,  LEDGER_DEFAULT_UNDEFINED, LEDGER_DEFAULT_INVALID,
+		LEDGER_IS_INVALID,      LEDGER_IS_UNDEFINED,  LEDGER_ID_MAPPED,         LEDGER_ENCODING,
+		LEDGER_DUPLICATE_KEYS,  LEDGER_NEGATIVE_ZERO, LEDGER_ROUNDED,           LEDGER_LABELLED,
+		LEDGER_FOLDED,          LEDGER_ACCEPTED,      LEDGER_ORPHAN_NULL,       LEDGER_ORPHAN_MOVED,
+		LEDGER_ORPHAN_KEPT,     LEDGER_KEPT,          LEDGER_UNMAPPED};
+	enum { NKINDS = sizeof(kinds) / sizeof(kinds[0]), MANY = 30 };
+	struct fixture *x = *state;
+	struct state_entry entries[NKINDS + MANY];
+	struct buf out;
+
+	for (size_t i = 0; i < NKINDS; i++)
+		entries[i] = (struct state_entry){ledger_kind_name(kinds[i]), "Users", "email", 1000 + i};
+	for (size_t i = 0; i < MANY; i++)
+		entries[NKINDS + i] = (struct state_entry){(char *)"default_missing", (char *)"Users",
+							   arena_printf(x->arena, "c%zu", i), 2000 + i};
+	x->f.entries = entries;
+	x->f.nentries = NKINDS + MANY;
+	account_build(&x->a, &x->f, x->arena);
+	buf_init(&out, 0);
+	summary_write(&out, &x->f, &x->a, false);
+	for (size_t i = 1; i < NKINDS; i++)
+		has_text(buf_cstr(&out), arena_printf(x->arena,
+						      kinds[i] == LEDGER_KEPT || kinds[i] == LEDGER_UNMAPPED
+							      ? "1,0%02zu  Users.email\n"
+							      : "1,0%02zu  Users.email  (%s)\n",
+						      i, ledger_kind_sentence(kinds[i])));
+	has_text(buf_cstr(&out), "2,029  Users.c29  (missing fields filled by if_missing)\n");
+	has_text(buf_cstr(&out),
+		 "and 41,190 in 21 more: SELECT * FROM docrow.ledger WHERE kind = 'default_missing'\n");
+	buf_free(&out);
+}
+
 static void in_temp_folder(char path[64], const char *name)
 {
 	char folder[] = "/tmp/docrow-test-report-XXXXXX";
@@ -396,6 +433,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_clean, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_unfinished_is_not_checked, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_summary, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_summary_lists_every_kind, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_checkpoint, setup, teardown),
 		cmocka_unit_test(test_errorlog),
 		cmocka_unit_test(test_errorlog_where_nothing_can_be_written),
