@@ -195,6 +195,8 @@ static struct engine_options options_of(const struct job *j)
 		.retry_seconds = s->v[OPT_RETRY_FOR].number,
 		.max_rejects = limit_of(&s->v[OPT_MAX_REJECTS]),
 		.max_rejects_source = setting_where(s, &s->v[OPT_MAX_REJECTS]),
+		.max_rate = s->v[OPT_MAX_RATE].number,
+		.max_lag = (uint64_t)s->v[OPT_MAX_LAG].number,
 		.no_search_indexes = settings_flag(s, OPT_NO_SEARCH_INDEXES),
 		.load_only = settings_flag(s, OPT_LOAD_ONLY),
 		.version = DOCROW_VERSION,

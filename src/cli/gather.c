@@ -136,8 +136,8 @@ static bool kept_keys_of(struct pg *pg, const struct plan *plan, struct arena *a
 	return true;
 }
 
-bool gather_facts(struct pg *pg, const struct state_run *run, const struct plan *plan, bool count_tables,
-		  struct arena *a, struct report_facts *f, struct err *err)
+static bool read_facts(struct pg *pg, const struct state_run *run, const struct plan *plan, bool count_tables,
+		       struct arena *a, struct report_facts *f, struct err *err)
 {
 	struct state_entry *entries;
 	struct state_progress *progress;
@@ -163,6 +163,18 @@ bool gather_facts(struct pg *pg, const struct state_run *run, const struct plan 
 	f->findings = findings;
 	f->refused = refused;
 	return !count_tables || (count_tables_of(pg, plan, a, f, err) && kept_keys_of(pg, plan, a, f, err));
+}
+
+bool gather_facts(struct pg *pg, const struct state_run *run, const struct plan *plan, bool count_tables,
+		  struct arena *a, struct report_facts *f, struct err *err)
+{
+	/* In a transaction, which lifts the time limits that a role may carry: counting large tables takes its time.
+	 */
+	bool ok =
+		pg_begin(pg, false, err) && read_facts(pg, run, plan, count_tables, a, f, err) && pg_commit(pg, err);
+	if (!ok)
+		pg_rollback(pg);
+	return ok;
 }
 
 /* --- rejects --- */

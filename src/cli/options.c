@@ -139,6 +139,26 @@ const struct option options[OPT_COUNT] = {
 		 .help = "How many documents of one collection may be rejected before the run stops, resumable: a "
 			 "number, or a share of its documents such as 1%. Without it the mapping's limits hold, else "
 			 "10,000 or 1 % of the collection, whichever is more."},
+	[OPT_MAX_RATE] =
+		{.name = "max-rate",
+		 .kind = OPT_KIND_COUNT,
+		 .value = "N",
+		 .commands = BIT(MIGRATE),
+		 .env = "DOCROW_MAX_RATE",
+		 .min = 1,
+		 .max = 1e9,
+		 .help = "At most N documents a second are read by this process and written to the target: for "
+			 "servers that others need, too. Building keys and indexes is not slowed "
+			 "(--index-jobs 1 is gentlest there)."},
+	[OPT_MAX_LAG] = {.name = "max-lag",
+			 .kind = OPT_KIND_SIZE,
+			 .value = "SIZE",
+			 .commands = BIT(MIGRATE),
+			 .env = "DOCROW_MAX_LAG",
+			 .min = 65536,
+			 .max = 1099511627776,
+			 .help = "Begin nothing new while a streaming replica of the target is more than SIZE of WAL "
+				 "behind; what runs is finished. The role needs pg_monitor."},
 	[OPT_NO_SEARCH_INDEXES] =
 		{.name = "no-search-indexes",
 		 .kind = OPT_KIND_FLAG,
@@ -156,7 +176,8 @@ const struct option options[OPT_COUNT] = {
 		 .kind = OPT_KIND_TEXT,
 		 .value = "PATTERN,...",
 		 .commands = BIT(MIGRATE) | BIT(MAPPING),
-		 .env = "DOCROW_ONLY",
+		 .env =
+			 "DOCROW_ONLY",
 		 .help = "Only the collections with these names; *, ? and [...] stand for any text, any character, "
 			 "any of these. Commas part several, and it may be given several times. Tables that only "
 			 "other "

@@ -174,6 +174,13 @@ static bool guard_same_run(struct begin *b, struct err *err)
 		return err_hint(err, "resume without --only and --skip, which keeps the run's choice, or begin again "
 				     "with --clean");
 	}
+	if (strcmp(b->e->plan->schema.name, b->old.schema) != 0) {
+		err_set(err, ERR_RUN_OTHER_OPTIONS, "run %lld fills another schema", (long long)b->old.id);
+		err_detail(err, "its tables are in schema %s; the target's address or the mapping says %s",
+			   b->old.schema, b->e->plan->schema.name);
+		return err_hint(err, "resume with ?schema=%s in the target's address, or begin again with --clean",
+				b->old.schema);
+	}
 	if (strcmp(b->identity, b->old.source_identity) != 0) {
 		err_set(err, ERR_RUN_OTHER_SOURCE, "run %lld was started from another source", (long long)b->old.id);
 		err_detail(err,
@@ -187,11 +194,13 @@ static bool guard_same_run(struct begin *b, struct err *err)
 
 /* --- new, resume, clean --- */
 
-static void options_json(const struct engine_options *o, struct buf *out)
+static void options_json(const struct engine_options *o, const char *schema, struct buf *out)
 {
 	buf_printf(out, "{\"batch_size\":%llu,\"chunk_bytes\":%llu,\"search_indexes\":%s,\"load_only\":%s",
 		   (unsigned long long)o->batch_docs, (unsigned long long)o->chunk_bytes,
 		   o->no_search_indexes ? "false" : "true", o->load_only ? "true" : "false");
+	buf_puts(out, ",\"schema\":");
+	text_json_string(out, schema, strlen(schema));
 	if (left_out_of(o)[0] != '\0') {
 		buf_puts(out, ",\"left_out\":");
 		text_json_string(out, o->left_out, strlen(o->left_out));
@@ -207,7 +216,7 @@ static bool create_run(struct begin *b, struct err *err)
 	text_hex(m->digest, 32, digest);
 	_cleanup_(buf_free) struct buf options;
 	buf_init(&options, 0);
-	options_json(&e->options, &options);
+	options_json(&e->options, e->plan->schema.name, &options);
 	struct state_run run = {
 		.mapping_name = (char *)m->name,
 		.mapping_text = (char *)m->text,
@@ -321,7 +330,11 @@ static bool begin_clean(struct begin *b, struct err *err)
 	struct plan *p = NULL;
 	bool ok =
 		mapping_parse(&m, b->old.mapping_name, b->old.mapping_text, strlen(b->old.mapping_text), NULL, err) &&
-		plan_build_part(&p, m, b->old.left_out, NULL, err) && clean_with(b, &p->schema, err);
+		plan_build_part(&p, m, b->old.left_out, NULL, err);
+	if (ok) {
+		plan_use_schema(p, b->old.schema);
+		ok = clean_with(b, &p->schema, err);
+	}
 	plan_free(p);
 	mapping_free(m);
 	b->has_old = false;
@@ -369,8 +382,10 @@ bool begin_run(struct engine *e, struct err *err)
 {
 	struct begin b = {.e = e, .arena = arena_new()};
 	bool ok = pg_open(&b.pg, e->target_uri, "docrow", err) && find_old_run(&b, err);
-	if (ok)
+	if (ok) {
 		e->server_version = pg_server_version(b.pg);
+		plan_use_schema(e->plan, pg_uri_schema(b.pg));
+	}
 	ok = ok && check_literals(&b, err) && begin_by_mode(&b, err);
 	if (ok && e->options.mode != ENGINE_CLEAN_ONLY) {
 		for (size_t i = 0; i < e->plan->ncollections; i++)

@@ -83,6 +83,7 @@ bool engine_start(struct engine **out, struct plan *p, struct source *s, const s
 		snprintf(e->host, sizeof e->host, "unknown");
 	pthread_mutex_init(&e->lock, NULL);
 	pthread_mutex_init(&e->big_slot, NULL);
+	pace_init(&e->pace, o->max_rate, o->max_lag);
 	e->settle = settle_new(p);
 	e->tables = mem_zalloc(sizeof *e->tables * p->ncollections);
 	e->shown = mem_zalloc(sizeof *e->shown * p->ncollections);
@@ -210,6 +211,7 @@ void engine_free(struct engine *e)
 	settle_free(e->settle);
 	pthread_mutex_destroy(&e->lock);
 	pthread_mutex_destroy(&e->big_slot);
+	pace_free(&e->pace);
 	free(e->tables);
 	free(e->shown);
 	free(e->target_uri);

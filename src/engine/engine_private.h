@@ -12,6 +12,7 @@
 
 #include "convert.h"
 #include "engine.h"
+#include "pace.h"
 #include "sink.h"
 #include "sys.h"
 
@@ -71,6 +72,7 @@ struct engine {
 	atomic_ullong steps, steps_done;
 	atomic_ullong units_done; /* by this process: a sign that trouble is over           */
 	char message[256], current[160];
+	struct pace pace;
 	double started_at, stop_at;
 };
 

@@ -9,9 +9,11 @@
 #include <unistd.h>
 
 #include "engine_private.h"
+#include "text.h"
 
-#define BUSY_WAIT_MS         30
-#define CANCEL_AFTER_SECONDS 1.0 /* after a stop, units may roll back by themselves for so long */
+#define BUSY_WAIT_MS             30
+#define LOOK_AT_REPLICAS_SECONDS 1.0
+#define CANCEL_AFTER_SECONDS     1.0 /* after a stop, units may roll back by themselves for so long */
 
 static void worker_disconnect(struct worker *w)
 {
@@ -194,7 +196,7 @@ void *worker_main(void *arg)
 	struct err err;
 	while (!engine_is_stopping(e) && atomic_load(&e->phase) != STATE_DONE) {
 		err_clear(&err);
-		if (is_surplus(w)) {
+		if (is_surplus(w) || pace_is_lagging(&e->pace)) {
 			clock_sleep_ms(BUSY_WAIT_MS);
 		} else if (!one_round(w, &err) && !wait_and_retry(w, &err)) {
 			if (!engine_is_stopping(e) && err.kind != ERR_KIND_STOPPED)
@@ -219,6 +221,15 @@ static void cancel_all(struct engine *e)
 	}
 }
 
+static bool heartbeat_connect(struct engine *e, struct pg **pg, struct err *err)
+{
+	if (*pg != NULL && pg_is_lost(*pg)) {
+		pg_close(*pg);
+		*pg = NULL;
+	}
+	return *pg != NULL || pg_open(pg, e->target_uri, "docrow heartbeat", err);
+}
+
 static bool beat(struct engine *e, struct pg **pg, struct err *err)
 {
 	int64_t ids[256];
@@ -228,15 +239,28 @@ static bool beat(struct engine *e, struct pg **pg, struct err *err)
 		if (id != 0)
 			ids[n++] = id;
 	}
-	if (n == 0)
-		return true;
-	if (*pg != NULL && pg_is_lost(*pg)) {
-		pg_close(*pg);
-		*pg = NULL;
+	return n == 0 || (heartbeat_connect(e, pg, err) && state_heartbeat(*pg, ids, n, err));
+}
+
+static void look_at_replicas(struct engine *e, struct pg **pg)
+{
+	bool was_lagging = pace_is_lagging(&e->pace);
+	uint64_t behind;
+	char text[2][32];
+	struct err err;
+	if (!heartbeat_connect(e, pg, &err) || !pace_look(&e->pace, *pg, &behind, &err)) {
+		log_line(LOG_DEBUG, "replicas: %s", err.message);
+		return;
 	}
-	if (*pg == NULL && !pg_open(pg, e->target_uri, "docrow heartbeat", err))
-		return false;
-	return state_heartbeat(*pg, ids, n, err);
+	if (pace_is_lagging(&e->pace))
+		engine_message(e, "waiting for a replica that is %s behind (--max-lag %s)",
+			       text_bytes(behind, text[0]), text_bytes(e->options.max_lag, text[1]));
+	else if (was_lagging)
+		engine_message(e, "%s", "");
+	if (pace_is_lagging(&e->pace) != was_lagging)
+		log_line(LOG_INFO,
+			 was_lagging ? "replicas have caught up: going on" : "a replica is %s behind: waiting",
+			 text_bytes(behind, text[0]));
 }
 
 /* Renews the leases three times as often as they run out, and cancels what still runs a second after a stop. */
@@ -245,7 +269,7 @@ void *heartbeat_main(void *arg)
 	struct engine *e = arg;
 	struct pg *pg = NULL;
 	struct err err;
-	double next = 0, cancel_at = 0;
+	double next = 0, next_look = 0, cancel_at = 0;
 	while (atomic_load(&e->running) > 0) {
 		double now = clock_seconds();
 		if (engine_is_stopping(e)) {
@@ -258,6 +282,10 @@ void *heartbeat_main(void *arg)
 			next = now + e->options.lease_seconds / 4;
 			if (!beat(e, &pg, &err))
 				log_line(LOG_DEBUG, "heartbeat: %s", err.message);
+		}
+		if (e->options.max_lag > 0 && now >= next_look) {
+			next_look = now + LOOK_AT_REPLICAS_SECONDS;
+			look_at_replicas(e, &pg);
 		}
 		usleep(100 * 1000);
 	}

@@ -342,6 +342,12 @@ bool plan_build(struct plan **out, const struct mapping *m, struct buf *report, 
 	return plan_build_part(out, m, NULL, report, err);
 }
 
+void plan_use_schema(struct plan *p, const char *name)
+{
+	if (name != NULL)
+		p->schema.name = arena_strdup(p->arena, name);
+}
+
 void plan_free(struct plan *p)
 {
 	if (p != NULL)

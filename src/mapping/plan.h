@@ -113,6 +113,9 @@ struct plan {
 	struct arena *arena;
 };
 
+/* Another schema for the tables than the mapping's: the target's address may name one. NULL changes nothing. */
+void plan_use_schema(struct plan *p, const char *name);
+
 /* Everything that can be known without a server; errors as mapping_load reports them. Borrows m. */
 bool plan_build(struct plan **p, const struct mapping *m, struct buf *report, struct err *err) MUST_CHECK;
 /* The plan of a part: `left_out` as plan_choose wrote it (NULL or "": nothing is left out). Tables that only

@@ -51,6 +51,7 @@ struct state_run {
 	char *mapping_name, *mapping_text, *mapping_digest; /* digest: hex */
 	char *source_identity, *source_describe, *operation_time;
 	char *options;  /* JSON of the options that resume must keep                    */
+	char *schema;   /* read from options: where the tables are                                      */
 	char *left_out; /* read from options: names of collections left out, one a line; "" none */
 	char *version;
 	enum state_phase phase;

@@ -75,7 +75,8 @@ bool state_run_find(struct pg *pg, struct arena *a, struct state_run *run, bool 
 	if (!state_query(pg,
 			 "SELECT id, mapping_name, mapping_text, mapping_digest, source_identity, source_describe, "
 			 "operation_time, options, version, phase, status, error, " ISO("started") ", " ISO(
-				 "finished") ", coalesce(options ->> 'left_out', '') FROM docrow.run WHERE status <> "
+				 "finished") ", coalesce(options ->> 'left_out', ''), coalesce(options ->> 'schema', "
+					     "'public') FROM docrow.run WHERE status <> "
 					     "'cleaned' ORDER BY id DESC LIMIT 1",
 			 NULL, 0, &r, err))
 		return false;
@@ -97,6 +98,7 @@ bool state_run_find(struct pg *pg, struct arena *a, struct state_run *run, bool 
 		run->started = cell(a, r, 0, 12);
 		run->finished = cell(a, r, 0, 13);
 		run->left_out = cell(a, r, 0, 14);
+		run->schema = cell(a, r, 0, 15);
 	}
 	pg_result_free(r);
 	return ok;
