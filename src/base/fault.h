@@ -22,7 +22,7 @@
 	X(TOO_LARGE, "too_large", "DR-F12", "the value or row is larger than PostgreSQL takes")                      \
 	X(CORRUPT, "corrupt", "DR-F13", "the document is not well-formed BSON")                                      \
 	X(SHAPE, "shape", "DR-F14", "the array is not of the shape that the column needs")                           \
-	X(ELEMENT_NULL, "element_null", "DR-F15", "an element of a list of references is null")                      \
+	X(ELEMENT_NULL, "element_null", "DR-F15", "an element of a list that takes no null is null")                 \
 	X(ELEMENT_INVALID, "element_invalid", "DR-F16", "an element of a list is not what the list holds")           \
 	X(DUPLICATE, "duplicate", "DR-F17", "another document has the same key")                                     \
 	X(ORPHAN, "orphan", "DR-F18", "the reference points to no row")                                              \

@@ -43,6 +43,8 @@ static bool measure(const struct val *v, struct shape *s, int depth)
 static enum fault put_element(struct conv *c, struct column *col, const struct val *v)
 {
 	struct column *e = col->element;
+	if (is_null(v) && e->type.domain_not_null)
+		return FAULT_ELEMENT_NULL;
 	if (is_null(v)) {
 		if (v->kind == BSON_K_UNDEFINED)
 			count_column(c, col, COUNT_UNDEFINED);

@@ -53,6 +53,7 @@ static struct column *element_of(struct conv *c, const struct column *col)
 	e->type.array = false;
 	e->type.dims = 0;
 	e->element = NULL;
+	e->type.domain_not_null = col->type.domain_not_null && col->type.domain_dims == 0;
 	e->if_missing = e->if_null = e->if_invalid = NULL;
 	return e;
 }

@@ -188,21 +188,26 @@ static void check_schema_names(struct schema_builder *b)
 }
 
 /* Every table is a type, too. */
+static void add_type(struct schema_builder *b, struct names *l, const char *what, const char *const *name)
+{
+	add_field(b, l, what, *name, name, 0, 0);
+	for (size_t i = 0; *name != NULL && i < b->s->ntables; i++) {
+		int owner = b->table_owner[i];
+		if (strcmp(*name, b->s->tables[i].name) == 0)
+			complain_field(b->c, b->m, name, owner >= 0 ? b->owners[owner].line : 0, 1,
+				       "%s \"%s\" has the name of a table: PostgreSQL makes a type of that name for "
+				       "the table",
+				       what, *name);
+	}
+}
+
 static void check_type_names(struct schema_builder *b)
 {
 	struct names l = {0};
 	for (size_t i = 0; i < b->m->nenums; i++)
-		add_field(b, &l, "enum", b->m->enums[i].name, &b->m->enums[i].name, 0, 0);
-	for (size_t i = 0; i < b->s->ntables; i++) {
-		int owner = b->table_owner[i];
-		for (size_t k = 0; k < b->m->nenums; k++)
-			if (b->m->enums[k].name != NULL && strcmp(b->m->enums[k].name, b->s->tables[i].name) == 0)
-				complain_field(
-					b->c, b->m, &b->m->enums[k].name, owner >= 0 ? b->owners[owner].line : 0, 1,
-					"enum \"%s\" has the name of a table: PostgreSQL makes a type of that name "
-					"for the table",
-					b->s->tables[i].name);
-	}
+		add_type(b, &l, "enum", &b->m->enums[i].name);
+	for (size_t i = 0; i < b->m->ndomains; i++)
+		add_type(b, &l, "domain", &b->m->domains[i].name);
 	check_list(b, &l);
 }
 

@@ -146,7 +146,8 @@ static void check_stub(struct schema_builder *b, const struct link *k)
 		return;
 	}
 	for (size_t i = 0; i < p->ncolumns; i++)
-		if ((int)i != k->ref_column && p->columns[i].not_null && p->columns[i].default_sql == NULL)
+		if ((int)i != k->ref_column && p->columns[i].not_null && p->columns[i].default_sql == NULL &&
+		    p->columns[i].generated_sql == NULL)
 			complain_ref(
 				b, k, &k->ref->if_orphan,
 				"column \"%s\": no stub can be made, because %s takes no NULL and has no default",

@@ -287,6 +287,8 @@ void map_schema_build(struct schema *s, struct arena *a, const struct mapping *m
 	check_target(&b);
 	map_check_policy_labels(m, &m->policies, c);
 	build_enums(&b);
+	s->domains = m->domains;
+	s->ndomains = m->ndomains;
 	for (size_t i = 0; i < m->ncollections; i++)
 		check_collection(&b, i);
 	choose_junctions(&b);

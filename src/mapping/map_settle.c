@@ -76,42 +76,91 @@ struct map_owner *map_owners(struct arena *a, const struct mapping *m, size_t *n
 
 /* ---- columns ---- */
 
-static void complain_type(struct mapping *m, const struct map_column *col, struct complaints *c)
+static void complain_type(struct mapping *m, const struct pgtype *t, int line, int col, struct complaints *c)
 {
-	const char **known = arena_alloc(m->arena, (m->nenums + PGT_COUNT) * sizeof *known);
+	const char **known = arena_alloc(m->arena, (m->nenums + m->ndomains + PGT_COUNT) * sizeof *known);
 	size_t n = 0;
-	const char *instead = map_instead_of(m->arena, col->type.enum_name);
-	for (int t = 0; t < PGT_COUNT; t++)
-		known[n++] = t == PGT_ENUM ? NULL : pgt_name((enum pgt)t);
+	const char *instead = map_instead_of(m->arena, t->enum_name);
+	for (int k = 0; k < PGT_COUNT; k++)
+		known[n++] = k == PGT_ENUM ? NULL : pgt_name((enum pgt)k);
 	for (size_t i = 0; i < m->nenums; i++)
 		known[n++] = m->enums[i].name;
-	complain_field(c, m, &col->type, col->line, col->col,
-		       "\"%s\" is neither a type nor an enum of this mapping%s", col->type.enum_name,
-		       *instead != '\0' ? instead : map_suggest(m->arena, col->type.enum_name, known, n));
-}
-
-static void settle_enum(struct mapping *m, struct map_column *col, struct complaints *c)
-{
-	if (col->type.base != PGT_ENUM)
-		return;
-	for (size_t i = 0; i < m->nenums; i++)
-		if (m->enums[i].name != NULL && strcmp(m->enums[i].name, col->type.enum_name) == 0) {
-			col->type.enum_index = (int)i;
+	for (size_t i = 0; i < m->ndomains; i++) {
+		known[n++] = m->domains[i].name;
+		if (m->domains[i].name != NULL && strcmp(m->domains[i].name, t->enum_name) == 0) {
+			complain_field(c, m, t, line, col, "domain \"%s\" stands behind the one that is over it",
+				       t->enum_name);
 			return;
 		}
-	complain_type(m, col, c);
-	col->type.base = PGT_COUNT;
+	}
+	complain_field(c, m, t, line, col, "\"%s\" is neither a type nor an enum or domain of this mapping%s",
+		       t->enum_name, *instead != '\0' ? instead : map_suggest(m->arena, t->enum_name, known, n));
+}
+
+/* t says the name of a domain: what is below it comes in, its brackets stay. False: there are too many of them. */
+static bool settle_domain(struct pgtype *t, const struct schema_domain *d)
+{
+	struct pgtype below = d->type;
+	if (t->array && below.array)
+		return false;
+	below.domain = d->name;
+	below.domain_dims = below.dims;
+	below.domain_not_null = d->not_null || below.domain_not_null;
+	below.array |= t->array;
+	below.dims += t->dims;
+	*t = below;
+	return true;
+}
+
+/* Names that are no built-in types: an enum, or one of the first n domains. */
+static void settle_type(struct mapping *m, struct pgtype *t, size_t ndomains, int line, int col, struct complaints *c)
+{
+	if (t->base != PGT_ENUM)
+		return;
+	for (size_t i = 0; i < m->nenums; i++)
+		if (m->enums[i].name != NULL && strcmp(m->enums[i].name, t->enum_name) == 0) {
+			t->enum_index = (int)i;
+			return;
+		}
+	for (size_t i = 0; i < ndomains; i++) {
+		const struct schema_domain *d = &m->domains[i];
+		if (d->name == NULL || strcmp(d->name, t->enum_name) != 0)
+			continue;
+		if (d->type.base == PGT_COUNT || settle_domain(t, d))
+			t->base = d->type.base;
+		else
+			complain_field(c, m, t, line, col,
+				       "an array of domain \"%s\", which is over an array itself, is not taken",
+				       d->name);
+		return;
+	}
+	complain_type(m, t, line, col, c);
+	t->base = PGT_COUNT;
+}
+
+static void settle_domains(struct mapping *m, struct complaints *c)
+{
+	for (size_t i = 0; i < m->ndomains; i++) {
+		struct schema_domain *d = &m->domains[i];
+		settle_type(m, &d->type, i, 0, 0, c);
+		if (d->type.domain != NULL && d->type.array && d->type.domain_dims == 0)
+			complain_field(c, m, &d->type, 0, 0, "a domain over an array of domain \"%s\" is not taken",
+				       d->type.domain);
+	}
 }
 
 static void settle_column(struct mapping *m, struct map_column *to, const struct map_owner *owner,
 			  struct complaints *c)
 {
-	if ((to->given & MAP_GIVEN_FROM) == 0 && to->name != NULL) {
+	if (to->generated_sql != NULL)
+		to->no_source = true;
+	if ((to->given & MAP_GIVEN_FROM) == 0 && to->name != NULL && !to->no_source) {
 		to->from = arena_memdup(m->arena, &to->name, sizeof to->name);
 		to->nfrom = 1;
 	}
 	to->is_id = owner->child == NULL && to->nfrom == 1 && strcmp(to->from[0], "_id") == 0;
-	settle_enum(m, to, c);
+	settle_type(m, &to->type, m->ndomains, to->line, to->col, c);
+	to->not_null |= to->type.domain_not_null && to->type.dims == to->type.domain_dims;
 }
 
 /* ---- indexes, junctions ---- */
@@ -194,6 +243,7 @@ void map_settle(struct mapping *m, struct complaints *c)
 		memcpy(m->id_namespace, default_namespace, sizeof default_namespace);
 	for (size_t i = 0; i < m->ncollections; i++)
 		settle_collection(m, &m->collections[i]);
+	settle_domains(m, c);
 	struct map_owner *owners = map_owners(m->arena, m, &n);
 	for (size_t i = 0; i < n; i++) {
 		for (size_t j = 0; j < owners[i].ncolumns; j++)

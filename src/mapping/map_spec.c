@@ -200,6 +200,7 @@ static const struct map_key column_keys[] = {
 	{"primary_key", KIND_BOOL, OPTIONAL, AT(map_column, primary_key)},
 	{"not_null", KIND_BOOL, OPTIONAL, AT(map_column, not_null)},
 	{"default", KIND_TEXT, OPTIONAL, AT(map_column, default_sql)},
+	{"generated", KIND_NAME, OPTIONAL, AT(map_column, generated_sql)},
 	{"if_missing", KIND_VALUE, OPTIONAL, AT(map_column, if_missing), 0, NULL, MAP_GIVEN_IF_MISSING},
 	{"if_null", KIND_VALUE, OPTIONAL, AT(map_column, if_null), 0, NULL, MAP_GIVEN_IF_NULL},
 	{"if_invalid", KIND_VALUE, OPTIONAL, AT(map_column, if_invalid), 0, NULL, MAP_GIVEN_IF_INVALID},
@@ -345,6 +346,18 @@ static const struct map_spec enum_spec = {.what = "an enum",
 					  .given_offset = NO_OFFSET,
 					  KEYS(enum_keys)};
 
+static const struct map_key domain_keys[] = {
+	{"name", KIND_NAME, REQUIRED, AT(schema_domain, name)},
+	{"type", KIND_TYPE, REQUIRED, AT(schema_domain, type)},
+	{"not_null", KIND_BOOL, OPTIONAL, AT(schema_domain, not_null)},
+	{"check", KIND_NAME, OPTIONAL, AT(schema_domain, check)},
+};
+static const struct map_spec domain_spec = {.what = "a domain",
+					    .size = sizeof(struct schema_domain),
+					    .line_offset = NO_OFFSET,
+					    .given_offset = NO_OFFSET,
+					    KEYS(domain_keys)};
+
 static const struct map_key grant_keys[] = {
 	{"role", KIND_NAME, REQUIRED, AT(schema_grant, role)},
 	{"privileges", KIND_TEXT, REQUIRED, AT(schema_grant, privileges)},
@@ -386,6 +399,7 @@ static const struct map_key mapping_keys[] = {
 	{"unmapped", KIND_UNMAPPED, OPTIONAL, AT(mapping, unmapped), 0, NULL, MAP_GIVEN_UNMAPPED},
 	{"max_rejects", KIND_LIMIT, OPTIONAL, AT(mapping, max_rejects)},
 	{"enums", KIND_LIST, OPTIONAL, MANY(mapping, enums), &enum_spec},
+	{"domains", KIND_LIST, OPTIONAL, MANY(mapping, domains), &domain_spec},
 	{"collections", KIND_LIST, REQUIRED, MANY(mapping, collections), &collection_spec},
 	{"junctions", KIND_LIST, OPTIONAL, MANY(mapping, junctions), &junction_spec},
 };

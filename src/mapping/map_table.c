@@ -87,6 +87,7 @@ void build_table(struct schema_builder *b, size_t owner, struct schema_table *t)
 		if (col->name == NULL)
 			continue;
 		add_column(t, col->name, &col->type, col->not_null || col->primary_key, col->default_sql);
+		t->columns[t->ncolumns - 1].generated_sql = col->generated_sql;
 		if (o->child == NULL && col->is_id)
 			t->id_column = (int)t->ncolumns;
 	}
@@ -105,7 +106,8 @@ static bool same_text(const char *a, const char *b)
 static bool same_type(const struct pgtype *a, const struct pgtype *b)
 {
 	return a->base == b->base && a->array == b->array && a->dims == b->dims && a->length == b->length &&
-	       a->precision == b->precision && a->scale == b->scale && a->enum_index == b->enum_index;
+	       a->precision == b->precision && a->scale == b->scale && a->enum_index == b->enum_index &&
+	       same_text(a->domain, b->domain);
 }
 
 static bool same_reference(const struct map_reference *a, const struct map_reference *b)
@@ -127,6 +129,8 @@ static const char *column_difference(const struct map_column *x, const struct ma
 		return "not_null";
 	if (!same_text(x->default_sql, y->default_sql))
 		return "default";
+	if (!same_text(x->generated_sql, y->generated_sql))
+		return "generated";
 	return same_reference(&x->references, &y->references) ? NULL : "references";
 }
 

@@ -136,11 +136,12 @@ struct map_column {
 	unsigned accept_of_key;                 /* words that it accepts because the key it refers to does */
 	const char **from;                      /* path: keys                                                      */
 	size_t nfrom;
-	bool no_source;     /* from: null: fed by nothing, the column's default stands         */
+	bool no_source;     /* from: null or generated: fed by nothing                          */
 	struct pgtype type; /* base PGT_COUNT: not readable, told already                      */
 	bool is_id;         /* from is _id                                                     */
 	bool primary_key, not_null;
 	const char *default_sql;
+	const char *generated_sql; /* the server makes it by this expression */
 	struct map_value if_missing, if_null, if_invalid;
 	enum map_encoding encoding;
 	unsigned accept; /* enum map_accept bits                                            */
@@ -262,6 +263,8 @@ struct mapping {
 	uint8_t id_namespace[16]; /* for UUIDv5                                                  */
 	struct schema_enum *enums;
 	size_t nenums;
+	struct schema_domain *domains;
+	size_t ndomains;
 	struct map_collection *collections;
 	size_t ncollections;
 	struct map_junction *junctions;

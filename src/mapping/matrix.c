@@ -229,25 +229,26 @@ static void put_nearest(struct buf *out)
 
 void matrix_markdown(struct buf *out)
 {
-	buf_puts(
-		out,
-		"# The conversion matrix\n\n"
-		"Made by `docrow help --matrix` from the table that the program converts by. [Values](values.md) "
-		"says\n"
-		"the same in words, with what holds for all of it.\n\n"
-		"A cell is one of these:\n\n"
-		"- **exact**: every value goes in, without loss.\n"
-		"- **if** …: each value is checked; what does not fit is a fault, never rounded, cut or guessed.\n"
-		"- `word`: only in a column whose `accept` has the word; each such value is counted. Text behind it "
-		"is\n"
-		"  checked value by value. *(keys)*: for `_id`s and references only.\n"
-		"- **no**: fault `type` for a value; an error of the mapping where a column's `bson` says that such "
-		"values\n  come. BSON types that a table does not list are all **no** there.\n\n"
-		"*Good text* is UTF-8 without U+0000 (or mended by `encoding`) that is not too long for the "
-		"column.\n\n"
-		"null, undefined and missing fields become NULL, or what `if_null` and `if_missing` say, whatever "
-		"the "
-		"type.\nA domain takes what its type takes; an array `T[]` takes arrays whose elements go into T.\n");
+	buf_puts(out,
+		 "# The conversion matrix\n\n"
+		 "Made by `docrow help --matrix` from the table that the program converts by. [Values](values.md) "
+		 "says\n"
+		 "the same in words, with what holds for all of it.\n\n"
+		 "A cell is one of these:\n\n"
+		 "- **exact**: every value goes in, without loss.\n"
+		 "- **if** …: each value is checked; what does not fit is a fault, never rounded, cut or guessed.\n"
+		 "- `word`: only in a column whose `accept` has the word; each such value is counted. Text behind it "
+		 "is\n"
+		 "  checked value by value. *(keys)*: for `_id`s and references only.\n"
+		 "- **no**: fault `type` for a value; an error of the mapping where a column's `bson` says that such "
+		 "values\n  come. BSON types that a table does not list are all **no** there.\n\n"
+		 "*Good text* is UTF-8 without U+0000 (or mended by `encoding`) that is not too long for the "
+		 "column.\n\n"
+		 "null, undefined and missing fields become NULL, or what `if_null` and `if_missing` say, whatever "
+		 "the "
+		 "type.\nA domain takes what its type takes; an array `T[]` takes arrays whose elements go into T. A "
+		 "tsvector is\n"
+		 "made by the server: a `generated` column.\n");
 	for (size_t i = 0; i < COUNT_OF(groups); i++)
 		put_group(out, i);
 	put_nearest(out);

@@ -43,8 +43,8 @@ struct report_facts {
 	const struct report_time *times; /* per collection                                        */
 	size_t ntimes;
 	double load_seconds, settle_seconds;
-	const char *target;                        /* without password                            */
-	const char *const *notes;                  /* what is to be known about the source        */
+	const char *target;       /* without password                            */
+	const char *const *notes; /* what is to be known about the source        */
 	size_t nnotes;
 	const char *errors_file, *checkpoint_file; /* NULL: not written                           */
 	const char *resume_command;                /* of a run that is not finished, or NULL      */

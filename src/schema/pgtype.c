@@ -39,6 +39,7 @@ static const struct {
 	[PGT_JSONB] = {"jsonb", 3802},
 	[PGT_INET] = {"inet", 869},
 	[PGT_VECTOR] = {"vector", 0},
+	[PGT_TSVECTOR] = {"tsvector", 3614},
 	[PGT_ENUM] = {"enum", 0},
 };
 
@@ -87,6 +88,7 @@ static const struct alias {
 	{"jsonb", PGT_JSONB, MOD_NONE},
 	{"inet", PGT_INET, MOD_NONE},
 	{"vector", PGT_VECTOR, MOD_LENGTH},
+	{"tsvector", PGT_TSVECTOR, MOD_NONE},
 };
 
 #define NAME_MAX_BYTES 63
@@ -287,21 +289,30 @@ static void put_modifier(struct buf *out, const struct pgtype *t)
 		buf_printf(out, "(%d)", t->precision);
 }
 
+static void put_own(struct buf *out, const char *name, const char *schema)
+{
+	if (schema != NULL) {
+		sql_ident(out, schema);
+		buf_putc(out, '.');
+	}
+	sql_ident(out, name);
+}
+
 void pgtype_sql(struct buf *out, const struct pgtype *t, const char *schema)
 {
-	if (t->base == PGT_ENUM) {
-		if (schema != NULL) {
-			sql_ident(out, schema);
-			buf_putc(out, '.');
-		}
-		sql_ident(out, t->enum_name);
+	int dims = t->array && t->dims == 0 ? 1 : t->dims;
+	if (t->domain != NULL) {
+		put_own(out, t->domain, schema);
+		dims -= t->domain_dims;
+	} else if (t->base == PGT_ENUM) {
+		put_own(out, t->enum_name, schema);
 	} else if (t->base == PGT_CHAR && t->length < 0) {
 		buf_puts(out, "bpchar"); /* plain char would be char(1) */
 	} else {
 		buf_puts(out, pgt_name(t->base));
 		put_modifier(out, t);
 	}
-	for (int i = 0; i < t->dims || (i == 0 && t->array); i++)
+	while (dims-- > 0)
 		buf_puts(out, "[]");
 }
 

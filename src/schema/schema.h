@@ -38,6 +38,7 @@ enum pgt { /* the types that docrow writes; the table in pgtype.c names them and
 	   PGT_JSONB,
 	   PGT_INET,
 	   PGT_VECTOR,
+	   PGT_TSVECTOR, /* made by the server only: generated columns */
 	   PGT_ENUM,
 	   PGT_COUNT
 };
@@ -52,6 +53,9 @@ struct pgtype {
 	const char *enum_name; /* PGT_ENUM                                                       */
 	int enum_index;        /* PGT_ENUM: into schema.enums, -1 until resolved                 */
 	uint32_t oid;          /* of T (the element for arrays); 0 until resolved for non-built-in types */
+	const char *domain;    /* name of a domain; the rest says what is below it; NULL: none   */
+	int domain_dims;       /* dims that are the domain's own: 0 for D[] over T, 1 for D over T[] */
+	bool domain_not_null;
 };
 
 #define PGTYPE_MAX_DIMS 6 /* of PostgreSQL's arrays */
@@ -71,11 +75,19 @@ struct schema_enum {
 	size_t nlabels;
 };
 
+struct schema_domain {
+	const char *name;
+	struct pgtype type; /* below it; may be another domain's */
+	bool not_null;
+	const char *check; /* SQL over VALUE, or NULL */
+};
+
 struct schema_column {
 	const char *name;
 	struct pgtype type;
 	bool not_null;
-	const char *default_sql; /* SQL expression or NULL */
+	const char *default_sql;   /* SQL expression or NULL                                       */
+	const char *generated_sql; /* the server makes it by this expression; never copied; or NULL */
 };
 
 enum dup_policy { DUP_REJECT /* all but the lowest key */, DUP_FIRST, DUP_LAST };
@@ -173,6 +185,8 @@ struct schema {
 	size_t njunctions;
 	struct schema_enum *enums;
 	size_t nenums;
+	struct schema_domain *domains; /* one over another stands behind it */
+	size_t ndomains;
 	struct schema_table *tables;
 	size_t ntables;
 };
@@ -190,6 +204,7 @@ void sql_literal(struct buf *out, const char *text); /* 'it''s', E'' where a bac
 void schema_derived_name(struct buf *out, const char *base, const char *suffix);
 void sql_table(struct buf *out, const struct schema *s, const struct schema_table *t); /* "public"."Users" */
 void schema_sql_enum(struct buf *out, const struct schema *s, const struct schema_enum *e);
+void schema_sql_domain(struct buf *out, const struct schema *s, const struct schema_domain *d);
 void schema_sql_table(struct buf *out, const struct schema *s,
 		      const struct schema_table *t); /* columns, NOT NULL, defaults; no keys */
 /* The constraint's name, unquoted: the mapping's, or the one that PostgreSQL would give. */

@@ -73,6 +73,20 @@ void schema_sql_enum(struct buf *out, const struct schema *s, const struct schem
 	buf_putc(out, ')');
 }
 
+void schema_sql_domain(struct buf *out, const struct schema *s, const struct schema_domain *d)
+{
+	buf_puts(out, "CREATE DOMAIN ");
+	sql_ident(out, s->name);
+	buf_putc(out, '.');
+	sql_ident(out, d->name);
+	buf_puts(out, " AS ");
+	pgtype_sql(out, &d->type, s->name);
+	if (d->not_null)
+		buf_puts(out, " NOT NULL");
+	if (d->check != NULL)
+		buf_printf(out, " CHECK (%s)", d->check);
+}
+
 static void put_column(struct buf *out, const struct schema *s, const struct schema_column *c)
 {
 	sql_ident(out, c->name);
@@ -82,6 +96,8 @@ static void put_column(struct buf *out, const struct schema *s, const struct sch
 		buf_puts(out, " NOT NULL");
 	if (c->default_sql != NULL)
 		buf_printf(out, " DEFAULT %s", c->default_sql);
+	if (c->generated_sql != NULL)
+		buf_printf(out, " GENERATED ALWAYS AS (%s) STORED", c->generated_sql);
 }
 
 void schema_sql_table(struct buf *out, const struct schema *s, const struct schema_table *t)

@@ -192,9 +192,9 @@ static void put_values(struct buf *sql, const struct schema *s)
 			buf_puts(sql, ")");
 		}
 	}
-	for (size_t i = 0; i < s->nenums; i++) {
+	for (size_t i = 0; i < s->nenums + s->ndomains; i++) {
 		buf_printf(sql, "%s(2, ", comma);
-		sql_literal(sql, s->enums[i].name);
+		sql_literal(sql, i < s->nenums ? s->enums[i].name : s->domains[i - s->nenums].name);
 		buf_puts(sql, ")");
 		comma = ", ";
 	}

@@ -55,6 +55,15 @@ static bool create_enum(struct pg *pg, const struct schema *s, const struct sche
 	return exec_buf(pg, &sql, err) || err_where(err, "type %s", e->name);
 }
 
+static bool create_domain(struct pg *pg, const struct schema *s, const struct schema_domain *d, struct err *err)
+{
+	_cleanup_(buf_free) struct buf sql;
+	buf_init(&sql, 0);
+	schema_sql_domain(&sql, s, d);
+	put_owner(&sql, s, "DOMAIN", d->name);
+	return exec_buf(pg, &sql, err) || err_where(err, "domain %s", d->name);
+}
+
 static bool create_table(struct pg *pg, const struct schema *s, const struct schema_table *t, struct err *err)
 {
 	_cleanup_(buf_free) struct buf sql;
@@ -92,6 +101,9 @@ bool sink_create(struct pg *pg, const struct schema *s, struct err *err)
 	for (size_t i = 0; i < s->nenums; i++)
 		if (!create_enum(pg, s, &s->enums[i], err))
 			return false;
+	for (size_t i = 0; i < s->ndomains; i++)
+		if (!create_domain(pg, s, &s->domains[i], err))
+			return false;
 	for (size_t i = 0; i < s->ntables; i++)
 		if (!create_table(pg, s, &s->tables[i], err))
 			return false;
@@ -114,6 +126,12 @@ bool sink_drop(struct pg *pg, const struct schema *s, struct err *err)
 	}
 	for (size_t i = 0; i < s->njunctions; i++)
 		buf_printf(&sql, ", docrow.pairs_%zu", i);
+	for (size_t i = 0; i < s->ndomains; i++) {
+		buf_puts(&sql, i == 0 ? "; DROP DOMAIN IF EXISTS " : ", ");
+		sql_ident(&sql, s->name);
+		buf_putc(&sql, '.');
+		sql_ident(&sql, s->domains[i].name);
+	}
 	for (size_t i = 0; i < s->nenums; i++) {
 		buf_puts(&sql, i == 0 ? "; DROP TYPE IF EXISTS " : ", ");
 		sql_ident(&sql, s->name);
@@ -131,7 +149,8 @@ bool sink_drop(struct pg *pg, const struct schema *s, struct err *err)
 
 static bool has_known_oid(const struct pgtype *t)
 {
-	return t->base != PGT_ENUM && t->base != PGT_CITEXT && t->base != PGT_VECTOR;
+	bool of_domain = t->domain != NULL && t->array && t->domain_dims == 0;
+	return !of_domain && t->base != PGT_ENUM && t->base != PGT_CITEXT && t->base != PGT_VECTOR;
 }
 
 static void put_type_name(struct buf *sql, const struct schema *s, const struct pgtype *t)
@@ -141,6 +160,8 @@ static void put_type_name(struct buf *sql, const struct schema *s, const struct 
 	buf_init(&name, 0);
 	element.array = false;
 	element.dims = 0;
+	if (t->domain_dims > 0 || !t->array)
+		element.domain = NULL;
 	element.length = -1;
 	pgtype_sql(&name, &element, s->name);
 	sql_literal(sql, buf_cstr(&name));

@@ -351,7 +351,8 @@ static bool check_stub(struct settle *st, int ref)
 	const struct schema_table *parent = &st->s->tables[r->ref_table];
 	for (size_t c = 0; c < parent->ncolumns; c++) {
 		const struct schema_column *col = &parent->columns[c];
-		if ((int)c == r->ref_column || !col->not_null || col->default_sql != NULL)
+		if ((int)c == r->ref_column || !col->not_null || col->default_sql != NULL ||
+		    col->generated_sql != NULL)
 			continue;
 		err_set(st->err, ERR_MAPPING, "no row of %s can stand in for a missing one", parent->name);
 		err_detail(st->err, "column %s takes no NULL and has no default", col->name);

@@ -201,6 +201,42 @@ static void statements(void **state)
 	assert_string_equal(buf_cstr(&out), "CREATE TYPE \"public\".\"kind\" AS ENUM ('a', 'it''s')");
 }
 
+/* A type of domain "d" over `below`, with brackets of its own. */
+static struct pgtype of_domain(const char *below, int brackets)
+{
+	struct pgtype t;
+	assert_true(pgtype_parse(arena, below, &t));
+	t.domain = "d";
+	t.domain_dims = t.dims;
+	t.dims += brackets;
+	t.array = t.dims > 0;
+	return t;
+}
+
+static void domains_and_generated_columns(void **state)
+{
+	struct schema s = {.name = "s"};
+	struct schema_domain d = {.name = "d\"", .not_null = true, .check = "VALUE <> ''"};
+	struct schema_column columns[] = {
+		{.name = "a", .type = of_domain("text", 0)},
+		{.name = "b", .type = of_domain("numeric(6,2)", 2)},
+		{.name = "c", .type = of_domain("text[]", 0), .not_null = true},
+		{.name = "e", .type = of_domain("text", 0), .generated_sql = "upper(a)", .not_null = true},
+	};
+	struct schema_table t = {.name = "t", .columns = columns, .ncolumns = 4};
+	assert_true(pgtype_parse(arena, "varchar(3)", &d.type));
+	buf_reset(&out);
+	schema_sql_domain(&out, &s, &d);
+	assert_string_equal(buf_cstr(&out),
+			    "CREATE DOMAIN \"s\".\"d\"\"\" AS varchar(3) NOT NULL CHECK (VALUE <> '')");
+	buf_reset(&out);
+	schema_sql_table(&out, &s, &t);
+	assert_string_equal(
+		buf_cstr(&out),
+		"CREATE TABLE \"s\".\"t\" (\"a\" \"s\".\"d\", \"b\" \"s\".\"d\"[][], \"c\" \"s\".\"d\" NOT NULL, "
+		"\"e\" \"s\".\"d\" NOT NULL GENERATED ALWAYS AS (upper(a)) STORED)");
+}
+
 /* 0 → 1 → 2 → 1 (a cycle of 1 and 2), 2 → 3, 4 → 4, 5 is a child table of 0 */
 static void phases(void **state)
 {
@@ -232,6 +268,7 @@ int main(void)
 		cmocka_unit_test(literals_and_names_are_quoted),
 		cmocka_unit_test(long_names_are_cut_and_stay_different),
 		cmocka_unit_test(statements),
+		cmocka_unit_test(domains_and_generated_columns),
 		cmocka_unit_test(phases),
 	};
 	return cmocka_run_group_tests(tests, setup, teardown);
