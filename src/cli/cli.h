@@ -65,6 +65,7 @@ void help_first_steps(FILE *out);
 void help_overview(FILE *out);
 void help_command(FILE *out, const struct command *cmd);
 void help_man(FILE *out, const struct command *cmd); /* NULL: docrow.1 */
+void help_man_mapping(FILE *out);                    /* docrow-mapping.5 */
 void help_markdown(FILE *out);
 /* messages.c */
 bool message_explain(FILE *out, const char *code); /* "DR-4001", "DR-F04", "range"; false: no such code */

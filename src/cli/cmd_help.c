@@ -58,6 +58,10 @@ static int run(struct cli *c)
 			puts(command_words[i]);
 		return 0;
 	}
+	if (man && s->nargs > 0 && strcmp(s->args[0], "mapping.5") == 0) {
+		help_man_mapping(stdout);
+		return 0;
+	}
 	if (s->nargs > 0) {
 		for (int i = 0; i < CMD_COUNT; i++)
 			if (strcmp(command_words[i], s->args[0]) == 0)

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "cli.h"
+#include "mapping.h"
 #include "term.h"
 
 #define HELP_WIDTH 78
@@ -185,12 +186,12 @@ static void man_examples(FILE *out, const struct command *cmd)
 	}
 }
 
-static void man_title(FILE *out, const char *name, const char *summary)
+static void man_title(FILE *out, const char *name, int section, const char *summary)
 {
 	fputs(".TH ", out);
 	for (const char *p = name; *p != '\0'; p++)
 		fputc(toupper((unsigned char)*p), out);
-	fprintf(out, " 1 \"\" \"docrow %s\"\n.SH NAME\n", DOCROW_VERSION);
+	fprintf(out, " %d \"\" \"docrow %s\"\n.SH NAME\n", section, DOCROW_VERSION);
 	roff(out, name);
 	fputs(" \\- ", out);
 	roff(out, summary);
@@ -203,7 +204,7 @@ static void man_command(FILE *out, const struct command *cmd)
 
 	buf_init(&name, 0);
 	buf_printf(&name, "docrow-%s", command_words[cmd->id]);
-	man_title(out, buf_cstr(&name), cmd->summary);
+	man_title(out, buf_cstr(&name), 1, cmd->summary);
 	fputs(".B docrow ", out);
 	roff(out, command_words[cmd->id]);
 	fputs("\n[OPTIONS] ", out);
@@ -215,13 +216,14 @@ static void man_command(FILE *out, const struct command *cmd)
 		if (is_shown(i, cmd))
 			man_option(out, &options[i]);
 	man_examples(out, cmd);
-	fputs(".SH SEE ALSO\n.BR docrow (1)\n", out);
+	fputs(".SH SEE ALSO\n.BR docrow (1)", out);
+	fputs(cmd->id == CMD_MAPPING || cmd->id == CMD_MIGRATE ? ",\n.BR docrow\\-mapping (5)\n" : "\n", out);
 	buf_free(&name);
 }
 
 static void man_overview(FILE *out)
 {
-	man_title(out, "docrow", "carry a MongoDB database into PostgreSQL");
+	man_title(out, "docrow", 1, "carry a MongoDB database into PostgreSQL");
 	fputs(".B docrow\nCOMMAND [OPTIONS]\n.SH DESCRIPTION\n", out);
 	roff_paragraphs(
 		out,
@@ -270,6 +272,76 @@ void help_man(FILE *out, const struct command *cmd)
 		man_command(out, cmd);
 	else
 		man_overview(out);
+}
+
+/* --- docrow-mapping(5), from the table that the mapping's reader uses --- */
+
+static void man_key(FILE *out, const struct map_key_text *k)
+{
+	fputs(".TP\n\\fB", out);
+	roff(out, k->key);
+	fputs(k->takes[0] != '\0' ? "\\fR: " : "\\fR", out);
+	roff(out, k->takes);
+	fputc('\n', out);
+	roff(out, k->help);
+	if (k->required)
+		fputs(" (required)", out);
+	if (k->otherwise[0] != '\0') {
+		fputs(" (default: ", out);
+		roff(out, k->otherwise);
+		fputc(')', out);
+	}
+	fputc('\n', out);
+}
+
+static void man_keys(FILE *out)
+{
+	struct arena *a = arena_new();
+	const struct map_key_text *keys;
+	size_t n = map_key_texts(a, &keys);
+	const char *object = "";
+
+	fputs(".SH KEYS\n", out);
+	for (size_t i = 0; i < n; i++) {
+		if (strcmp(keys[i].object, object) != 0) {
+			fputs(strcmp(keys[i].object, "accept") == 0 ? ".SS Words of " : ".SS Keys of ", out);
+			roff(out, object = keys[i].object);
+			fputc('\n', out);
+		}
+		man_key(out, &keys[i]);
+	}
+	arena_free(a);
+}
+
+void help_man_mapping(FILE *out)
+{
+	man_title(out, "docrow-mapping", 5, "which collection becomes which tables");
+	fputs(".B docrow mapping check\nFILE\n.SH DESCRIPTION\n", out);
+	roff_paragraphs(out, "A mapping is one YAML file that says which collection becomes which tables, and how "
+			     "each field becomes a "
+			     "column. docrow mapping check tells every error in it with line and column; docrow "
+			     "mapping show says what "
+			     "becomes what, and which policies are in force for every column, from which level.\n\n"
+			     "A path is a dotted text such as address.city, or a list of keys where a key holds a "
+			     "dot, is empty or "
+			     "starts with $. In an array, a number is a position.\n\n"
+			     "A policy that stands at a column wins over its collection's, that over the mapping's; "
+			     "what is inherited is "
+			     "applied only where it has a meaning.");
+	man_keys(out);
+	fputs(".SH EXAMPLE\n.nf\n", out);
+	roff(out, "docrow: 1\n"
+		  "policies: { accept: [hex-id], encoding: strip }\n"
+		  "collections:\n"
+		  "  - collection: notes\n"
+		  "    unmapped: { keep: rest }\n"
+		  "    columns:\n"
+		  "      - { name: id,     from: _id, type: uuid, primary_key: true }\n"
+		  "      - { name: text,   type: text, not_null: true, if_missing: \"\" }\n"
+		  "      - { name: author, type: uuid, references: { table: people, if_orphan: \"null\" } }\n"
+		  "  - collection: people\n"
+		  "    columns: [{ name: id, from: _id, type: uuid, primary_key: true }]\n");
+	fputs(".fi\n.SH SEE ALSO\n.BR docrow\\-mapping (1),\n.BR docrow\\-migrate (1)\n", out);
 }
 
 /* --- docs/options.md --- */

@@ -304,6 +304,16 @@ const char *map_tier_word(enum index_tier t);
 const char *map_sides_word(enum pair_sides s);
 /* "address.city"; keys that hold a dot, are empty or start with $ make it ["a.b","c"]. */
 const char *map_path_text(struct arena *a, const char *const *path, size_t n);
+/* Every key of the format in words, for the manual page: in the order of the format, objects together. */
+struct map_key_text {
+	const char *object; /* "a column"                                    */
+	const char *key;
+	const char *takes;     /* "true or false"                            */
+	const char *otherwise; /* the default; "": none                      */
+	const char *help;
+	bool required;
+};
+size_t map_key_texts(struct arena *a, const struct map_key_text **out);
 /* Names of the installed mappings, into the arena. */
 size_t mapping_installed(struct arena *a, const char ***names);
 

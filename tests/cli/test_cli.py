@@ -4,6 +4,7 @@ import json
 import os
 import pathlib
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -138,6 +139,23 @@ def test_commands_have_man_pages(docrow):
         assert ".SH NAME" in page and ".SH SYNOPSIS" in page and ".SH DESCRIPTION" in page
         for line in page.splitlines():  # a line that starts with a dot is a request that roff knows
             assert not line.startswith(".") or re.match(r"\.(TH|SH|TP|PP|B|BR)\b", line), line
+
+
+def test_the_mapping_has_a_man_page(docrow, tmp_path):
+    page = docrow.run("help", "--man", "mapping.5", status=0).stdout
+    assert page.startswith(".TH DOCROW-MAPPING 5")
+    spec = (ROOT / "src/mapping/map_spec.c").read_text()
+    for key in set(re.findall(r'\{"(\w+)", KIND_', spec)):
+        entry = page.split(f".TP\n\\fB{key.replace('-', chr(92) + '-')}\\fR", 1)
+        assert len(entry) == 2 and re.match(r"(: .+)?\n\w", entry[1]), key
+    for line in page.splitlines():
+        assert not line.startswith(".") or re.match(r"\.(TH|SH|SS|TP|PP|B|BR|nf|fi)\b", line), line
+    example = page.split(".nf\n", 1)[1].split(".fi\n", 1)[0].replace("\\-", "-")
+    (tmp_path / "example.yaml").write_text(example)
+    assert "no errors" in docrow.run("mapping", "check", "./example.yaml", status=0).stdout
+    if shutil.which("groff"):
+        checked = subprocess.run(["groff", "-man", "-Tutf8", "-ww", "-z"], input=page, capture_output=True, text=True)
+        assert checked.stderr == "", checked.stderr
 
 
 def _man_list():

@@ -38,6 +38,7 @@ def look_at(prefix, commands):
         found = [p for p in (share / "man" / "man1").iterdir() if p.name.removesuffix(".gz") == f"{page}.1"]
         text = gzip.decompress(found[0].read_bytes()) if found[0].suffix == ".gz" else found[0].read_bytes()
         assert text.startswith(b".TH")
+    assert [p.name.removesuffix(".gz") for p in (share / "man" / "man5").iterdir()] == ["docrow-mapping.5"]
     for place in ("bash-completion/completions/docrow", "zsh/site-functions/_docrow", "fish/vendor_completions.d/docrow.fish"):
         assert "made by docrow help --completion" in (share / place).read_text()
     assert (share / "docrow" / "mappings" / "nextcrm.yaml").read_bytes() == (ROOT / "mappings" / "nextcrm.yaml").read_bytes()

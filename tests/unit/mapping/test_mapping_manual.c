@@ -222,8 +222,19 @@ static void every_key_is_described(void **state)
 					    "reference",
 					    "filter",
 					    "search"};
+	struct arena *a = arena_new();
+	const struct map_key_text *keys;
 	struct buf text;
+	size_t n = map_key_texts(a, &keys);
 	read_source(MANUAL, &text);
+	assert_true(n > 100);
+	for (size_t i = 0; i < n; i++) {
+		if (strstr(buf_cstr(&text), arena_printf(a, "`%s`", keys[i].key)) == NULL)
+			fail_msg("%s does not describe %s of %s", MANUAL, keys[i].key, keys[i].object);
+		if (keys[i].help[0] == '\0')
+			fail_msg("map_manual.c has no text for %s of %s", keys[i].key, keys[i].object);
+	}
+	arena_free(a);
 	for (size_t i = 0; i < sizeof words / sizeof words[0]; i++) {
 		char quoted[64];
 		snprintf(quoted, sizeof quoted, "`%s`", words[i]);
