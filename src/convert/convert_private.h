@@ -136,6 +136,7 @@ struct node {
 	int scope_slot;     /* slot of the array that feeds a scope; -1          */
 	uint64_t met;       /* number of the walk that came here last     */
 	bool covered;       /* this whole value, or one around it, goes into a column: nothing below is unmapped */
+	bool is_leaf;       /* one slot wants the value, and nothing below it    */
 	bool is_position;   /* its key is one in a list ("0", "1" …)             */
 	bool has_positions; /* one of its children's is                          */
 	struct entry *elements; /* counts those of a list that no path names         */

@@ -80,6 +80,7 @@ void node_compile(struct conv *c, struct node *n, const struct plan_node *pn, co
 	n->scope_slot = pn->scope >= 0 ? c->collection->scopes[pn->scope].slot : -1;
 	n->covered = covered || (pn->slot >= 0 && pn->slot != n->scope_slot);
 	n->nchildren = pn->nchildren;
+	n->is_leaf = n->nchildren == 0 && n->slot >= 0 && n->scope_slot < 0;
 	n->children = arena_alloc(c->arena, pn->nchildren * sizeof *n->children);
 	struct entry *last = &n->first;
 	for (size_t i = 0; i < pn->nchildren; i++) {
@@ -391,7 +392,9 @@ bool walk(struct conv *c, struct scope *sc, struct node *n, const uint8_t *doc, 
 		if (e == NULL)
 			e = look_up(c, sc, n, last, &f);
 		if (e != NULL && e->node != NULL) {
-			if (!take(c, sc, e->node, &f.val))
+			if (e->node->is_leaf)
+				set_slot(c, &sc->slots[e->node->slot], &f.val, at_of(f.val.kind));
+			else if (!take(c, sc, e->node, &f.val))
 				return false;
 		} else if (!n->covered) {
 			unmapped(c, sc, n, e, &f);
