@@ -21,6 +21,7 @@ static const struct text texts[] = {
 	 "how many documents of one collection may be rejected before the run stops; for collections that do not say "
 	 "otherwise"},
 	{"a mapping", "enums", "", "enum types that docrow makes"},
+	{"a mapping", "domains", "", "domains that docrow makes"},
 	{"a mapping", "collections", "", "which collection becomes which tables"},
 	{"a mapping", "junctions", "", "many-to-many tables out of lists of ids"},
 	{"source", "database", "", "the database, where the address does not name one"},
@@ -33,6 +34,10 @@ static const struct text texts[] = {
 	{"a grant", "privileges", "", "SQL: SELECT, INSERT ..."},
 	{"an enum", "name", "", "of the type; a column's type is the enum by naming it"},
 	{"an enum", "labels", "", "in order"},
+	{"a domain", "name", "", "of the type; a column's type is the domain by naming it"},
+	{"a domain", "type", "", "below it: values go in as into that one"},
+	{"a domain", "not_null", "false", "it takes no NULL"},
+	{"a domain", "check", "", "SQL over VALUE"},
 	{"policies", "accept", "", "for columns: see a column"},
 	{"policies", "if_missing", "", "for columns: see a column"},
 	{"policies", "if_null", "", "for columns: see a column; null where the column takes NULL"},

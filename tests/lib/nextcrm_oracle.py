@@ -252,7 +252,7 @@ class Prediction:
             counts["null", collection, column.name] += 1
             return None
         value, accepted = column.convert(value, column.labels)
-        if accepted and column.field != "_id":  # an _id is listed in docrow.id_map instead
+        if accepted:  # an _id, too; it is listed in docrow.id_map besides
             counts["accepted", collection, column.name] += 1
         return value
 
