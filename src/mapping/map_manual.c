@@ -73,6 +73,7 @@ static const struct text texts[] = {
 	{"a column", "primary_key", "false", "several columns: a key over all of them"},
 	{"a column", "not_null", "false", "it takes no NULL"},
 	{"a column", "default", "", "SQL, for rows of later days; never used in place of a value"},
+	{"a column", "generated", "", "SQL that makes its value out of other columns of the row"},
 	{"a column", "if_missing", "",
 	 "the document has no such field: reject, null, a literal, { path: ... }, $id_time, or a list of these"},
 	{"a column", "if_null", "", "the field is null or undefined: the same"},
