@@ -10,11 +10,12 @@
 
 #define BIT(c)      (1u << CMD_##c)
 #define EVERY       ((1u << CMD_COUNT) - 1)
-#define TARGET_USER (BIT(MIGRATE) | BIT(STATUS) | BIT(REJECTS))
+#define TARGET_USER (BIT(MIGRATE) | BIT(VALIDATE) | BIT(STATUS) | BIT(REJECTS))
 
 const char *const command_words[CMD_COUNT] = {
-	[CMD_MIGRATE] = "migrate", [CMD_STATUS] = "status", [CMD_REJECTS] = "rejects", [CMD_MAPPING] = "mapping",
-	[CMD_SYNTH] = "synth",     [CMD_ID] = "id",         [CMD_CONFIG] = "config",   [CMD_HELP] = "help"};
+	[CMD_MIGRATE] = "migrate", [CMD_VALIDATE] = "validate", [CMD_STATUS] = "status",
+	[CMD_REJECTS] = "rejects", [CMD_MAPPING] = "mapping",   [CMD_SYNTH] = "synth",
+	[CMD_ID] = "id",           [CMD_CONFIG] = "config",     [CMD_HELP] = "help"};
 
 const struct option options[OPT_COUNT] = {
 	[OPT_MAPPING] =
@@ -22,7 +23,7 @@ const struct option options[OPT_COUNT] = {
 		 .letter = 'm',
 		 .kind = OPT_KIND_TEXT,
 		 .value = "NAME|FILE",
-		 .commands = BIT(MIGRATE) | BIT(SYNTH),
+		 .commands = BIT(MIGRATE) | BIT(SYNTH) | BIT(VALIDATE),
 		 .env = "DOCROW_MAPPING",
 		 .help = "The mapping: a name without a slash is looked up among the installed ones "
 			 "(docrow mapping list), anything with a slash or ending in .yaml is a file. With --resume "
@@ -31,7 +32,7 @@ const struct option options[OPT_COUNT] = {
 			.letter = 's',
 			.kind = OPT_KIND_ADDRESS,
 			.value = "URI|PATH",
-			.commands = BIT(MIGRATE),
+			.commands = BIT(MIGRATE) | BIT(VALIDATE),
 			.env = "DOCROW_SOURCE",
 			.env_also = "MONGODB_URI",
 			.help = "Where the documents come from: mongodb://... or mongodb+srv://..., the folder of a "
@@ -70,7 +71,7 @@ const struct option options[OPT_COUNT] = {
 			 .letter = 'w',
 			 .kind = OPT_KIND_COUNT,
 			 .value = "N",
-			 .commands = BIT(MIGRATE) | BIT(SYNTH),
+			 .commands = BIT(MIGRATE) | BIT(SYNTH) | BIT(VALIDATE),
 			 .env = "DOCROW_WORKERS",
 			 .otherwise = "auto",
 			 .min = 1,
@@ -123,7 +124,7 @@ const struct option options[OPT_COUNT] = {
 	[OPT_RETRY_FOR] = {.name = "retry-for",
 			   .kind = OPT_KIND_SECONDS,
 			   .value = "SECONDS",
-			   .commands = BIT(MIGRATE),
+			   .commands = BIT(MIGRATE) | BIT(VALIDATE),
 			   .env = "DOCROW_RETRY_FOR",
 			   .otherwise = "120",
 			   .min = 0,
@@ -143,7 +144,7 @@ const struct option options[OPT_COUNT] = {
 		{.name = "max-rate",
 		 .kind = OPT_KIND_COUNT,
 		 .value = "N",
-		 .commands = BIT(MIGRATE),
+		 .commands = BIT(MIGRATE) | BIT(VALIDATE),
 		 .env = "DOCROW_MAX_RATE",
 		 .min = 1,
 		 .max = 1e9,
@@ -162,7 +163,7 @@ const struct option options[OPT_COUNT] = {
 	[OPT_NO_SEARCH_INDEXES] =
 		{.name = "no-search-indexes",
 		 .kind = OPT_KIND_FLAG,
-		 .commands = BIT(MIGRATE),
+		 .commands = BIT(MIGRATE) | BIT(VALIDATE),
 		 .env = "DOCROW_NO_SEARCH_INDEXES",
 		 .help = "Leave out the indexes that the mapping puts in tier search (full-text, GIN)."},
 	[OPT_LOAD_ONLY] = {.name = "load-only",
@@ -175,7 +176,7 @@ const struct option options[OPT_COUNT] = {
 		 .repeats = true,
 		 .kind = OPT_KIND_TEXT,
 		 .value = "PATTERN,...",
-		 .commands = BIT(MIGRATE) | BIT(MAPPING),
+		 .commands = BIT(MIGRATE) | BIT(MAPPING) | BIT(VALIDATE),
 		 .env =
 			 "DOCROW_ONLY",
 		 .help = "Only the collections with these names; *, ? and [...] stand for any text, any character, "
@@ -187,7 +188,7 @@ const struct option options[OPT_COUNT] = {
 		 .repeats = true,
 		 .kind = OPT_KIND_TEXT,
 		 .value = "PATTERN,...",
-		 .commands = BIT(MIGRATE) | BIT(MAPPING),
+		 .commands = BIT(MIGRATE) | BIT(MAPPING) | BIT(VALIDATE),
 		 .env =
 			 "DOCROW_SKIP",
 		 .help = "All collections but those with these names, as in --only; with both, those of --only but "
@@ -196,7 +197,7 @@ const struct option options[OPT_COUNT] = {
 		{.name = "progress",
 		 .kind = OPT_KIND_CHOICE,
 		 .value = "HOW",
-		 .commands = BIT(MIGRATE),
+		 .commands = BIT(MIGRATE) | BIT(VALIDATE),
 		 .env =
 			 "DOCROW_PROGRESS",
 		 .otherwise = "auto",
@@ -206,10 +207,73 @@ const struct option options[OPT_COUNT] = {
 	[OPT_LOG_DIR] = {.name = "log-dir",
 			 .kind = OPT_KIND_TEXT,
 			 .value = "FOLDER",
-			 .commands = BIT(MIGRATE),
+			 .commands = BIT(MIGRATE) | BIT(VALIDATE),
 			 .env = "DOCROW_LOG_DIR",
 			 .otherwise = ".",
-			 .help = "Where migration-checkpoint.json and migration-errors.log are written."},
+			 .help = "Where migration-checkpoint.json, migration-errors.log and "
+				 "migration-validation-report.json are written."},
+	[OPT_FULL] = {.name = "full",
+		      .kind = OPT_KIND_FLAG,
+		      .commands = BIT(VALIDATE),
+		      .help = "Compare every field of every document and row, not only a sample."},
+	[OPT_SAMPLE] =
+		{.name = "sample",
+		 .kind = OPT_KIND_LIMIT,
+		 .value = "N|P%",
+		 .commands = BIT(VALIDATE),
+		 .env =
+			 "DOCROW_SAMPLE",
+		 .otherwise = "100",
+		 .min =
+			 1,
+		 .max =
+			 1e12,
+		 .help = "How many random documents of each collection are compared field by field, at least; or "
+			 "which part of them. They are taken from the whole collection; the same --seed takes the "
+			 "same ones."},
+	[OPT_THRESHOLD] =
+		{
+			.name = "threshold",
+			.kind = OPT_KIND_SHARE,
+			.value = "SHARE",
+			.commands = BIT(VALIDATE),
+			.env = "DOCROW_THRESHOLD",
+			.otherwise = "100%",
+			.min = 0,
+			.max = 1,
+			.help = "The part of the compared rows of each table that must be right for layer values to "
+				"pass. Not with --full, and not for the other layers: there nothing may be found."},
+	[OPT_LAYERS] = {.name = "layers",
+			.kind = OPT_KIND_TEXT,
+			.value = "LAYER,...",
+			.commands = BIT(VALIDATE),
+			.otherwise = "counts,values,references,types,schema",
+			.help = "Only these layers."},
+	[OPT_FINDINGS] =
+		{.name = "findings",
+		 .kind = OPT_KIND_COUNT,
+		 .value = "N",
+		 .commands = BIT(VALIDATE),
+		 .otherwise = "5",
+		 .min =
+			 0,
+		 .max =
+			 1e6,
+		 .help = "How many findings of each kind are shown. The report has all of them, up to 1,000 of "
+			 "a kind in a table."},
+	[OPT_JUNIT] = {.name = "junit",
+		       .kind = OPT_KIND_TEXT,
+		       .value = "FILE",
+		       .commands = BIT(VALIDATE),
+		       .help = "Also write the result as JUnit XML: a suite for each layer, a case for each table."},
+	[OPT_LOG_VALUES] =
+		{.name = "log-values",
+		 .kind = OPT_KIND_FLAG,
+		 .commands = BIT(VALIDATE),
+		 .env =
+			 "DOCROW_LOG_VALUES",
+		 .help = "Show what the document and the column hold in findings and reports. Without it no "
+			 "value is written anywhere."},
 	[OPT_COLLECTION] = {.name = "collection",
 			    .kind = OPT_KIND_TEXT,
 			    .value = "NAME",
@@ -257,11 +321,11 @@ const struct option options[OPT_COUNT] = {
 	[OPT_SEED] = {.name = "seed",
 		      .kind = OPT_KIND_COUNT,
 		      .value = "N",
-		      .commands = BIT(SYNTH),
+		      .commands = BIT(SYNTH) | BIT(VALIDATE),
 		      .otherwise = "1",
 		      .min = 0,
 		      .max = 9007199254740992.0,
-		      .help = "The same seed makes the same bytes."},
+		      .help = "synth: the same seed makes the same bytes. validate: it takes the same sample."},
 	[OPT_DIRT] = {.name = "dirt",
 		      .kind = OPT_KIND_SHARE,
 		      .value = "SHARE",
@@ -287,7 +351,7 @@ const struct option options[OPT_COUNT] = {
 			 .help = "Replace collections or files that are there already. Without it they are refused."},
 	[OPT_JSON] = {.name = "json",
 		      .kind = OPT_KIND_FLAG,
-		      .commands = BIT(STATUS) | BIT(REJECTS) | BIT(CONFIG) | BIT(MAPPING),
+		      .commands = BIT(STATUS) | BIT(REJECTS) | BIT(CONFIG) | BIT(MAPPING) | BIT(VALIDATE),
 		      .help = "Print JSON for machines."},
 	[OPT_ENV_FILE] = {.name = "env-file",
 			  .kind = OPT_KIND_TEXT,

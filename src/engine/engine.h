@@ -45,6 +45,7 @@ struct engine_table { /* one per collection, in the mapping's order */
 };
 struct engine_snapshot {
 	enum state_phase phase;
+	const char *doing; /* shown in place of the phase's name; NULL: that one */
 	bool finished, stopping;
 	double started_at;
 	const struct engine_table *tables; /* lent until the next poll */

@@ -59,6 +59,7 @@ void pg_close(struct pg *pg)
 	if (pg == NULL)
 		return;
 	PQfreeCancel(pg->cancel);
+	PQfreemem(pg->copied);
 	PQfinish(pg->conn);
 	free(pg->describe);
 	free(pg->schema);
@@ -186,7 +187,7 @@ void pg_rollback(struct pg *pg)
 		log_line(LOG_DEBUG, "ROLLBACK failed: %s", ignored.message);
 }
 
-static PGresult *exec_params(struct pg *pg, const char *sql, const struct pg_param *params, int nparams)
+static PGresult *exec_params(struct pg *pg, const char *sql, const struct pg_param *params, int nparams, bool binary)
 {
 	const char *values[MAX_PARAMS];
 	int lengths[MAX_PARAMS], formats[MAX_PARAMS];
@@ -199,13 +200,13 @@ static PGresult *exec_params(struct pg *pg, const char *sql, const struct pg_par
 		formats[i] = is_binary;
 		types[i] = params[i].oid;
 	}
-	return PQexecParams(pg->conn, sql, nparams, types, values, lengths, formats, 0);
+	return PQexecParams(pg->conn, sql, nparams, types, values, lengths, formats, binary);
 }
 
-bool pg_query(struct pg *pg, const char *sql, const struct pg_param *params, int nparams, struct pg_result **out,
-	      struct err *err)
+static bool query(struct pg *pg, const char *sql, const struct pg_param *params, int nparams, bool binary,
+		  struct pg_result **out, struct err *err)
 {
-	PGresult *res = exec_params(pg, sql, params, nparams);
+	PGresult *res = exec_params(pg, sql, params, nparams, binary);
 	*out = NULL;
 	if (!check(pg, res, sql, err)) {
 		PQclear(res);
@@ -215,10 +216,22 @@ bool pg_query(struct pg *pg, const char *sql, const struct pg_param *params, int
 	return true;
 }
 
+bool pg_query(struct pg *pg, const char *sql, const struct pg_param *params, int nparams, struct pg_result **out,
+	      struct err *err)
+{
+	return query(pg, sql, params, nparams, false, out, err);
+}
+
+bool pg_query_binary(struct pg *pg, const char *sql, const struct pg_param *params, int nparams,
+		     struct pg_result **out, struct err *err)
+{
+	return query(pg, sql, params, nparams, true, out, err);
+}
+
 bool pg_run(struct pg *pg, const char *sql, const struct pg_param *params, int nparams, uint64_t *affected,
 	    struct err *err)
 {
-	PGresult *res = exec_params(pg, sql, params, nparams);
+	PGresult *res = exec_params(pg, sql, params, nparams, false);
 	bool ok = check(pg, res, sql, err);
 	if (ok && affected != NULL)
 		*affected = strtoull(PQcmdTuples(res), NULL, 10);
@@ -245,6 +258,16 @@ int pg_columns(const struct pg_result *r)
 const char *pg_get(const struct pg_result *r, int row, int col)
 {
 	return PQgetisnull(result(r), row, col) ? NULL : PQgetvalue(result(r), row, col);
+}
+
+const uint8_t *pg_get_field(const struct pg_result *r, int row, int col, int *len)
+{
+	if (PQgetisnull(result(r), row, col)) {
+		*len = -1;
+		return NULL;
+	}
+	*len = PQgetlength(result(r), row, col);
+	return (const uint8_t *)PQgetvalue(result(r), row, col);
 }
 
 int64_t pg_get_i64(const struct pg_result *r, int row, int col)

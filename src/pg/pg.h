@@ -64,6 +64,11 @@ bool pg_query(struct pg *pg, const char *sql, const struct pg_param *params, int
 /* The same, rows dropped; *affected (may be NULL) gets the count of rows. */
 bool pg_run(struct pg *pg, const char *sql, const struct pg_param *params, int nparams, uint64_t *affected,
 	    struct err *err) MUST_CHECK;
+/* The same with every cell in PostgreSQL's binary form: pg_get_field. */
+bool pg_query_binary(struct pg *pg, const char *sql, const struct pg_param *params, int nparams,
+		     struct pg_result **out, struct err *err) MUST_CHECK;
+/* Bytes of a cell, lent as long as the result; *len -1 for SQL NULL. */
+const uint8_t *pg_get_field(const struct pg_result *r, int row, int col, int *len);
 int pg_rows(const struct pg_result *r);
 int pg_columns(const struct pg_result *r);
 const char *pg_get(const struct pg_result *r, int row, int col);                 /* NULL for SQL NULL */
@@ -80,6 +85,12 @@ bool pg_copy_begin(struct pg *pg, const char *sql, struct err *err) MUST_CHECK;
 bool pg_copy_put(struct pg *pg, const void *data, size_t len, struct err *err) MUST_CHECK;
 bool pg_copy_end(struct pg *pg, uint64_t *rows, struct err *err) MUST_CHECK;
 void pg_copy_abort(struct pg *pg, const char *why);
+
+/* COPY ... TO STDOUT: begin → next until 0. 1: a piece of data, lent until the next call; 0: the end; -1: failed. To
+ * leave early: pg_copy_out_abort (cancels the statement; the transaction has failed then). */
+bool pg_copy_out_begin(struct pg *pg, const char *sql, struct err *err) MUST_CHECK;
+int pg_copy_out_next(struct pg *pg, const uint8_t **data, size_t *len, struct err *err) MUST_CHECK;
+void pg_copy_out_abort(struct pg *pg);
 
 /* Asks the server to cancel what pg runs. May be called from any thread while pg is open. */
 void pg_cancel(struct pg *pg);

@@ -1,6 +1,7 @@
-/* pg_copy.c - COPY ... FROM STDIN.
+/* pg_copy.c - COPY ... FROM STDIN, and COPY ... TO STDOUT.
  *
  *   pg_copy_begin → pg_copy_put* → pg_copy_end | pg_copy_abort
+ *   pg_copy_out_begin → pg_copy_out_next* | pg_copy_out_abort
  *
  * The server's complaint about a row is seen at the end: libpq does not look at its answers while data is sent. What
  * is put is buffered by libpq and blocks when the server is slower than we are.
@@ -87,4 +88,42 @@ void pg_copy_abort(struct pg *pg, const char *why)
 		return; /* the COPY has ended already */
 	if (PQputCopyEnd(pg->conn, why) == 1)
 		PQclear(pg_drain(pg, NULL));
+}
+
+bool pg_copy_out_begin(struct pg *pg, const char *sql, struct err *err)
+{
+	PGresult *res = PQexec(pg->conn, sql);
+	bool ok = res != NULL && PQresultStatus(res) == PGRES_COPY_OUT;
+	if (!ok)
+		pg_fail(pg, res, sql, err);
+	PQclear(res);
+	return ok;
+}
+
+int pg_copy_out_next(struct pg *pg, const uint8_t **data, size_t *len, struct err *err)
+{
+	PQfreemem(pg->copied);
+	pg->copied = NULL;
+	int n = PQgetCopyData(pg->conn, &pg->copied, 0);
+	if (n > 0) {
+		*data = (const uint8_t *)pg->copied;
+		*len = (size_t)n;
+		return 1;
+	}
+	PGresult *failed = n == -1 ? pg_drain(pg, NULL) : NULL;
+	if (n == -1 && failed == NULL)
+		return 0;
+	pg_fail(pg, failed, "", err);
+	PQclear(failed);
+	return -1;
+}
+
+void pg_copy_out_abort(struct pg *pg)
+{
+	struct err ignored;
+	const uint8_t *data;
+	size_t len;
+	pg_cancel(pg);
+	while (pg_copy_out_next(pg, &data, &len, &ignored) == 1)
+		;
 }

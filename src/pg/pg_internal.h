@@ -12,6 +12,7 @@ struct pg {
 	char *describe;
 	char *schema; /* Prisma's, or NULL */
 	int version, pid;
+	char *copied; /* the piece that pg_copy_out_next lent */
 };
 
 /* An address with what libpq does not know taken out. */

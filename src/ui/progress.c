@@ -194,7 +194,7 @@ static void take_snapshot(struct progress *p, const struct engine_snapshot *s, d
 	v->all.state = all_finished && s->ntables > 0 ? SCREEN_FINISHED : SCREEN_RUNNING;
 	v->all.rate = rate_of(&p->all_samples, now, v->all.done);
 	v->all.left = seconds_left(&v->all);
-	v->phase = state_phase_name(s->phase);
+	v->phase = s->doing ? s->doing : state_phase_name(s->phase);
 	v->tables = p->tables;
 	v->ntables = p->ntables;
 	v->steps = s->steps;

@@ -1,0 +1,342 @@
+/* cmd_validate.c - docrow validate: settings → plan, source, validation; then what is shown, files, exit status. */
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "address.h"
+#include "cli.h"
+#include "engine.h"
+#include "plan.h"
+#include "progress.h"
+#include "source.h"
+#include "state.h"
+#include "stop.h"
+#include "sys.h"
+#include "term.h"
+#include "text.h"
+#include "validate.h"
+#include "validation.h"
+
+#define POLL_MS 200
+
+enum how { HOW_AUTO, HOW_PLAIN, HOW_JSON, HOW_NONE }; /* order of the choices of --progress */
+
+struct job {
+	struct cli *c;
+	enum how how;
+	struct mapping *mapping;
+	struct plan *plan;
+	struct source *source;
+	struct validation *validation;
+	struct progress *progress;
+	struct engine_table *tables; /* what the display takes */
+	bool no_search_indexes;      /* as the run's option was */
+};
+
+/* --- the plan: the mapping that was named, else the run's --- */
+
+static bool read_run(struct job *j, struct state_run *run, bool *found, struct err *err)
+{
+	_cleanup_(pg_closep) struct pg *pg = NULL;
+
+	*found = false;
+	if (!cli_open_target(j->c, &pg, err) || !state_is_installed(pg, found, err))
+		return false;
+	return !*found || state_run_find(pg, j->c->arena, run, found, err);
+}
+
+static const char *left_out_by(struct job *j, const struct state_run *run, struct err *err)
+{
+	_cleanup_(buf_free) struct buf left_out;
+
+	buf_init(&left_out, 0);
+	if (!cli_has_choice(j->c))
+		return run != NULL && run->left_out != NULL ? run->left_out : "";
+	return cli_choose(j->c, j->mapping, &left_out, err) ? arena_strdup(j->c->arena, buf_cstr(&left_out)) : NULL;
+}
+
+static bool make_plan(struct job *j, struct err *err)
+{
+	const char *name = settings_text(&j->c->settings, OPT_MAPPING), *left_out;
+	_cleanup_(buf_free) struct buf report;
+	struct state_run run = {0};
+	bool found, ok;
+
+	buf_init(&report, 0);
+	if (!read_run(j, &run, &found, err))
+		return false;
+	if (name == NULL && !found) {
+		err_set(err, ERR_SETTING_MISSING, "no mapping is given, and there is no run on this target");
+		return err_hint(err, "name the mapping that made the tables: --mapping NAME");
+	}
+	j->no_search_indexes = settings_flag(&j->c->settings, OPT_NO_SEARCH_INDEXES) ||
+			       (found && run.options != NULL && strstr(run.options, "\"search_indexes\": false"));
+	ok = name != NULL ? mapping_load(&j->mapping, name, &report, err)
+			  : mapping_parse(&j->mapping, run.mapping_name, run.mapping_text, strlen(run.mapping_text),
+					  &report, err);
+	left_out = ok ? left_out_by(j, found ? &run : NULL, err) : NULL;
+	ok = ok && left_out != NULL && plan_build_part(&j->plan, j->mapping, left_out, &report, err);
+	if (!ok && report.len > 0) {
+		fwrite(report.data, 1, report.len, stderr);
+		err->detail[0] = '\0';
+	}
+	return ok;
+}
+
+static bool open_source(struct job *j, struct err *err)
+{
+	const char *where = settings_text(&j->c->settings, OPT_SOURCE);
+	struct source_options o = {.app_name = "docrow validate"};
+	_cleanup_(buf_free) struct buf database;
+
+	buf_init(&database, 0);
+	if (address_is_mongodb(where)) {
+		address_mongodb_database(&database, where);
+		o.database = database.len > 0 ? NULL : j->mapping->source_database;
+	} else {
+		o.prefer = j->mapping->source_database;
+	}
+	return source_open(&j->source, where, &o, err);
+}
+
+/* --- options --- */
+
+static int workers_of(const struct settings *s)
+{
+	long processors = sysconf(_SC_NPROCESSORS_ONLN);
+	int n = settings_int(s, OPT_WORKERS);
+
+	if (n > 0)
+		return n;
+	return processors < 2 ? 2 : processors > 8 ? 8 : (int)processors;
+}
+
+static bool layers_of(const struct settings *s, unsigned *layers, struct err *err)
+{
+	const char *p = settings_text(s, OPT_LAYERS);
+
+	*layers = 0;
+	while (*p != '\0') {
+		size_t n = strcspn(p, ",");
+		int found = -1;
+		for (int l = 0; l < LAYER_COUNT; l++)
+			if (strlen(validate_layer_name((enum validate_layer)l)) == n &&
+			    strncmp(validate_layer_name((enum validate_layer)l), p, n) == 0)
+				found = l;
+		if (found < 0) {
+			err_set(err, ERR_SETTING, "there is no layer \"%.*s\"", n < 40 ? (int)n : 40, p);
+			return err_hint(err, "the layers are counts, values, references, types and schema");
+		}
+		*layers |= 1u << found;
+		p += n + (p[n] == ',');
+	}
+	return true;
+}
+
+static bool options_of(const struct job *j, struct validate_options *o, struct err *err)
+{
+	const struct settings *s = &j->c->settings;
+	double sample = s->v[OPT_SAMPLE].number;
+
+	*o = (struct validate_options){
+		.target_uri = settings_text(s, OPT_TARGET),
+		.version = DOCROW_VERSION,
+		.workers = workers_of(s),
+		.full = settings_flag(s, OPT_FULL),
+		.sample = sample > 0 ? (uint64_t)sample : 0,
+		.sample_share = sample < 0 ? -sample / 100 : 0,
+		.seed = (uint64_t)s->v[OPT_SEED].number,
+		.threshold = s->v[OPT_THRESHOLD].number,
+		.log_values = settings_flag(s, OPT_LOG_VALUES),
+		.no_search_indexes = j->no_search_indexes,
+		.max_rate = s->v[OPT_MAX_RATE].number,
+		.retry_seconds = s->v[OPT_RETRY_FOR].number,
+	};
+	return layers_of(s, &o->layers, err);
+}
+
+/* --- while it runs --- */
+
+static enum progress_mode progress_mode_of(const struct job *j)
+{
+	if (j->how == HOW_JSON)
+		return PROGRESS_JSON;
+	if (j->how == HOW_NONE || settings_flag(&j->c->settings, OPT_QUIET))
+		return PROGRESS_NONE;
+	return j->how == HOW_AUTO && term_is_screen(STDERR_FILENO) ? PROGRESS_SCREEN : PROGRESS_PLAIN;
+}
+
+/* The display knows runs: a validation is shown as one that loads. */
+static void show(struct job *j, const struct validate_snapshot *s)
+{
+	struct engine_snapshot e = {.phase = STATE_LOAD,
+				    .doing = s->doing,
+				    .finished = s->finished,
+				    .stopping = s->stopping,
+				    .started_at = s->started_at,
+				    .tables = j->tables,
+				    .ntables = s->ncollections};
+
+	for (size_t i = 0; i < s->ncollections; i++) {
+		const struct validate_progress *p = &s->collections[i];
+		struct engine_table *t = &j->tables[i];
+		t->collection = t->table = p->name;
+		t->present = p->total > 0;
+		t->est_docs = p->total;
+		t->docs = p->done;
+		t->rejects = p->found;
+		t->started = p->done > 0;
+		t->finished = p->is_done;
+	}
+	progress_update(j->progress, &e, clock_seconds());
+}
+
+static void watch(struct job *j)
+{
+	struct validate_snapshot s;
+
+	validate_poll(j->validation, &s);
+	j->tables = arena_alloc(j->c->arena, (s.ncollections + 1) * sizeof *j->tables);
+	for (;;) {
+		if (stop_is_new())
+			validate_stop(j->validation);
+		validate_poll(j->validation, &s);
+		show(j, &s);
+		if (s.finished)
+			return;
+		stop_wait(POLL_MS);
+	}
+}
+
+/* --- after it --- */
+
+static int fail(const struct job *j, const struct err *err)
+{
+	return j->how == HOW_JSON ? cli_fail_json(err) : cli_fail(err);
+}
+
+static bool write_file(const char *path, void (*make)(struct buf *, const struct validation_facts *),
+		       const struct validation_facts *f, struct err *err)
+{
+	_cleanup_(buf_free) struct buf b;
+
+	buf_init(&b, 0);
+	make(&b, f);
+	return file_write_atomic(path, b.data, b.len, err);
+}
+
+static const char *report_path(struct job *j)
+{
+	const char *folder = settings_text(&j->c->settings, OPT_LOG_DIR);
+
+	return strcmp(folder, ".") == 0 ? "migration-validation-report.json"
+					: arena_printf(j->c->arena, "%s/migration-validation-report.json", folder);
+}
+
+static int say(struct job *j, const struct validate_result *r)
+{
+	struct validation_facts f = {
+		.result = r, .docrow = DOCROW_VERSION, .shown = (size_t)j->c->settings.v[OPT_FINDINGS].number};
+	const char *report = report_path(j), *junit = settings_text(&j->c->settings, OPT_JUNIT);
+	_cleanup_(buf_free) struct buf out;
+	struct err err;
+
+	buf_init(&out, 0);
+	if (!write_file(report, validation_json, &f, &err))
+		return fail(j, &err);
+	f.report_file = report;
+	if (junit != NULL && !write_file(junit, validation_junit, &f, &err))
+		return fail(j, &err);
+	if (settings_flag(&j->c->settings, OPT_JSON))
+		validation_json(&out, &f);
+	else
+		validation_write(&out, &f, term_has_colour(STDOUT_FILENO) && isatty(STDOUT_FILENO) == 1);
+	fwrite(out.data, 1, out.len, stdout);
+	return r->passed ? 0 : 1;
+}
+
+static int finish(struct job *j)
+{
+	const struct validate_result *r;
+	struct err err;
+	bool ok = validate_finish(j->validation, &r, &err);
+
+	progress_end(j->progress, ok ? "done" : err.code == ERR_STOPPED ? "stopped" : "failed", clock_seconds());
+	stop_finished();
+	return ok ? say(j, r) : fail(j, &err);
+}
+
+static int run_validation(struct job *j)
+{
+	struct validate_options o;
+	struct err err;
+	int status;
+
+	if (!options_of(j, &o, &err))
+		return fail(j, &err);
+	j->progress =
+		progress_new(progress_mode_of(j), STDERR_FILENO, term_has_colour(STDERR_FILENO), term_is_utf8());
+	log_set_writer(progress_log_writer, j->progress);
+	stop_running();
+	if (validate_start(&j->validation, j->plan, j->source, &o, &err)) {
+		watch(j);
+		status = finish(j);
+	} else {
+		stop_finished();
+		status = fail(j, &err);
+	}
+	validate_free(j->validation);
+	log_set_writer(NULL, NULL);
+	progress_free(j->progress);
+	return status;
+}
+
+static int run(struct cli *c)
+{
+	struct job j = {.c = c, .how = (enum how)settings_int(&c->settings, OPT_PROGRESS)};
+	struct err err;
+	int status;
+
+	if (!cli_need(c, OPT_SOURCE, &err) || !cli_need(c, OPT_TARGET, &err))
+		return fail(&j, &err);
+	stop_install("docrow validate");
+	if (!make_plan(&j, &err) || !open_source(&j, &err))
+		status = fail(&j, &err);
+	else
+		status = run_validation(&j);
+	stop_close_within_a_second(status);
+	if (j.source)
+		source_close(j.source);
+	if (j.plan)
+		plan_free(j.plan);
+	if (j.mapping)
+		mapping_free(j.mapping);
+	return status;
+}
+
+static const char *const examples[] = {"docrow validate",
+				       "counts, samples, references, types and schema of the run on the target",
+				       "docrow validate --full",
+				       "every field of every document and row, in both directions",
+				       "docrow validate --sample 1% --seed 7 --threshold 99%",
+				       "one document in a hundred; passes when 99 % of them are right",
+				       "docrow validate --full --junit validation.xml",
+				       "for a build server",
+				       NULL};
+
+const struct command cmd_validate = {
+	.id = CMD_VALIDATE,
+	.summary = "prove that the tables hold what the documents hold",
+	.args = "",
+	.needs_settings = true,
+	.description =
+		"Compares source and target by code of its own, which shares nothing with the code that moves: "
+		"counts and keys of both sides, fields of a random sample (--full: every field of every document "
+		"and row), references, types, and the schema. Reads only; PostgreSQL at one snapshot.\n\n"
+		"What is missing must be explained by schema docrow, one by one: a reject, a dropped duplicate, "
+		"a reference that was set to NULL by the mapping's rule. Whatever cannot be read, explained or "
+		"compared is a finding. migration-validation-report.json lists what was found.\n\n"
+		"Exit status: 0 all layers pass, 1 findings, 2 settings, 3 source, 4 target.",
+	.examples = examples,
+	.run = run,
+};

@@ -1,0 +1,397 @@
+/* catalog.c - layer schema: the catalog of the target against the mapping; and the foreign keys of layer references.
+ *
+ * Four queries for the whole schema, read into plain lists; then every table, column, key and index of the mapping is
+ * looked up in them. What the mapping does not know is somebody else's and no finding.
+ */
+#include <strings.h>
+
+#include "validate_private.h"
+
+struct cat {
+	struct validation *v;
+	struct pg_result *columns, *constraints, *indexes, *enums;
+};
+
+static void tell(struct cat *c, enum validate_kind kind, const struct schema_table *t, const char *column,
+		 const char *object, const char *detail)
+{
+	found_add(c->v->found, &(struct validate_finding){.kind = kind,
+							  .table = t != NULL ? t->name : NULL,
+							  .collection = t != NULL ? t->collection : NULL,
+							  .column = column,
+							  .object = object,
+							  .detail = detail});
+}
+
+static void checked(struct cat *c, enum validate_layer l)
+{
+	c->v->layer_checked[l]++;
+}
+
+/* --- the queries; $1 is the schema --- */
+
+static const char columns_sql[] =
+	"SELECT r.relname, a.attname, t.typname, coalesce(e.typname, ''), a.atttypmod, a.attnotnull, "
+	"pg_get_expr(d.adbin, d.adrelid), coalesce(e.typtype, t.typtype) FROM pg_catalog.pg_class r "
+	"JOIN pg_catalog.pg_namespace n ON n.oid = r.relnamespace AND n.nspname = $1 "
+	"JOIN pg_catalog.pg_attribute a ON a.attrelid = r.oid AND a.attnum > 0 AND NOT a.attisdropped "
+	"JOIN pg_catalog.pg_type t ON t.oid = a.atttypid "
+	"LEFT JOIN pg_catalog.pg_type e ON e.oid = t.typelem AND t.typcategory = 'A' "
+	"LEFT JOIN pg_catalog.pg_attrdef d ON d.adrelid = r.oid AND d.adnum = a.attnum "
+	"WHERE r.relkind IN ('r', 'p')";
+enum { C_TABLE, C_COLUMN, C_TYPE, C_ELEMENT, C_MODIFIER, C_NOT_NULL, C_DEFAULT, C_KIND };
+
+#define NAMES_OF(array, relation)                                                                                    \
+	"(SELECT string_agg(a.attname, chr(1) ORDER BY k.n) FROM unnest(" array                                      \
+	") WITH ORDINALITY k(num, n) JOIN pg_catalog.pg_attribute a ON a.attrelid = " relation                       \
+	" AND a.attnum = k.num)"
+
+static const char constraints_sql[] = "SELECT r.relname, c.conname, c.contype, c.convalidated, " NAMES_OF(
+	"c.conkey",
+	"c.conrelid") ", f.relname, " NAMES_OF("c.confkey",
+					       "c.confrelid") ", c.confdeltype, c.confupdtype, "
+							      "coalesce(i.indisvalid, true), fn.nspname "
+							      "FROM pg_catalog.pg_constraint c JOIN "
+							      "pg_catalog.pg_class r ON r.oid = c.conrelid "
+							      "JOIN pg_catalog.pg_namespace n ON n.oid = "
+							      "r.relnamespace AND n.nspname = $1 "
+							      "LEFT JOIN pg_catalog.pg_class f ON f.oid = "
+							      "c.confrelid "
+							      "LEFT JOIN pg_catalog.pg_namespace fn ON fn.oid = "
+							      "f.relnamespace "
+							      "LEFT JOIN pg_catalog.pg_index i ON i.indexrelid = "
+							      "c.conindid AND c.contype = 'p' WHERE c.contype IN "
+							      "('p', 'f')";
+enum {
+	K_TABLE,
+	K_NAME,
+	K_TYPE,
+	K_VALID,
+	K_COLUMNS,
+	K_REF_TABLE,
+	K_REF_COLUMNS,
+	K_DELETE,
+	K_UPDATE,
+	K_INDEX_VALID,
+	K_REF_SCHEMA
+};
+
+static const char indexes_sql[] =
+	"SELECT r.relname, i.relname, x.indisvalid AND x.indisready, x.indisunique, m.amname, "
+	"(SELECT string_agg(coalesce(a.attname, '*'), chr(1) ORDER BY k.n) FROM unnest(x.indkey::smallint[]) "
+	"WITH ORDINALITY k(num, n) LEFT JOIN pg_catalog.pg_attribute a ON a.attrelid = x.indrelid AND a.attnum = "
+	"k.num "
+	"AND k.num > 0), x.indpred IS NOT NULL, x.indexprs IS NOT NULL, "
+	"coalesce((to_jsonb(x) ->> 'indnullsnotdistinct')::boolean, false) FROM pg_catalog.pg_index x "
+	"JOIN pg_catalog.pg_class i ON i.oid = x.indexrelid JOIN pg_catalog.pg_class r ON r.oid = x.indrelid "
+	"JOIN pg_catalog.pg_am m ON m.oid = i.relam "
+	"JOIN pg_catalog.pg_namespace n ON n.oid = r.relnamespace AND n.nspname = $1";
+enum { I_TABLE, I_NAME, I_VALID, I_UNIQUE, I_METHOD, I_COLUMNS, I_PARTIAL, I_EXPRESSION, I_NULLS };
+
+static const char enums_sql[] =
+	"SELECT t.typname, e.enumlabel FROM pg_catalog.pg_type t JOIN pg_catalog.pg_namespace n "
+	"ON n.oid = t.typnamespace AND n.nspname = $1 JOIN pg_catalog.pg_enum e ON e.enumtypid = t.oid "
+	"ORDER BY t.typname, e.enumsortorder";
+
+/* --- columns --- */
+
+static int find_row(const struct pg_result *r, const char *a, const char *b)
+{
+	for (int i = 0; i < pg_rows(r); i++)
+		if (strcmp(pg_get(r, i, 0), a) == 0 && (b == NULL || strcmp(pg_get(r, i, 1), b) == 0))
+			return i;
+	return -1;
+}
+
+/* As pg_type names it. */
+static const char *type_name(const struct pgtype *t)
+{
+	static const char *const names[PGT_COUNT] = {
+		[PGT_BOOL] = "bool",         [PGT_INT2] = "int2",           [PGT_INT4] = "int4",
+		[PGT_INT8] = "int8",         [PGT_FLOAT4] = "float4",       [PGT_FLOAT8] = "float8",
+		[PGT_NUMERIC] = "numeric",   [PGT_TEXT] = "text",           [PGT_VARCHAR] = "varchar",
+		[PGT_CHAR] = "bpchar",       [PGT_NAME] = "name",           [PGT_CITEXT] = "citext",
+		[PGT_UUID] = "uuid",         [PGT_BYTEA] = "bytea",         [PGT_DATE] = "date",
+		[PGT_TIME] = "time",         [PGT_TIMESTAMP] = "timestamp", [PGT_TIMESTAMPTZ] = "timestamptz",
+		[PGT_INTERVAL] = "interval", [PGT_JSON] = "json",           [PGT_JSONB] = "jsonb",
+		[PGT_INET] = "inet",         [PGT_VECTOR] = "vector",
+	};
+	return t->base == PGT_ENUM ? t->enum_name : names[t->base];
+}
+
+/* pg_attribute.atttypmod of the type; -1: none. */
+static int64_t modifier(const struct pgtype *t)
+{
+	switch (t->base) {
+	case PGT_VARCHAR:
+	case PGT_CHAR:
+		return t->length < 0 ? (t->base == PGT_CHAR ? 5 : -1) : t->length + 4;
+	case PGT_VECTOR:
+		return t->length;
+	case PGT_NUMERIC:
+		return t->precision < 0 ? -1 : ((int64_t)t->precision << 16 | (t->scale & 0x7ff)) + 4;
+	case PGT_TIME:
+	case PGT_TIMESTAMP:
+	case PGT_TIMESTAMPTZ:
+		return t->precision;
+	case PGT_INTERVAL:
+		return t->precision < 0 ? -1 : (int64_t)0x7fff << 16 | t->precision;
+	default:
+		return -1;
+	}
+}
+
+static void check_type(struct cat *c, const struct schema_table *t, const struct schema_column *col, int row)
+{
+	const char *element = pg_get(c->columns, row, C_ELEMENT), *own = pg_get(c->columns, row, C_TYPE);
+	bool array = element[0] != '\0';
+	struct buf detail;
+
+	if (array == col->type.array && strcmp(array ? element : own, type_name(&col->type)) == 0 &&
+	    pg_get_i64(c->columns, row, C_MODIFIER) == modifier(&col->type))
+		return;
+	buf_init(&detail, 0);
+	buf_puts(&detail, "expected ");
+	pgtype_sql(&detail, &col->type, NULL);
+	buf_printf(&detail, ", found %s%s", array ? element : own, array ? "[]" : "");
+	if (pg_get_i64(c->columns, row, C_MODIFIER) != modifier(&col->type))
+		buf_printf(&detail, " with another length or precision");
+	tell(c, FOUND_COLUMN_TYPE, t, col->name, NULL, buf_cstr(&detail));
+	buf_free(&detail);
+}
+
+static bool in_key(const struct schema_table *t, int column)
+{
+	for (size_t i = 0; i < t->nprimary_key; i++)
+		if (t->primary_key[i] == column)
+			return true;
+	return false;
+}
+
+static void check_column(struct cat *c, const struct schema_table *t, int column)
+{
+	const struct schema_column *col = &t->columns[column];
+	int row = find_row(c->columns, t->name, col->name);
+	bool not_null = col->not_null || in_key(t, column);
+
+	checked(c, LAYER_SCHEMA);
+	if (row < 0) {
+		tell(c, FOUND_COLUMN_MISSING, t, col->name, NULL, NULL);
+		c->v->exists[t - c->v->plan->schema.tables] = false; /* its rows cannot be asked for */
+		return;
+	}
+	check_type(c, t, col, row);
+	if (pg_get_bool(c->columns, row, C_NOT_NULL) != not_null)
+		tell(c, FOUND_COLUMN_NULL, t, col->name, NULL,
+		     not_null ? "it takes NULL, NOT NULL is expected"
+			      : "it is NOT NULL, which the mapping does not say");
+	if ((pg_get(c->columns, row, C_DEFAULT) != NULL) != (col->default_sql != NULL))
+		tell(c, FOUND_COLUMN_DEFAULT, t, col->name, NULL,
+		     col->default_sql != NULL ? "there is none" : "there is one, which the mapping does not say");
+}
+
+/* --- keys --- */
+
+/* Lists of names: parted by a character that stands in none. */
+#define NAME_END "\1"
+
+static bool same_names(const char *a, const char *b)
+{
+	return a != NULL && strcmp(a, b) == 0;
+}
+
+static const char *column_list(struct cat *c, const struct schema_table *t, const int *columns, size_t n)
+{
+	struct buf b;
+
+	buf_init(&b, 0);
+	for (size_t i = 0; i < n; i++) {
+		buf_puts(&b, i > 0 ? NAME_END : "");
+		buf_puts(&b, t->columns[columns[i]].name);
+	}
+	const char *copy = arena_strdup(c->v->arena, buf_cstr(&b));
+	buf_free(&b);
+	return copy;
+}
+
+static void check_primary_key(struct cat *c, const struct schema_table *t)
+{
+	const char *want = column_list(c, t, t->primary_key, t->nprimary_key);
+
+	if (t->nprimary_key == 0)
+		return;
+	checked(c, LAYER_SCHEMA);
+	for (int i = 0; i < pg_rows(c->constraints); i++) {
+		if (strcmp(pg_get(c->constraints, i, K_TABLE), t->name) != 0 ||
+		    pg_get(c->constraints, i, K_TYPE)[0] != 'p')
+			continue;
+		if (!same_names(pg_get(c->constraints, i, K_COLUMNS), want))
+			tell(c, FOUND_KEY_MISSING, t, NULL, pg_get(c->constraints, i, K_NAME),
+			     "it has other columns");
+		else if (!pg_get_bool(c->constraints, i, K_INDEX_VALID))
+			tell(c, FOUND_INDEX_INVALID, t, NULL, pg_get(c->constraints, i, K_NAME), NULL);
+		return;
+	}
+	tell(c, FOUND_KEY_MISSING, t, NULL, t->primary_key_name, NULL);
+}
+
+static char action_letter(enum fk_action a)
+{
+	static const char letters[] = {[FK_NO_ACTION] = 'a',
+				       [FK_RESTRICT] = 'r',
+				       [FK_CASCADE] = 'c',
+				       [FK_SET_NULL] = 'n',
+				       [FK_SET_DEFAULT] = 'd'};
+	return letters[a];
+}
+
+/* Orphans that a policy keeps leave their key NOT VALID; else it is a finding. */
+static bool may_be_not_valid(const struct cat *c, const struct schema_table *t, const struct schema_fkey *f)
+{
+	const struct schema *s = &c->v->plan->schema;
+
+	for (size_t i = 0; i < c->v->nreferences; i++) {
+		const struct reference *r = &c->v->references[i];
+		if (&s->tables[r->table] == t && strcmp(t->columns[r->column].name, f->column) == 0 &&
+		    r->policy == ORPHAN_KEEP && listed_count(c->v->listed, LISTED_KEPT, t->name, f->column) > 0)
+			return true;
+	}
+	for (size_t i = 0; i < s->njunctions; i++)
+		if (&s->tables[s->junctions[i].table] == t && s->junctions[i].if_orphan == ORPHAN_KEEP)
+			return true;
+	return false;
+}
+
+static void check_fkey(struct cat *c, const struct schema_table *t, const struct schema_fkey *f)
+{
+	const struct schema *s = &c->v->plan->schema;
+	const struct schema_table *to = &s->tables[f->ref_table];
+	int row = -1;
+
+	checked(c, LAYER_REFERENCES);
+	for (int i = 0; row < 0 && i < pg_rows(c->constraints); i++)
+		if (pg_get(c->constraints, i, K_TYPE)[0] == 'f' &&
+		    strcmp(pg_get(c->constraints, i, K_TABLE), t->name) == 0 &&
+		    same_names(pg_get(c->constraints, i, K_COLUMNS), f->column))
+			row = i;
+	if (row < 0)
+		tell(c, FOUND_FKEY_MISSING, t, f->column, f->name, NULL);
+	else if (strcmp(pg_get(c->constraints, row, K_REF_TABLE), to->name) != 0 ||
+		 strcmp(pg_get(c->constraints, row, K_REF_SCHEMA), s->name) != 0 ||
+		 !same_names(pg_get(c->constraints, row, K_REF_COLUMNS), f->ref_column))
+		tell(c, FOUND_FKEY_DIFFERS, t, f->column, f->name, "it points to another table or column");
+	else if (pg_get(c->constraints, row, K_DELETE)[0] != action_letter(f->on_delete) ||
+		 pg_get(c->constraints, row, K_UPDATE)[0] != action_letter(f->on_update))
+		tell(c, FOUND_FKEY_DIFFERS, t, f->column, f->name, "it acts otherwise on delete or update");
+	else if (!pg_get_bool(c->constraints, row, K_VALID) && !may_be_not_valid(c, t, f))
+		tell(c, FOUND_FKEY_NOT_VALID, t, f->column, f->name, NULL);
+}
+
+/* --- indexes --- */
+
+static bool same_index(const struct cat *c, const struct schema_index *x, int row)
+{
+	struct buf columns;
+	bool expression = x->expression != NULL;
+
+	buf_init(&columns, 0);
+	for (size_t i = 0; i < x->ncolumns; i++) {
+		buf_puts(&columns, i > 0 ? NAME_END : "");
+		buf_puts(&columns, x->columns[i]);
+	}
+	bool same = pg_get_bool(c->indexes, row, I_UNIQUE) == x->unique &&
+		    strcasecmp(pg_get(c->indexes, row, I_METHOD), x->method != NULL ? x->method : "btree") == 0 &&
+		    pg_get_bool(c->indexes, row, I_PARTIAL) == (x->where != NULL) &&
+		    pg_get_bool(c->indexes, row, I_EXPRESSION) == expression &&
+		    pg_get_bool(c->indexes, row, I_NULLS) == x->nulls_not_distinct &&
+		    (expression || same_names(pg_get(c->indexes, row, I_COLUMNS), buf_cstr(&columns)));
+	buf_free(&columns);
+	return same;
+}
+
+static void check_index(struct cat *c, const struct schema_table *t, const struct schema_index *x)
+{
+	int row = find_row(c->indexes, t->name, x->name);
+
+	if (x->tier == INDEX_TIER_SEARCH && c->v->o.no_search_indexes)
+		return;
+	checked(c, LAYER_SCHEMA);
+	/* one of another name does the same work; an expression is known by its name only */
+	for (int i = 0; row < 0 && x->expression == NULL && i < pg_rows(c->indexes); i++)
+		if (strcmp(pg_get(c->indexes, i, I_TABLE), t->name) == 0 && same_index(c, x, i))
+			row = i;
+	if (row < 0)
+		tell(c, FOUND_INDEX_MISSING, t, NULL, x->name, NULL);
+	else if (!pg_get_bool(c->indexes, row, I_VALID))
+		tell(c, FOUND_INDEX_INVALID, t, NULL, x->name, NULL);
+	else if (!same_index(c, x, row))
+		tell(c, FOUND_INDEX_DIFFERS, t, NULL, x->name, NULL);
+}
+
+/* --- enums --- */
+
+static void check_enum_type(struct cat *c, const struct schema_enum *e)
+{
+	size_t n = 0;
+	bool same = true;
+
+	checked(c, LAYER_SCHEMA);
+	for (int i = 0; i < pg_rows(c->enums); i++) {
+		if (strcmp(pg_get(c->enums, i, 0), e->name) != 0)
+			continue;
+		same = same && n < e->nlabels && strcmp(pg_get(c->enums, i, 1), e->labels[n]) == 0;
+		n++;
+	}
+	if (!same || n != e->nlabels)
+		tell(c, FOUND_ENUM, NULL, NULL, e->name, n == 0 ? "it is missing" : "it has other labels");
+}
+
+/* --- all of it --- */
+
+static void check_table(struct cat *c, int table)
+{
+	const struct schema_table *t = &c->v->plan->schema.tables[table];
+
+	checked(c, LAYER_SCHEMA);
+	c->v->exists[table] = find_row(c->columns, t->name, NULL) >= 0;
+	if (!c->v->exists[table]) {
+		tell(c, FOUND_TABLE_MISSING, t, NULL, NULL, NULL);
+		return;
+	}
+	for (size_t i = 0; i < t->ncolumns; i++)
+		check_column(c, t, (int)i);
+	check_primary_key(c, t);
+	for (size_t i = 0; i < t->nfkeys; i++)
+		check_fkey(c, t, &t->fkeys[i]);
+	for (size_t i = 0; i < t->nindexes; i++)
+		check_index(c, t, &t->indexes[i]);
+}
+
+static bool read_catalog(struct cat *c, struct pg *pg, struct err *err)
+{
+	struct pg_param p = PG_TEXT(c->v->plan->schema.name);
+
+	return pg_query(pg, columns_sql, &p, 1, &c->columns, err) &&
+	       pg_query(pg, constraints_sql, &p, 1, &c->constraints, err) &&
+	       pg_query(pg, indexes_sql, &p, 1, &c->indexes, err) && pg_query(pg, enums_sql, &p, 1, &c->enums, err);
+}
+
+bool catalog_check(struct validation *v, struct pg *pg, struct err *err)
+{
+	struct cat c = {.v = v};
+	bool ok = read_catalog(&c, pg, err);
+
+	for (size_t i = 0; ok && i < v->plan->schema.ntables; i++)
+		check_table(&c, (int)i);
+	for (size_t i = 0; ok && i < v->plan->schema.nenums; i++)
+		check_enum_type(&c, &v->plan->schema.enums[i]);
+	for (size_t i = 0; ok && i < v->plan->schema.ntables; i++) {
+		found_table(v->found, (int)i)->exists =
+			find_row(c.columns, v->plan->schema.tables[i].name, NULL) >= 0;
+	}
+	pg_result_free(c.columns);
+	pg_result_free(c.constraints);
+	pg_result_free(c.indexes);
+	pg_result_free(c.enums);
+	return ok;
+}

@@ -1,0 +1,1029 @@
+/* chunk.c - a stretch of documents: keys, elements and pairs go into the tally; of documents that are to be compared
+ * the rows are asked for by key, some hundred at a time, and every field is looked at.
+ *
+ * What has no row, or no document, is not told here but by the tally, which sees both sides whole.
+ */
+#include <stdlib.h>
+
+#include "extjson.h"
+#include "validate_private.h"
+
+#define BATCH_DOCUMENTS 400
+#define BATCH_BYTES     ((size_t)2 << 20)
+#define BATCH_OF_JSON   32 /* keys that are told apart by comparing only */
+#define RATE_STEP       16
+
+struct item {
+	size_t at, len; /* in batch.docs */
+	struct val id;
+	const uint8_t *wrapped; /* {_id: ...}, in the arena */
+	size_t wrapped_len;
+	const uint8_t *key; /* normal form, in the arena */
+	size_t key_len;
+	const char *key_text;
+	int next; /* of the same bucket, -1 */
+};
+
+/* What a child table's rows hang on: the document, or an element of it. */
+struct owner {
+	const struct item *item;
+	struct val val;
+	const uint8_t *key;
+	size_t key_len;
+	int next;
+};
+
+struct batch {
+	struct worker *w;
+	struct feed *feed;
+	struct buf docs, keys, scratch, owner;
+	struct item items[BATCH_DOCUMENTS];
+	size_t n;
+	bool reads_only; /* naming: nothing is compared */
+	uint64_t documents, explained, compared, matched, mismatched, fields, found;
+	uint64_t *elements; /* by table */
+};
+
+static struct item document_of(const uint8_t *doc, size_t len)
+{
+	struct item it = {.len = len};
+
+	if (!doc_find(doc, len, "_id", &it.id))
+		it.id = (struct val){0};
+	return it;
+}
+
+static struct val whole(const uint8_t *doc, size_t len)
+{
+	return (struct val){.data = doc, .len = (uint32_t)len, .kind = BSON_K_DOCUMENT};
+}
+
+static const char *id_text(struct batch *b, const struct val *id)
+{
+	struct buf text;
+
+	if (id->kind == 0)
+		return NULL;
+	buf_init(&text, 0);
+	extjson_write_val_safe(&text, id);
+	const char *copy = arena_strdup(b->w->arena, buf_cstr(&text));
+	buf_free(&text);
+	return copy;
+}
+
+static const char *key_text_of(struct batch *b, const struct feed_table *t, const uint8_t *key, size_t n)
+{
+	struct buf text;
+
+	if (t->key < 0 || key == NULL)
+		return NULL;
+	buf_init(&text, 0);
+	key_write(&t->columns[t->key].spec.type, key, n, &text);
+	const char *copy = arena_strdup(b->w->arena, buf_cstr(&text));
+	buf_free(&text);
+	return copy;
+}
+
+static const char *table_name(const struct batch *b, int table)
+{
+	return b->w->v->plan->schema.tables[table].name;
+}
+
+static void tell(struct batch *b, const struct item *it, const struct feed_table *t, struct validate_finding x)
+{
+	x.table = t != NULL ? table_name(b, t->table) : x.table;
+	x.collection = b->feed->collection->name;
+	x.id = id_text(b, &it->id);
+	if (x.key == NULL)
+		x.key = key_text_of(b, &b->feed->main, it->key, it->key_len);
+	found_add(b->w->v->found, &x);
+	b->found++;
+}
+
+/* --- what is listed --- */
+
+static bool is_explained(struct batch *b, struct item *it, const uint8_t *doc, enum fault *fault)
+{
+	const struct listed *l = b->w->v->listed;
+	const char *name = b->feed->collection->name;
+
+	if (it->id.kind == 0)
+		return listed_has(l, listed_bytes(name, doc, it->len), fault);
+	if (listed_has(l, listed_document(name, it->wrapped, it->wrapped_len), fault))
+		return true;
+	return it->key != NULL &&
+	       listed_has(l, listed_key(table_name(b, b->feed->main.table), it->key, it->key_len), fault);
+}
+
+static bool is_listed_cell(const struct batch *b, enum listed_kind k, const char *table, const char *column,
+			   const struct item *it, int64_t ordinal, const char *row_key)
+{
+	const struct listed *l = b->w->v->listed;
+
+	return listed_has(l, listed_cell(k, table, column, it->wrapped, it->wrapped_len, ordinal), NULL) ||
+	       (row_key != NULL && listed_has(l, listed_cell_key(k, table, column, row_key, strlen(row_key)), NULL));
+}
+
+/* --- one row --- */
+
+struct row {
+	const struct pg_result *result;
+	int index;
+	const struct feed_table *t;
+	const struct item *item;
+	int64_t ordinal; /* of the element, -1 */
+	const char *key; /* text of the row's key */
+};
+
+static struct field_bytes field_of(const struct row *r, const struct column *c)
+{
+	struct field_bytes f;
+
+	f.data = pg_get_field(r->result, r->index, c->at, &f.len);
+	return f;
+}
+
+/* Did a reference of the row give its value to this column, listed, and is it that value? */
+static bool is_moved_here(struct batch *b, const struct row *r, const struct column *c, struct view *v,
+			  struct field_bytes f)
+{
+	const struct schema *s = &b->w->v->plan->schema;
+	struct cell cell;
+
+	for (size_t i = 0; i < s->nrefs; i++) {
+		const struct schema_ref *ref = &s->refs[i];
+		if (ref->table != r->t->table || ref->move_to != c->column)
+			continue;
+		for (size_t k = 0; k < r->t->ncolumns; k++) {
+			const struct column *from = &r->t->columns[k];
+			if (from->column != ref->column || from->map == NULL ||
+			    !is_listed_cell(b, LISTED_MOVED, table_name(b, r->t->table), from->name, r->item,
+					    r->ordinal, r->key))
+				continue;
+			column_check(&b->w->judge, from, v, &r->item->id, f, &cell);
+			if (cell.result == CELL_SAME)
+				return true;
+		}
+	}
+	return false;
+}
+
+static bool is_taken_away(const struct batch *b, const struct row *r, const struct column *c)
+{
+	const char *table = table_name(b, r->t->table);
+
+	return is_listed_cell(b, LISTED_NULL, table, c->name, r->item, r->ordinal, r->key) ||
+	       is_listed_cell(b, LISTED_MOVED, table, c->name, r->item, r->ordinal, r->key);
+}
+
+static const char *value_text(struct batch *b, const struct val *v)
+{
+	return b->w->v->o.log_values ? (v->kind == 0 ? "(missing)" : id_text(b, v)) : NULL;
+}
+
+static const char *field_text(struct batch *b, const struct column *c, struct field_bytes f)
+{
+	struct buf text, key;
+	const char *copy;
+
+	if (!b->w->v->o.log_values)
+		return NULL;
+	if (f.len < 0)
+		return "NULL";
+	buf_init(&text, 0);
+	buf_init(&key, 0);
+	if (!c->spec.type.array && key_is_json(&c->spec.type))
+		buf_put(&text, f.data + (c->spec.type.base == PGT_JSONB),
+			(size_t)f.len - (c->spec.type.base == PGT_JSONB));
+	else if (!c->spec.type.array && key_of_field(&b->w->judge, &c->spec.type, f, &key))
+		key_write(&c->spec.type, key.data, key.len, &text);
+	else
+		for (int i = 0; i < f.len; i++)
+			buf_printf(&text, "%02x", f.data[i]);
+	copy = arena_strdup(b->w->arena, buf_cstr(&text));
+	buf_free(&text);
+	buf_free(&key);
+	return copy;
+}
+
+static void tell_cell(struct batch *b, const struct row *r, const struct column *c, const struct cell *cell,
+		      enum validate_kind kind, struct field_bytes f)
+{
+	struct validate_finding x = {.kind = kind,
+				     .key = r->key,
+				     .path = c->path,
+				     .column = c->name,
+				     .expected = value_text(b, &cell->val),
+				     .found = field_text(b, c, f)};
+
+	if (r->ordinal >= 0)
+		x.detail = arena_printf(b->w->arena, "element %lld", (long long)r->ordinal);
+	if (kind == FOUND_UNFIT)
+		x.detail = arena_printf(b->w->arena, "%s", fault_sentence(cell->why));
+	tell(b, r->item, r->t, x);
+}
+
+/* True when the field is as it should be. */
+static bool check_cell(struct batch *b, const struct row *r, const struct column *c, struct view *v,
+		       const struct cell *cell, struct field_bytes f)
+{
+	if (cell->result == CELL_SAME) {
+		if (!cell->replaced || !b->w->v->has_state ||
+		    is_listed_cell(b, LISTED_REPLACED, table_name(b, r->t->table), c->name, r->item, r->ordinal,
+				   NULL))
+			return true;
+		tell_cell(b, r, c, cell, FOUND_UNLISTED, f);
+		return false;
+	}
+	if (cell->result == CELL_REJECT) {
+		tell_cell(b, r, c, cell, FOUND_UNFIT, f);
+		return false;
+	}
+	if (f.len < 0 ? is_taken_away(b, r, c) : is_moved_here(b, r, c, v, f))
+		return true;
+	tell_cell(b, r, c, cell, f.len < 0 ? FOUND_NULLED : cell->expects_null ? FOUND_NOT_NULL : FOUND_VALUE, f);
+	return false;
+}
+
+/* What the documents say about a column, for layer types. */
+static void note_stats(struct worker *w, int table, const struct column *c, const struct cell *cell)
+{
+	struct column_stats *s = &w->stats[table][c->column];
+
+	if (cell->expects_null || cell->result == CELL_REJECT)
+		return;
+	s->values++;
+	if (cell->val.kind == BSON_K_DATE && !cell->replaced) {
+		int64_t ms = val_i64(&cell->val);
+		s->least = ms < s->least ? ms : s->least;
+		s->most = ms > s->most ? ms : s->most;
+	}
+	if (cell->val.kind == BSON_K_DOUBLE) {
+		double d = val_double(&cell->val);
+		s->nan += d != d;
+	} else if (cell->val.kind == BSON_K_DECIMAL128 || cell->val.kind == BSON_K_STRING) {
+		s->nan++; /* might be */
+	}
+}
+
+static bool is_compared(const struct column *c)
+{
+	return c->map != NULL && (c->feed == PLAN_FEED_SLOT || c->feed == PLAN_FEED_ID);
+}
+
+/* Every column of the row; the view is of the document or element. */
+static bool compare_row(struct batch *b, const struct row *r, struct view *v)
+{
+	struct cell cell;
+	bool ok = true;
+
+	for (size_t i = 0; i < r->t->ncolumns; i++) {
+		const struct column *c = &r->t->columns[i];
+		if (!is_compared(c))
+			continue;
+		struct field_bytes f = field_of(r, c);
+		column_check(&b->w->judge, c, v, &r->item->id, f, &cell);
+		note_stats(b->w, r->t->table, c, &cell);
+		ok &= check_cell(b, r, c, v, &cell, f);
+		b->fields++;
+	}
+	b->compared++;
+	b->matched += ok;
+	b->mismatched += !ok;
+	return ok;
+}
+
+/* --- asking for rows --- */
+
+static void put_element(struct buf *out, const struct pgtype *t, const uint8_t *key, size_t n, struct buf *scratch)
+{
+	buf_putc(out, out->len > 1 ? ',' : ' ');
+	buf_putc(out, '"');
+	buf_reset(scratch);
+	key_write(t, key, n, scratch);
+	for (size_t i = 0; i < scratch->len; i++) {
+		if (scratch->data[i] == '"' || scratch->data[i] == '\\')
+			buf_putc(out, '\\');
+		buf_putc(out, (char)scratch->data[i]);
+	}
+	buf_putc(out, '"');
+}
+
+static bool ask(struct batch *b, const struct feed_table *t, struct pg_result **r, struct err *err)
+{
+	buf_putc(&b->keys, '}');
+	struct pg_param p = PG_TEXT(buf_cstr(&b->keys));
+
+	return pg_query_binary(b->w->pg, t->select, &p, 1, r, err);
+}
+
+/* The normal form of a field of row i, lent from b->scratch. */
+static bool row_key(struct batch *b, const struct pg_result *r, int i, const struct column *c)
+{
+	struct field_bytes f;
+
+	buf_reset(&b->scratch);
+	f.data = pg_get_field(r, i, c->at, &f.len);
+	return key_of_field(&b->w->judge, &c->spec.type, f, &b->scratch);
+}
+
+/* --- child tables --- */
+
+static bool compare_children(struct batch *b, const struct feed_table *t, struct owner *owners, size_t n,
+			     struct err *err);
+
+struct children {
+	struct batch *b;
+	const struct feed_table *t;
+	struct pg_result *rows;
+	int *next, *heads; /* rows by their parent's key */
+	bool *used;
+	size_t mask;
+	struct owner *inner; /* rows that nested tables hang on */
+	size_t ninner, inner_cap;
+};
+
+static int64_t row_ordinal(const struct children *c, int row)
+{
+	struct field_bytes f;
+
+	f.data = pg_get_field(c->rows, row, c->t->columns[c->t->ordinal].at, &f.len);
+	if (f.len <= 0 || f.len > 8)
+		return -1;
+	return (int64_t)(big_endian(f.data, (size_t)f.len));
+}
+
+static bool is_parent(const struct children *c, int row, const struct owner *o)
+{
+	return row_key(c->b, c->rows, row, &c->t->columns[c->t->parent]) && c->b->scratch.len == o->key_len &&
+	       memcmp(c->b->scratch.data, o->key, o->key_len) == 0;
+}
+
+/* The key of the element's own row, in the arena; false: none. */
+static bool element_key(struct batch *b, const struct feed_table *t, struct view *v, const uint8_t **key, size_t *n)
+{
+	const struct column *c = &t->columns[t->key];
+	struct val at;
+
+	if (c->map == NULL || view_find(v, c->map->from, c->map->nfrom, c->spec.duplicate_keys, &at) != AT_VALUE)
+		return false;
+	buf_reset(&b->scratch);
+	if (!key_of_val(&b->w->judge, &c->spec, &at, &b->scratch))
+		return false;
+	*n = b->scratch.len;
+	*key = arena_memdup(b->w->arena, buf_cstr(&b->scratch), *n + 1);
+	return true;
+}
+
+/* The element's row among those of its parent: by ordinal, by its own key, or the first that is the same. */
+static int find_row(struct children *c, const struct owner *o, struct view *v, int64_t ordinal)
+{
+	const uint8_t *key = NULL;
+	size_t n = 0;
+	bool by_key = c->t->ordinal < 0 && c->t->key >= 0 && element_key(c->b, c->t, v, &key, &n);
+	struct cell cell;
+
+	for (int r = c->heads[key_hash(0, o->key, o->key_len) & c->mask]; r >= 0; r = c->next[r]) {
+		if (c->used[r] || !is_parent(c, r, o))
+			continue;
+		if (c->t->ordinal >= 0) {
+			if (row_ordinal(c, r) == ordinal)
+				return r;
+		} else if (by_key) {
+			if (row_key(c->b, c->rows, r, &c->t->columns[c->t->key]) && c->b->scratch.len == n &&
+			    memcmp(c->b->scratch.data, key, n) == 0)
+				return r;
+		} else {
+			bool same = true;
+			struct row row = {c->rows, r, c->t, o->item, ordinal, NULL};
+			for (size_t i = 0; same && i < c->t->ncolumns; i++) {
+				if (!is_compared(&c->t->columns[i]))
+					continue;
+				column_check(&c->b->w->judge, &c->t->columns[i], v, &o->item->id,
+					     field_of(&row, &c->t->columns[i]), &cell);
+				same = cell.result == CELL_SAME;
+			}
+			if (same)
+				return r;
+		}
+	}
+	return -1;
+}
+
+/* As the settling writes a row's key: the key's columns as a row value, or the one. */
+static const char *child_key_text(struct children *c, const struct owner *o, int64_t ordinal, struct view *v)
+{
+	struct buf text;
+	const uint8_t *key;
+	size_t n;
+
+	buf_init(&text, 0);
+	if (c->t->key >= 0 && element_key(c->b, c->t, v, &key, &n)) {
+		key_write(&c->t->columns[c->t->key].spec.type, key, n, &text);
+	} else {
+		buf_putc(&text, '(');
+		key_write(&c->t->columns[c->t->parent].spec.type, o->key, o->key_len, &text);
+		buf_printf(&text, ",%lld)", (long long)ordinal);
+	}
+	const char *copy = arena_strdup(c->b->w->arena, buf_cstr(&text));
+	buf_free(&text);
+	return copy;
+}
+
+static void keep_inner(struct children *c, const struct owner *o, const struct val *element, struct view *v)
+{
+	struct owner in = {.item = o->item, .val = *element, .next = -1};
+
+	if (c->t->nchildren == 0 || c->t->key < 0 || !element_key(c->b, c->t, v, &in.key, &in.key_len))
+		return;
+	if (c->ninner == c->inner_cap) {
+		c->inner_cap = c->inner_cap > 0 ? 2 * c->inner_cap : 64;
+		c->inner = mem_realloc(c->inner, c->inner_cap * sizeof *c->inner);
+	}
+	c->inner[c->ninner++] = in;
+}
+
+static void compare_element(struct children *c, const struct owner *o, const struct val *element, int64_t ordinal)
+{
+	struct view *v = &c->b->w->inner;
+
+	view_set(v, element);
+	int r = find_row(c, o, v, ordinal);
+	if (r < 0)
+		return; /* the tally tells */
+	c->used[r] = true;
+	struct row row = {c->rows, r, c->t, o->item, ordinal, child_key_text(c, o, ordinal, v)};
+	compare_row(c->b, &row, v);
+	keep_inner(c, o, element, v);
+}
+
+static void compare_elements(struct children *c, const struct owner *o)
+{
+	struct view above = {0};
+	struct doc_iter it;
+	struct field f;
+	struct val array;
+	int64_t ordinal = 0;
+
+	view_set(&above, &o->val);
+	if (view_find(&above, c->t->path, c->t->npath, DUP_REJECT, &array) == AT_VALUE &&
+	    array.kind == BSON_K_ARRAY && doc_iter_val(&it, &array))
+		for (; doc_iter_next(&it, &f); ordinal++)
+			compare_element(c, o, &f.val, ordinal);
+	view_free(&above);
+}
+
+static void chain_rows(struct children *c)
+{
+	int n = pg_rows(c->rows);
+
+	for (c->mask = 63; c->mask < (size_t)n; c->mask = 2 * c->mask + 1)
+		;
+	c->heads = arena_alloc(c->b->w->arena, (c->mask + 1) * sizeof *c->heads);
+	c->next = arena_alloc(c->b->w->arena, ((size_t)n + 1) * sizeof *c->next);
+	c->used = arena_alloc(c->b->w->arena, (size_t)n + 1);
+	memset(c->heads, 0xff, (c->mask + 1) * sizeof *c->heads);
+	for (int r = n - 1; r >= 0; r--) {
+		(void)row_key(c->b, c->rows, r, &c->t->columns[c->t->parent]);
+		size_t at = key_hash(0, c->b->scratch.data, c->b->scratch.len) & c->mask;
+		c->next[r] = c->heads[at];
+		c->heads[at] = r;
+	}
+}
+
+static bool compare_children(struct batch *b, const struct feed_table *t, struct owner *owners, size_t n,
+			     struct err *err)
+{
+	struct children c = {.b = b, .t = t};
+	bool ok = true;
+
+	if (n == 0 || t->select == NULL || !b->w->v->exists[t->table])
+		return true;
+	buf_reset(&b->keys);
+	buf_putc(&b->keys, '{');
+	for (size_t i = 0; i < n; i++)
+		put_element(&b->keys, &t->columns[t->parent].spec.type, owners[i].key, owners[i].key_len,
+			    &b->scratch);
+	if (!ask(b, t, &c.rows, err))
+		return false;
+	chain_rows(&c);
+	for (size_t i = 0; i < n; i++)
+		compare_elements(&c, &owners[i]);
+	pg_result_free(c.rows);
+	for (size_t i = 0; ok && i < t->nchildren; i++)
+		ok = compare_children(b, &t->children[i], c.inner, c.ninner, err);
+	free(c.inner);
+	return ok;
+}
+
+/* Compared counts belong to the table that the rows are in. */
+static void send_counts(struct batch *b, int table)
+{
+	struct found *f = b->w->v->found;
+
+	FOUND_COUNT(f, table, compared, b->compared);
+	FOUND_COUNT(f, table, matched, b->matched);
+	FOUND_COUNT(f, table, mismatched, b->mismatched);
+	FOUND_COUNT(f, table, fields, b->fields);
+	b->compared = b->matched = b->mismatched = b->fields = 0;
+}
+
+static bool compare_all_children(struct batch *b, struct err *err)
+{
+	struct feed_table *main = &b->feed->main;
+	struct owner *owners = arena_alloc(b->w->arena, (b->n + 1) * sizeof *owners);
+	bool ok = true;
+
+	for (size_t i = 0; ok && i < main->nchildren; i++) {
+		const struct feed_table *t = &main->children[i];
+		size_t n = 0;
+		for (size_t k = 0; k < b->n; k++) {
+			struct item *it = &b->items[k];
+			struct owner o = {.item = it, .val = whole(b->docs.data + it->at, it->len), .next = -1};
+			buf_reset(&b->scratch);
+			if (!key_of_val(&b->w->judge, &t->owner, &it->id, &b->scratch))
+				continue;
+			o.key_len = b->scratch.len;
+			o.key = arena_memdup(b->w->arena, buf_cstr(&b->scratch), o.key_len + 1);
+			owners[n++] = o;
+		}
+		ok = compare_children(b, t, owners, n, err);
+		send_counts(b, t->table);
+	}
+	return ok;
+}
+
+/* --- main tables --- */
+
+static void compare_item(struct batch *b, const struct pg_result *rows, int r, const struct item *it)
+{
+	struct row row = {rows, r, &b->feed->main, it, -1, it->key_text};
+	struct val doc = whole(b->docs.data + it->at, it->len);
+
+	view_set(&b->w->view, &doc);
+	compare_row(b, &row, &b->w->view);
+}
+
+/* json keys: the first document whose _id is the row's. */
+static bool is_same_key(struct batch *b, const struct pg_result *rows, int r, const struct item *it)
+{
+	const struct column *c = &b->feed->main.columns[b->feed->main.key];
+	struct field_bytes f;
+
+	if (!key_is_json(&c->spec.type))
+		return b->scratch.len == it->key_len && memcmp(b->scratch.data, it->key, it->key_len) == 0;
+	f.data = pg_get_field(rows, r, c->at, &f.len);
+	return check_value(&b->w->judge, &c->spec, &it->id, f) == SAME;
+}
+
+static void compare_rows(struct batch *b, const struct pg_result *rows)
+{
+	int heads[1024];
+	const struct column *key = &b->feed->main.columns[b->feed->main.key];
+
+	memset(heads, 0xff, sizeof heads);
+	for (size_t i = b->n; i-- > 0;) {
+		struct item *it = &b->items[i];
+		size_t at = key_hash(0, it->key, it->key_len) & 1023;
+		it->next = heads[at];
+		heads[at] = (int)i;
+	}
+	for (int r = 0; r < pg_rows(rows); r++) {
+		if (!row_key(b, rows, r, key))
+			continue;
+		arena_reset(b->w->judge.arena);
+		for (int i = heads[key_hash(0, b->scratch.data, b->scratch.len) & 1023]; i >= 0; i = b->items[i].next)
+			if (is_same_key(b, rows, r, &b->items[i])) {
+				compare_item(b, rows, r, &b->items[i]);
+				break;
+			}
+	}
+}
+
+static void put_keys(struct batch *b)
+{
+	const struct feed_table *t = &b->feed->main;
+	const struct spec *s = &t->columns[t->key].spec;
+
+	buf_reset(&b->keys);
+	buf_putc(&b->keys, '{');
+	for (size_t i = 0; i < b->n; i++) {
+		const struct item *it = &b->items[i];
+		if (!key_is_json(&s->type)) {
+			put_element(&b->keys, &s->type, it->key, it->key_len, &b->scratch);
+			continue;
+		}
+		struct extjson_opts o = {.mode = s->json == MAP_JSON_CANONICAL ? EXTJSON_CANONICAL
+						 : s->json == MAP_JSON_PLAIN   ? EXTJSON_PLAIN
+									       : EXTJSON_RELAXED};
+		struct extjson_info info = {0};
+		struct buf json;
+		buf_init(&json, 0);
+		if (extjson_write(&json, &it->id, &o, &info) == FAULT_OK)
+			put_element(&b->keys, &s->type, json.data, json.len, &b->scratch);
+		buf_free(&json);
+	}
+}
+
+static bool compare_batch(struct batch *b, struct err *err)
+{
+	const struct feed_table *t = &b->feed->main;
+	_cleanup_(pg_result_freep) struct pg_result *rows = NULL;
+	bool ok = true;
+
+	if (b->n > 0 && t->select != NULL && b->w->v->exists[t->table]) {
+		put_keys(b);
+		ok = ask(b, t, &rows, err);
+		if (ok)
+			compare_rows(b, rows);
+		send_counts(b, t->table);
+		ok = ok && compare_all_children(b, err);
+	}
+	b->n = 0;
+	buf_reset(&b->docs);
+	arena_reset(b->w->arena);
+	return ok;
+}
+
+/* --- every document: keys, elements, pairs --- */
+
+static uint64_t element_hash(struct batch *b, const struct feed_table *t, const uint8_t *parent, size_t n,
+			     struct view *v, int64_t ordinal)
+{
+	uint8_t be[8];
+	const uint8_t *key;
+	size_t len;
+
+	if (t->ordinal >= 0) {
+		for (int i = 0; i < 8; i++)
+			be[i] = (uint8_t)((uint64_t)ordinal >> (56 - 8 * i));
+		return pair_hash(parent, n, be, 8);
+	}
+	if (t->key >= 0 && element_key(b, t, v, &key, &len))
+		return key_hash(0, key, len);
+	return key_hash(0, parent, n);
+}
+
+static void add_key(struct batch *b, const struct item *it, const struct feed_table *t, int table,
+		    enum tally_side side, uint64_t hash, int64_t ordinal, const char *path)
+{
+	struct validation *v = b->w->v;
+	const struct odd *odd;
+
+	if (!b->reads_only) {
+		tally_add(b->w->tally, (uint32_t)table, side, hash);
+		return;
+	}
+	if (side == TALLY_MAYBE || (odd = odd_find(v, (uint32_t)table, hash, true)) == NULL)
+		return;
+	struct validate_finding x = {.kind = odd->kind, .table = table_name(b, table), .path = path};
+	if (ordinal >= 0)
+		x.detail = arena_printf(b->w->arena, "element %lld", (long long)ordinal);
+	tell(b, it, t, x);
+}
+
+static void note_elements(struct batch *b, const struct item *it, const struct feed_table *t, struct view *above,
+			  const uint8_t *parent, size_t n, bool maybe);
+
+/* One element: is a row expected? And of the arrays inside it. */
+static void note_element(struct batch *b, const struct item *it, const struct feed_table *t, const struct val *e,
+			 const uint8_t *parent, size_t n, int64_t ordinal, bool maybe)
+{
+	struct view v = {0};
+	const uint8_t *key = NULL;
+	size_t len = 0;
+	const char *table = table_name(b, t->table);
+
+	view_set(&v, e);
+	bool has_key = t->key >= 0 && element_key(b, t, &v, &key, &len);
+	maybe = maybe ||
+		listed_has(b->w->v->listed, listed_element(table, it->wrapped, it->wrapped_len, ordinal), NULL) ||
+		(has_key && listed_has(b->w->v->listed, listed_key(table, key, len), NULL));
+	add_key(b, it, t, t->table, maybe ? TALLY_MAYBE : TALLY_DOC, element_hash(b, t, parent, n, &v, ordinal),
+		ordinal, t->path_text);
+	for (size_t i = 0; has_key && i < t->nchildren; i++)
+		note_elements(b, it, &t->children[i], &v, key, len, maybe);
+	view_free(&v);
+}
+
+static bool has_bad_shape(struct batch *b, const struct item *it, enum at_path found, const struct val *array,
+			  bool takes_one, int table, const char *path, bool maybe)
+{
+	if (found == AT_MISSING || found == AT_NULL)
+		return true;
+	if (found == AT_VALUE && (array->kind == BSON_K_ARRAY || takes_one))
+		return false;
+	if (!maybe && !b->reads_only)
+		tell(b, it, NULL,
+		     (struct validate_finding){.kind = FOUND_UNFIT,
+					       .table = table_name(b, table),
+					       .path = path,
+					       .detail = "not an array, and the document is not listed as rejected"});
+	return true;
+}
+
+static void note_elements(struct batch *b, const struct item *it, const struct feed_table *t, struct view *above,
+			  const uint8_t *parent, size_t n, bool maybe)
+{
+	struct doc_iter iter;
+	struct field f;
+	struct val array;
+	enum at_path found = view_find(above, t->path, t->npath, DUP_REJECT, &array);
+	int64_t ordinal = 0;
+
+	if (has_bad_shape(b, it, found, &array, false, t->table, t->path_text, maybe))
+		return;
+	if (doc_iter_val(&iter, &array))
+		for (; doc_iter_next(&iter, &f); ordinal++)
+			note_element(b, it, t, &f.val, parent, n, ordinal, maybe);
+	b->elements[t->table] += (uint64_t)ordinal;
+}
+
+static void note_children(struct batch *b, const struct item *it, struct view *v, bool maybe)
+{
+	struct feed_table *main = &b->feed->main;
+
+	for (size_t i = 0; i < main->nchildren; i++) {
+		const struct feed_table *t = &main->children[i];
+		buf_reset(&b->owner);
+		if (t->parent >= 0 && key_of_val(&b->w->judge, &t->owner, &it->id, &b->owner))
+			note_elements(b, it, t, v, b->owner.data, b->owner.len, maybe);
+	}
+}
+
+static void note_pair(struct batch *b, const struct item *it, const struct feed_pairs *p, const struct val *e,
+		      int64_t ordinal, bool maybe)
+{
+	struct buf *other = &b->scratch, *owner = &b->owner;
+	const char *table = table_name(b, p->table);
+
+	buf_reset(other);
+	if (val_is_nothing(e) || !key_of_val(&b->w->judge, &p->element, e, other)) {
+		if (!maybe && !b->reads_only &&
+		    !listed_has(b->w->v->listed, listed_element(table, it->wrapped, it->wrapped_len, ordinal), NULL))
+			tell(b, it, NULL,
+			     (struct validate_finding){
+				     .kind = FOUND_MISSING_ELEMENT,
+				     .table = table,
+				     .path = p->path_text,
+				     .detail = arena_printf(b->w->arena,
+							    "element %lld is no id and is not listed as rejected",
+							    (long long)ordinal)});
+		return;
+	}
+	uint64_t hash = p->left ? pair_hash(owner->data, owner->len, other->data, other->len)
+				: pair_hash(other->data, other->len, owner->data, owner->len);
+	add_key(b, it, NULL, p->table,
+		maybe     ? TALLY_MAYBE
+		: p->left ? TALLY_DOC
+			  : TALLY_RIGHT,
+		hash, ordinal, p->path_text);
+}
+
+static void note_pairs(struct batch *b, const struct item *it, struct view *v, const struct feed_pairs *p, bool maybe)
+{
+	struct doc_iter iter;
+	struct field f;
+	struct val array;
+	enum at_path found = view_find(v, p->path, p->npath, DUP_REJECT, &array);
+	int64_t ordinal = 0;
+
+	if (has_bad_shape(b, it, found, &array, p->scalar_array, p->table, p->path_text, maybe))
+		return;
+	buf_reset(&b->owner);
+	if (!key_of_val(&b->w->judge, &p->owner, &it->id, &b->owner))
+		return;
+	if (array.kind != BSON_K_ARRAY)
+		note_pair(b, it, p, &array, ordinal++, maybe);
+	else if (doc_iter_val(&iter, &array))
+		for (; doc_iter_next(&iter, &f); ordinal++)
+			note_pair(b, it, p, &f.val, ordinal, maybe);
+	b->elements[p->table] += (uint64_t)ordinal;
+}
+
+/* --- a document --- */
+
+static bool is_about_values(enum fault f)
+{
+	return (f >= FAULT_MISSING && f <= FAULT_DUPLICATE_KEY) || f == FAULT_SHAPE;
+}
+
+/* Would the document fit, by our own judgement? */
+static bool fits(struct batch *b, const struct item *it, struct view *v)
+{
+	static const struct field_bytes nothing = {NULL, -1};
+	const struct feed_table *t = &b->feed->main;
+	struct cell cell;
+	struct val array;
+	enum at_path found;
+
+	for (size_t i = 0; i < t->ncolumns; i++) {
+		if (!is_compared(&t->columns[i]))
+			continue;
+		column_check(&b->w->judge, &t->columns[i], v, &it->id, nothing, &cell);
+		if (cell.result == CELL_REJECT)
+			return false;
+	}
+	for (size_t i = 0; i < t->nchildren + b->feed->npairs; i++) {
+		const struct feed_pairs *p = i < t->nchildren ? NULL : &b->feed->pairs[i - t->nchildren];
+		found = view_find(v, p != NULL ? p->path : t->children[i].path,
+				  p != NULL ? p->npath : t->children[i].npath, DUP_REJECT, &array);
+		if (found >= AT_MISPLACED ||
+		    (found == AT_VALUE && array.kind != BSON_K_ARRAY && !(p != NULL && p->scalar_array)))
+			return false;
+	}
+	return true;
+}
+
+/* Documents that are not compared still say what the columns should hold. */
+static void note_columns(struct batch *b, const struct item *it, struct view *v)
+{
+	static const struct field_bytes nothing = {NULL, -1};
+	const struct feed_table *t = &b->feed->main;
+	struct cell cell;
+
+	for (size_t i = 0; i < t->ncolumns; i++) {
+		if (!is_compared(&t->columns[i]))
+			continue;
+		column_check(&b->w->judge, &t->columns[i], v, &it->id, nothing, &cell);
+		note_stats(b->w, t->table, &t->columns[i], &cell);
+	}
+}
+
+static bool is_sampled(const struct batch *b, const struct item *it)
+{
+	const struct validation *v = b->w->v;
+
+	if (!wants_layer(v, LAYER_VALUES))
+		return false;
+	return v->o.full || key_hash(v->o.seed, it->wrapped, it->wrapped_len) <= b->feed->below;
+}
+
+static void wrap_id(struct batch *b, struct item *it)
+{
+	uint8_t *wrapped;
+
+	if (it->id.kind == 0)
+		return;
+	wrapped = arena_alloc(b->w->arena, doc_wrap_size("_id", &it->id));
+	it->wrapped_len = doc_wrap("_id", &it->id, wrapped);
+	it->wrapped = wrapped;
+}
+
+static void find_key(struct batch *b, struct item *it)
+{
+	const struct feed_table *t = &b->feed->main;
+
+	buf_reset(&b->scratch);
+	if (t->key < 0 || !key_of_val(&b->w->judge, &t->columns[t->key].spec, &it->id, &b->scratch))
+		return;
+	it->key_len = b->scratch.len;
+	it->key = arena_memdup(b->w->arena, buf_cstr(&b->scratch), it->key_len + 1);
+}
+
+static void keep(struct batch *b, struct item *it, const uint8_t *doc)
+{
+	it->at = b->docs.len;
+	buf_put(&b->docs, doc, it->len);
+	/* the _id is lent from the document: point into the copy once the buffer stands still */
+	it->key_text = key_text_of(b, &b->feed->main, it->key, it->key_len);
+	it->id.data = it->wrapped + 4 + 1 + 4; /* {_id: value}: length, type, "_id\0" */
+	b->items[b->n++] = *it;
+}
+
+static void note_key(struct batch *b, struct item *it, bool explained)
+{
+	const struct feed_table *t = &b->feed->main;
+
+	if (it->key != NULL || t->key < 0) {
+		add_key(b, it, t, t->table, explained ? TALLY_MAYBE : TALLY_DOC, key_hash(0, it->key, it->key_len),
+			-1, NULL);
+	} else if (!explained && !b->reads_only) {
+		tell(b, it, t,
+		     (struct validate_finding){.kind = FOUND_MISSING_ROW,
+					       .path = "_id",
+					       .detail = "the _id does not go into the key's column"});
+	}
+}
+
+static void note_document(struct batch *b, const uint8_t *doc, size_t len)
+{
+	struct item it = document_of(doc, len);
+	struct val all = whole(doc, len);
+	struct view *v = &b->w->view;
+	enum fault fault = FAULT_OK;
+
+	arena_reset(b->w->judge.arena);
+	view_set(v, &all);
+	wrap_id(b, &it);
+	find_key(b, &it);
+	bool explained = is_explained(b, &it, doc, &fault);
+	b->documents++;
+	b->explained += explained;
+	note_key(b, &it, explained);
+	note_children(b, &it, v, explained);
+	for (size_t i = 0; i < b->feed->npairs; i++)
+		note_pairs(b, &it, v, &b->feed->pairs[i], explained);
+	if (b->reads_only)
+		return;
+	if (explained) {
+		if (is_about_values(fault) && !v->corrupt && wants_layer(b->w->v, LAYER_VALUES) && fits(b, &it, v))
+			tell(b, &it, &b->feed->main,
+			     (struct validate_finding){.kind = FOUND_UNFOUNDED, .detail = fault_sentence(fault)});
+	} else if (is_sampled(b, &it) && it.key != NULL) {
+		keep(b, &it, doc);
+	} else if (wants_layer(b->w->v, LAYER_TYPES)) {
+		note_columns(b, &it, v);
+	}
+}
+
+/* --- a chunk --- */
+
+/* --max-rate: documents of all threads together. */
+static void wait_for_turn(struct validation *v, uint64_t documents)
+{
+	double now, until;
+
+	if (v->o.max_rate <= 0 || documents % RATE_STEP != 0)
+		return;
+	pthread_mutex_lock(&v->lock);
+	now = clock_seconds();
+	until = v->next_slot > now ? v->next_slot : now;
+	v->next_slot = until + RATE_STEP / v->o.max_rate;
+	pthread_mutex_unlock(&v->lock);
+	while ((now = clock_seconds()) < until && !validation_stopped(v))
+		clock_sleep_ms((unsigned)((until - now) * 1000) + 1 > 200 ? 200
+									  : (unsigned)((until - now) * 1000) + 1);
+}
+
+static bool batch_is_full(const struct batch *b)
+{
+	const struct feed_table *t = &b->feed->main;
+	bool json = t->key >= 0 && key_is_json(&t->columns[t->key].spec.type);
+
+	return b->n >= (json ? BATCH_OF_JSON : BATCH_DOCUMENTS) || b->docs.len >= BATCH_BYTES;
+}
+
+static bool read_chunk(struct batch *b, struct err *err)
+{
+	struct validation *v = b->w->v;
+	const uint8_t *doc;
+	size_t len;
+	int got;
+
+	while ((got = source_next(b->w->reader, &doc, &len, err)) == 1) {
+		if (validation_stopped(v))
+			return err_set(err, ERR_STOPPED, "stopped by a signal");
+		wait_for_turn(v, b->documents);
+		note_document(b, doc, len);
+		atomic_fetch_add_explicit(&b->feed->done, 1, memory_order_relaxed);
+		if (b->n == 0)
+			arena_reset(b->w->arena);
+		if (batch_is_full(b) && !compare_batch(b, err))
+			return false;
+	}
+	return got == 0 && compare_batch(b, err);
+}
+
+static bool run_chunk(struct worker *w, const struct task *t, bool reads_only, struct err *err)
+{
+	struct batch *b = mem_zalloc(sizeof *b);
+	struct found *f = w->v->found;
+
+	b->w = w;
+	b->feed = &w->v->feeds[t->index];
+	b->reads_only = reads_only;
+	buf_init(&b->docs, 0);
+	buf_init(&b->keys, 0);
+	buf_init(&b->scratch, 0);
+	buf_init(&b->owner, 0);
+	b->elements = mem_zalloc((w->v->plan->schema.ntables + 1) * sizeof *b->elements);
+	bool ok = (w->reader != NULL || source_reader_open(&w->reader, w->v->source, err)) &&
+		  source_read(w->reader, b->feed->collection->name, t->bounds, t->bounds_len, err) &&
+		  read_chunk(b, err);
+	if (ok && !reads_only) {
+		FOUND_COUNT(f, b->feed->main.table, documents, b->documents);
+		FOUND_COUNT(f, b->feed->main.table, explained, b->explained);
+		for (size_t i = 0; i < w->v->plan->schema.ntables; i++)
+			if (b->elements[i] > 0)
+				FOUND_COUNT(f, (int)i, elements, b->elements[i]);
+	}
+	atomic_fetch_add_explicit(&b->feed->found, b->found, memory_order_relaxed);
+	buf_free(&b->docs);
+	buf_free(&b->keys);
+	buf_free(&b->scratch);
+	buf_free(&b->owner);
+	free(b->elements);
+	free(b);
+	return ok || err_where(err, "%s", w->v->feeds[t->index].collection->name);
+}
+
+bool chunk_check(struct worker *w, const struct task *t, struct err *err)
+{
+	return run_chunk(w, t, false, err);
+}
+
+bool chunk_name(struct worker *w, const struct task *t, struct err *err)
+{
+	return run_chunk(w, t, true, err);
+}

@@ -1,0 +1,686 @@
+/* run.c - connections, threads, and the order of things:
+ *
+ *   state and literals → snapshot → catalog → counts and cuts of the source → a pool of workers on all tasks at once
+ *   (documents, keys of tables, references, types) → the tally's verdict → names of what differs → sums
+ */
+#include <math.h>
+#include <stdlib.h>
+
+#include <stdio.h>
+
+#include "validate_private.h"
+
+#define CHUNK_BYTES ((uint64_t)16 << 20)
+
+/* A role or database may carry settings that would bend a long job. */
+#define SETTINGS                                                                                                     \
+	"SET LOCAL statement_timeout = 0; SET LOCAL idle_in_transaction_session_timeout = 0; "                       \
+	"SET LOCAL lock_timeout = 0; SET LOCAL TimeZone = 'UTC'; SET LOCAL jit = off; SET LOCAL work_mem = '64MB'"
+#define BEGIN_READING "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; " SETTINGS
+
+bool wants_layer(const struct validation *v, enum validate_layer l)
+{
+	return (v->o.layers & 1u << l) != 0;
+}
+
+bool validation_stopped(const struct validation *v)
+{
+	return atomic_load_explicit(&v->stop, memory_order_relaxed);
+}
+
+/* --- connections --- */
+
+bool worker_open_target(struct validation *v, struct pg **pg, struct err *err)
+{
+	if (!pg_open(pg, v->o.target_uri, "docrow validate", err))
+		return false;
+	if (v->snapshot == NULL)
+		return pg_exec(*pg, BEGIN_READING, err);
+	return pg_execf(*pg, err,
+			"BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET TRANSACTION SNAPSHOT '%s'; " SETTINGS,
+			v->snapshot);
+}
+
+/* A server that exports none (some poolers and standbys) lets each connection see its own moment. */
+static bool export_snapshot(struct validation *v, struct pg *pg, struct err *err)
+{
+	_cleanup_(pg_result_freep) struct pg_result *r = NULL;
+
+	if (pg_query(pg, "SELECT pg_export_snapshot()", NULL, 0, &r, err)) {
+		v->snapshot = arena_strdup(v->arena, pg_get(r, 0, 0));
+		return true;
+	}
+	if (pg_is_lost(pg) || !pg_exec(pg, "ROLLBACK; " BEGIN_READING, err))
+		return false;
+	found_note(v->found, "the target exports no snapshot: each connection reads at its own moment");
+	return true;
+}
+
+/* --- the pool --- */
+
+static void remember(struct validation *v, const struct err *err)
+{
+	pthread_mutex_lock(&v->lock);
+	if (!v->failed || v->first_error.code == ERR_STOPPED)
+		v->first_error = *err;
+	v->failed = true;
+	pthread_mutex_unlock(&v->lock);
+	atomic_store(&v->stop, true);
+}
+
+static struct task *next_task(struct validation *v)
+{
+	struct task *t = NULL;
+
+	pthread_mutex_lock(&v->lock);
+	if (!validation_stopped(v) && v->next_task < v->ntasks)
+		t = &v->tasks[v->next_task++];
+	pthread_mutex_unlock(&v->lock);
+	return t;
+}
+
+static enum validate_layer layer_of(const struct validation *v, enum task_kind k)
+{
+	switch (k) {
+	case TASK_REFERENCE:
+		return LAYER_REFERENCES;
+	case TASK_TYPES:
+		return LAYER_TYPES;
+	case TASK_CHUNK:
+		return wants_layer(v, LAYER_VALUES) ? LAYER_VALUES : LAYER_COUNTS;
+	default:
+		return LAYER_COUNTS;
+	}
+}
+
+static bool run_task(struct worker *w, const struct task *t, struct err *err)
+{
+	switch (t->kind) {
+	case TASK_CHUNK:
+		return chunk_check(w, t, err);
+	case TASK_ROWS:
+		return rows_tally(w, t->index, err);
+	case TASK_TYPES:
+		return types_check(w, t->index, err);
+	case TASK_REFERENCE:
+		return reference_check(w, &w->v->references[t->index], err);
+	case TASK_PART:
+		return part_compare(w, t->index, err);
+	case TASK_NAME_ROWS:
+		return rows_name(w, t->index, err);
+	case TASK_NAME_DOCS:
+		return chunk_name(w, t, err);
+	}
+	return true;
+}
+
+static struct column_stats **stats_new(const struct plan *p)
+{
+	struct column_stats **s = mem_zalloc((p->schema.ntables + 1) * sizeof *s);
+
+	for (size_t i = 0; i < p->schema.ntables; i++) {
+		s[i] = mem_zalloc((p->schema.tables[i].ncolumns + 1) * sizeof **s);
+		for (size_t c = 0; c < p->schema.tables[i].ncolumns; c++) {
+			s[i][c].least = INT64_MAX;
+			s[i][c].most = INT64_MIN;
+		}
+	}
+	return s;
+}
+
+static void stats_free(const struct plan *p, struct column_stats **s)
+{
+	for (size_t i = 0; s != NULL && i < p->schema.ntables; i++)
+		free(s[i]);
+	free(s);
+}
+
+static void stats_merge(struct validation *v, struct column_stats **from)
+{
+	pthread_mutex_lock(&v->lock);
+	for (size_t i = 0; i < v->plan->schema.ntables; i++)
+		for (size_t c = 0; c < v->plan->schema.tables[i].ncolumns; c++) {
+			struct column_stats *to = &v->stats[i][c], *x = &from[i][c];
+			to->values += x->values;
+			to->nan += x->nan;
+			to->least = x->least < to->least ? x->least : to->least;
+			to->most = x->most > to->most ? x->most : to->most;
+		}
+	pthread_mutex_unlock(&v->lock);
+}
+
+static bool worker_open(struct worker *w, struct err *err)
+{
+	struct validation *v = w->v;
+
+	judge_init(&w->judge, v->server_version);
+	w->arena = arena_new();
+	w->tally = tally_writer_new(v->tally);
+	w->stats = stats_new(v->plan);
+	return worker_open_target(v, &w->pg, err);
+}
+
+static void worker_close(struct worker *w)
+{
+	struct err err;
+
+	if (!tally_writer_close(w->tally, &err))
+		remember(w->v, &err);
+	stats_merge(w->v, w->stats);
+	stats_free(w->v->plan, w->stats);
+	if (w->reader != NULL)
+		source_reader_close(w->reader);
+	pg_close(w->pg);
+	judge_free(&w->judge);
+	arena_free(w->arena);
+	view_free(&w->view);
+	view_free(&w->inner);
+}
+
+static void *work(void *arg)
+{
+	struct worker *w = arg;
+	struct validation *v = w->v;
+	struct err err;
+	struct task *t;
+
+	if (!worker_open(w, &err))
+		remember(v, &err);
+	while ((t = next_task(v)) != NULL) {
+		double began = clock_seconds();
+		if (!run_task(w, t, &err))
+			remember(v, &err);
+		pthread_mutex_lock(&v->lock);
+		v->layer_seconds[layer_of(v, t->kind)] += clock_seconds() - began;
+		pthread_mutex_unlock(&v->lock);
+		atomic_fetch_add(&v->tasks_done, 1);
+	}
+	worker_close(w);
+	return NULL;
+}
+
+/* All tasks, by all workers. False: v->first_error. */
+static bool run_pool(struct validation *v)
+{
+	int n = v->o.workers;
+	struct worker *workers = mem_zalloc((size_t)n * sizeof *workers);
+
+	v->next_task = 0;
+	if ((size_t)n > v->ntasks)
+		n = v->ntasks > 0 ? (int)v->ntasks : 1;
+	for (int i = 0; i < n; i++) {
+		workers[i].v = v;
+		pthread_create(&workers[i].thread, NULL, work, &workers[i]);
+	}
+	for (int i = 0; i < n; i++)
+		pthread_join(workers[i].thread, NULL);
+	free(workers);
+	if (validation_stopped(v) && !v->failed) {
+		err_set(&v->first_error, ERR_STOPPED, "stopped by a signal");
+		v->failed = true;
+	}
+	return !v->failed;
+}
+
+/* --- tasks --- */
+
+static struct task *add_task(struct validation *v, enum task_kind kind, int index)
+{
+	if ((v->ntasks & (v->ntasks - 1)) == 0)
+		v->tasks = mem_realloc(v->tasks, (v->ntasks > 0 ? 2 * v->ntasks : 1) * sizeof *v->tasks);
+	v->tasks[v->ntasks] = (struct task){.kind = kind, .index = index};
+	return &v->tasks[v->ntasks++];
+}
+
+struct cut {
+	struct validation *v;
+	int feed;
+};
+
+static bool add_chunk(void *ctx, const struct source_range *r, struct err *err)
+{
+	struct cut *c = ctx;
+	struct task *t = add_task(c->v, TASK_CHUNK, c->feed);
+
+	(void)err;
+	t->bounds = arena_memdup(c->v->arena, r->bounds, r->bounds_len);
+	t->bounds_len = r->bounds_len;
+	t->est_docs = r->est_docs;
+	return true;
+}
+
+static bool is_there(const struct source_collection *all, size_t n, const char *name)
+{
+	for (size_t i = 0; i < n; i++)
+		if (strcmp(all[i].name, name) == 0 && !all[i].skipped)
+			return true;
+	return false;
+}
+
+/* The share of documents that are in the sample: so many that fewer than asked for is next to impossible. */
+static void set_sample(const struct validation *v, struct feed *f)
+{
+	double n = (double)f->documents, want = (double)v->o.sample;
+	double share = v->o.sample > 0 ? (want + 5 * sqrt(want) + 5) / (n > 0 ? n : 1) : v->o.sample_share;
+
+	f->below = share >= 1 ? UINT64_MAX : (uint64_t)(share * 18446744073709549568.0);
+}
+
+static bool find_collections(struct validation *v, struct err *err)
+{
+	struct source_collection *all;
+	size_t n;
+
+	if (!source_collections(v->source, v->arena, &all, &n, err))
+		return false;
+	for (size_t i = 0; i < v->nfeeds; i++) {
+		struct feed *f = &v->feeds[i];
+		const char *name = f->collection->name;
+		f->present = is_there(all, n, name);
+		if (!f->present && !f->collection->map->optional) {
+			err_set(err, ERR_COLLECTION_MISSING, "collection %s is not in the source", name);
+			return err_hint(err, "is it the right database? source: %s", source_describe(v->source));
+		}
+	}
+	return true;
+}
+
+static bool count_collections(struct validation *v, struct err *err)
+{
+	for (size_t i = 0; i < v->nfeeds; i++) {
+		struct feed *f = &v->feeds[i];
+		if (validation_stopped(v))
+			return err_set(err, ERR_STOPPED, "stopped by a signal");
+		if (f->present && !source_count(v->source, f->collection->name, &f->documents, err))
+			return false;
+		set_sample(v, f);
+		v->progress[i].total = f->documents;
+	}
+	return true;
+}
+
+static bool reads_documents(const struct validation *v)
+{
+	return wants_layer(v, LAYER_COUNTS) || wants_layer(v, LAYER_VALUES) || wants_layer(v, LAYER_TYPES);
+}
+
+static bool cut_collections(struct validation *v, struct err *err)
+{
+	for (size_t i = 0; i < v->nfeeds; i++) {
+		struct cut c = {v, (int)i};
+		if (v->feeds[i].present &&
+		    !source_split(v->source, v->feeds[i].collection->name, 0, CHUNK_BYTES, add_chunk, &c, err))
+			return false;
+	}
+	return true;
+}
+
+static bool list_tasks(struct validation *v, struct err *err)
+{
+	const struct schema *s = &v->plan->schema;
+
+	for (size_t i = 0; i < s->ntables; i++) {
+		if (reads_documents(v) && v->exists[i])
+			add_task(v, TASK_ROWS, (int)i);
+		if (wants_layer(v, LAYER_TYPES) && v->exists[i])
+			add_task(v, TASK_TYPES, (int)i);
+	}
+	for (size_t i = 0; wants_layer(v, LAYER_REFERENCES) && i < v->nreferences; i++)
+		add_task(v, TASK_REFERENCE, (int)i);
+	return !reads_documents(v) || (count_collections(v, err) && cut_collections(v, err));
+}
+
+/* --- naming --- */
+
+static bool feeds_odd_table(const struct validation *v, const struct feed_table *t)
+{
+	if (odd_has(v, t->table, true))
+		return true;
+	for (size_t i = 0; i < t->nchildren; i++)
+		if (feeds_odd_table(v, &t->children[i]))
+			return true;
+	return false;
+}
+
+static bool feeds_odd(const struct validation *v, const struct feed *f)
+{
+	if (feeds_odd_table(v, &f->main))
+		return true;
+	for (size_t i = 0; i < f->npairs; i++)
+		if (odd_has(v, f->pairs[i].table, true))
+			return true;
+	return false;
+}
+
+static bool name_odd(struct validation *v)
+{
+	struct task *chunks = v->tasks;
+	size_t n = v->ntasks;
+
+	if (v->nodd == 0)
+		return true;
+	odd_sort(v);
+	v->tasks = NULL;
+	v->ntasks = 0;
+	for (size_t i = 0; i < v->plan->schema.ntables; i++)
+		if (v->exists[i] && odd_has(v, (int)i, false))
+			add_task(v, TASK_NAME_ROWS, (int)i);
+	for (size_t i = 0; i < n; i++)
+		if (chunks[i].kind == TASK_CHUNK && feeds_odd(v, &v->feeds[chunks[i].index])) {
+			struct task *t = add_task(v, TASK_NAME_DOCS, chunks[i].index);
+			t->bounds = chunks[i].bounds;
+			t->bounds_len = chunks[i].bounds_len;
+		}
+	free(chunks);
+	for (size_t i = 0; i < v->nfeeds; i++)
+		v->feeds[i].documents = v->feeds[i].documents; /* kept: naming reads them once more */
+	return run_pool(v);
+}
+
+static bool compare_parts(struct validation *v)
+{
+	struct task *chunks = v->tasks;
+	size_t n = v->ntasks;
+	bool ok;
+
+	v->tasks = NULL;
+	v->ntasks = 0;
+	for (int i = 0; i < TALLY_PARTS; i++)
+		add_task(v, TASK_PART, i);
+	ok = run_pool(v);
+	free(v->tasks);
+	v->tasks = chunks;
+	v->ntasks = n;
+	return ok;
+}
+
+/* --- what is known beforehand --- */
+
+static bool read_times(struct validation *v, struct pg *pg, struct err *err)
+{
+	_cleanup_(pg_result_freep) struct pg_result *r = NULL;
+	char id[24];
+	struct pg_param p = PG_TEXT(id);
+
+	snprintf(id, sizeof id, "%lld", (long long)v->run.id);
+	if (!pg_query(pg,
+		      "SELECT extract(epoch FROM started), extract(epoch FROM coalesce(finished, started)) FROM "
+		      "docrow.run WHERE id = $1::bigint",
+		      &p, 1, &r, err))
+		return false;
+	if (pg_rows(r) > 0) {
+		v->run_started = pg_get_double(r, 0, 0);
+		v->run_finished = pg_get_double(r, 0, 1);
+	}
+	return true;
+}
+
+static void says_digest(const struct validation *v, char out[65])
+{
+	for (int i = 0; i < 32; i++)
+		snprintf(out + 2 * i, 3, "%02x", v->plan->mapping->digest[i]);
+}
+
+static bool read_state(struct validation *v, struct pg *pg, struct err *err)
+{
+	char digest[65];
+	bool installed;
+
+	if (!state_is_installed(pg, &installed, err))
+		return false;
+	if (installed && !state_run_find(pg, v->arena, &v->run, &v->has_state, err))
+		return false;
+	if (!v->has_state) {
+		found_note(v->found,
+			   installed ? "schema docrow holds no run: nothing that is missing can be explained"
+				     : "there is no schema docrow on the target: rejects, dropped duplicates and "
+				       "orphans cannot be explained, so each of them is a finding");
+		return true;
+	}
+	says_digest(v, digest);
+	if (strcmp(digest, v->run.mapping_digest) != 0)
+		found_note(v->found, "run %lld was made with another version of the mapping", (long long)v->run.id);
+	if (v->run.phase != STATE_DONE)
+		found_note(v->found, "run %lld is not finished (phase %s)", (long long)v->run.id,
+			   state_phase_name(v->run.phase));
+	struct tally_writer *w = tally_writer_new(v->tally);
+	bool ok = listed_load(v->listed, pg, v->run.id, v->plan, w, err);
+	return tally_writer_close(w, err) && ok && read_times(v, pg, err);
+}
+
+static bool begin(struct validation *v, struct pg **pg, struct err *err)
+{
+	if (!pg_open(pg, v->o.target_uri, "docrow validate", err))
+		return false;
+	v->server_version = pg_server_version(*pg);
+	v->result.target = arena_strdup(v->arena, pg_describe(*pg));
+	if (!read_state(v, *pg, err) || !feeds_read_literals(*pg, v->plan, v->feeds, v->nfeeds, v->arena, err))
+		return false;
+	pg_closep(pg);
+	return worker_open_target(v, pg, err) && export_snapshot(v, *pg, err);
+}
+
+/* --- the end --- */
+
+static void finish_layers(struct validation *v)
+{
+	struct validate_result *r = &v->result;
+	struct validate_finding *list;
+	size_t n = found_list(v->found, &list);
+
+	for (int l = 0; l < LAYER_COUNT; l++) {
+		r->layers[l].ran = wants_layer(v, (enum validate_layer)l);
+		r->layers[l].seconds = v->layer_seconds[l];
+		r->layers[l].checked = v->layer_checked[l];
+	}
+	for (size_t i = 0; i < r->ntables; i++) {
+		const struct validate_table *t = &r->tables[i];
+		for (int k = 0; k < VALIDATE_KIND_COUNT; k++)
+			r->layers[validate_kind_layer((enum validate_kind)k)].found += t->found[k];
+		r->layers[LAYER_VALUES].checked += t->compared;
+		r->rows += t->rows;
+	}
+	for (size_t i = 0; i < n; i++)
+		if (list[i].table == NULL)
+			r->layers[validate_kind_layer(list[i].kind)].found++;
+	r->findings = list;
+	r->nfindings = n;
+	r->passed = true;
+	for (int l = 0; l < LAYER_COUNT; l++) {
+		r->layers[l].passed = r->layers[l].found == 0;
+		r->total += r->layers[l].found;
+	}
+}
+
+/* Samples may pass above a threshold; everything else, and --full, passes only when nothing is found. */
+static void apply_threshold(struct validation *v)
+{
+	struct validate_result *r = &v->result;
+	uint64_t mismatched = 0, others = 0;
+	bool above = !v->o.full && v->o.threshold < 1;
+
+	for (size_t i = 0; i < r->ntables; i++) {
+		const struct validate_table *t = &r->tables[i];
+		double share = t->compared > 0 ? (double)t->matched / (double)t->compared : 1;
+		mismatched += t->mismatched;
+		above = above && share >= v->o.threshold;
+		others += t->found[FOUND_UNFOUNDED] + t->found[FOUND_NOT_COMPARED];
+	}
+	if (above && mismatched > 0 && others == 0) {
+		found_note(v->found, "%llu rows differ, but no table is below the threshold of %g %%",
+			   (unsigned long long)mismatched, 100 * v->o.threshold);
+		r->layers[LAYER_VALUES].passed = true;
+	}
+	for (int l = 0; l < LAYER_COUNT; l++)
+		r->passed = r->passed && (r->layers[l].passed || !r->layers[l].ran);
+}
+
+static void finish(struct validation *v)
+{
+	struct validate_result *r = &v->result;
+	char now[32];
+
+	r->ntables = v->plan->schema.ntables;
+	r->tables = found_table(v->found, 0);
+	r->has_state = v->has_state;
+	r->run = v->has_state ? v->run.id : 0;
+	r->full = v->o.full;
+	r->seed = v->o.seed;
+	r->threshold = v->o.threshold;
+	r->source = source_describe(v->source);
+	r->mapping = v->plan->mapping->name;
+	for (size_t i = 0; i < v->nfeeds; i++)
+		r->documents += v->feeds[i].documents;
+	finish_layers(v);
+	apply_threshold(v);
+	r->nnotes = found_notes(v->found, &r->notes);
+	clock_iso(now);
+	r->finished = arena_strdup(v->arena, now);
+	r->seconds = clock_seconds() - v->started;
+}
+
+static bool prove(struct validation *v, struct pg **pg, struct err *err)
+{
+	v->doing = "looking";
+	if (!begin(v, pg, err) || !find_collections(v, err))
+		return false;
+	references_list(v);
+	double began = clock_seconds();
+	if (!catalog_check(v, *pg, err))
+		return false;
+	v->layer_seconds[LAYER_SCHEMA] = clock_seconds() - began;
+	if (!list_tasks(v, err))
+		return false;
+	v->doing = "comparing";
+	*err = v->first_error;
+	if (!run_pool(v)) {
+		*err = v->first_error;
+		return false;
+	}
+	for (size_t i = 0; i < v->nfeeds; i++)
+		atomic_store(&v->feeds[i].found, atomic_load(&v->feeds[i].done)); /* what was read; naming reads on */
+	v->doing = "adding up";
+	if (reads_documents(v) && (!compare_parts(v) || !name_odd(v))) {
+		*err = v->first_error;
+		return false;
+	}
+	if (reads_documents(v))
+		counts_check(v);
+	if (wants_layer(v, LAYER_TYPES))
+		stats_check(v);
+	return true;
+}
+
+static void *coordinate(void *arg)
+{
+	struct validation *v = arg;
+	struct pg *pg = NULL;
+	struct err err = {0};
+
+	if (prove(v, &pg, &err))
+		finish(v);
+	else
+		remember(v, &err);
+	pg_close(pg);
+	atomic_store(&v->finished, true);
+	return NULL;
+}
+
+/* --- from outside --- */
+
+static struct row_stats **row_stats_new(struct arena *a, const struct plan *p)
+{
+	struct row_stats **s = arena_alloc(a, (p->schema.ntables + 1) * sizeof *s);
+
+	for (size_t i = 0; i < p->schema.ntables; i++)
+		s[i] = arena_alloc(a, (p->schema.tables[i].ncolumns + 1) * sizeof **s);
+	return s;
+}
+
+bool validate_start(struct validation **out, const struct plan *p, struct source *s, const struct validate_options *o,
+		    struct err *err)
+{
+	struct validation *v = mem_zalloc(sizeof *v);
+	char now[32];
+
+	v->o = *o;
+	v->plan = p;
+	v->source = s;
+	v->arena = arena_new();
+	v->feeds = feeds_new(v->arena, p, &v->nfeeds);
+	v->progress = arena_alloc(v->arena, (v->nfeeds + 1) * sizeof *v->progress);
+	v->listed = listed_new();
+	v->found = found_new(v->arena, p);
+	v->tally = tally_new();
+	v->exists = arena_alloc(v->arena, p->schema.ntables + 1);
+	v->stats = stats_new(p);
+	v->row_stats = row_stats_new(v->arena, p);
+	v->started = clock_seconds();
+	v->doing = "looking";
+	clock_iso(now);
+	v->result.started = arena_strdup(v->arena, now);
+	pthread_mutex_init(&v->lock, NULL);
+	for (size_t i = 0; i < v->nfeeds; i++)
+		v->progress[i].name = v->feeds[i].collection->name;
+	*out = v;
+	if (pthread_create(&v->coordinator, NULL, coordinate, v) != 0) {
+		validate_free(v);
+		*out = NULL;
+		return err_set(err, ERR_INTERNAL, "no thread can be started");
+	}
+	v->has_coordinator = true;
+	return true;
+}
+
+void validate_poll(struct validation *v, struct validate_snapshot *out)
+{
+	for (size_t i = 0; i < v->nfeeds; i++) {
+		uint64_t done = atomic_load_explicit(&v->feeds[i].done, memory_order_relaxed);
+		struct validate_progress *p = &v->progress[i];
+		p->done = done < p->total ? done : p->total;
+		p->is_done = p->total > 0 && done >= p->total;
+	}
+	*out = (struct validate_snapshot){.finished = atomic_load(&v->finished),
+					  .stopping = validation_stopped(v),
+					  .started_at = v->started,
+					  .doing = v->doing,
+					  .collections = v->progress,
+					  .ncollections = v->nfeeds,
+					  .tasks = v->ntasks,
+					  .tasks_done = atomic_load(&v->tasks_done)};
+}
+
+void validate_stop(struct validation *v)
+{
+	atomic_store(&v->stop, true);
+}
+
+bool validate_finish(struct validation *v, const struct validate_result **result, struct err *err)
+{
+	if (v->has_coordinator)
+		pthread_join(v->coordinator, NULL);
+	v->has_coordinator = false;
+	*result = &v->result;
+	if (v->failed)
+		*err = v->first_error;
+	return !v->failed;
+}
+
+void validate_free(struct validation *v)
+{
+	if (v == NULL)
+		return;
+	if (v->has_coordinator) {
+		validate_stop(v);
+		pthread_join(v->coordinator, NULL);
+	}
+	listed_free(v->listed);
+	found_free(v->found);
+	tally_free(v->tally);
+	stats_free(v->plan, v->stats);
+	pthread_mutex_destroy(&v->lock);
+	free(v->tasks);
+	free(v->odd);
+	arena_free(v->arena);
+	free(v);
+}

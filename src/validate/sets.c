@@ -1,0 +1,222 @@
+/* sets.c - the tally's verdict: per key, what both sides have; per table, whether it adds up. */
+#include <stdlib.h>
+
+#include <stdio.h>
+
+#include "validate_private.h"
+
+#define MAX_ODD 200000
+
+struct sums {
+	uint64_t expected, explained;
+};
+
+struct part {
+	struct validation *v;
+	struct sums *sums;                        /* by table */
+	const struct schema_junction **junctions; /* by table, NULL: none */
+};
+
+static void add_odd(struct validation *v, const struct tally_key *k, enum validate_kind kind)
+{
+	pthread_mutex_lock(&v->lock);
+	if (v->nodd < MAX_ODD) {
+		if (v->nodd == v->odd_cap) {
+			v->odd_cap = v->odd_cap > 0 ? 2 * v->odd_cap : 64;
+			v->odd = mem_realloc(v->odd, v->odd_cap * sizeof *v->odd);
+		}
+		v->odd[v->nodd++] = (struct odd){k->set, k->hash, kind};
+	} else {
+		v->odd_lost++;
+	}
+	pthread_mutex_unlock(&v->lock);
+}
+
+static bool is_taken(const struct schema_junction *j, const struct tally_key *k)
+{
+	bool left = k->n[TALLY_DOC] > 0, right = k->n[TALLY_RIGHT] > 0;
+
+	switch (j->sides) {
+	case PAIRS_INTERSECT:
+		return left && right;
+	case PAIRS_LEFT:
+		return left;
+	case PAIRS_RIGHT:
+		return right;
+	default:
+		return left || right;
+	}
+}
+
+static void judge_pair(struct part *p, const struct schema_junction *j, const struct tally_key *k)
+{
+	bool taken = is_taken(j, k), maybe = k->n[TALLY_MAYBE] > 0, there = k->n[TALLY_ROW] > 0;
+	struct sums *s = &p->sums[k->set];
+
+	s->expected += taken && (there || !maybe);
+	s->explained += taken && !there && maybe;
+	if (taken && !there && !maybe)
+		add_odd(p->v, k, FOUND_MISSING_PAIR);
+	else if (there && !taken && !maybe)
+		add_odd(p->v, k, FOUND_EXTRA_PAIR);
+	else if (k->n[TALLY_ROW] > 1)
+		add_odd(p->v, k, FOUND_DUPLICATE_ROW);
+}
+
+static void judge_row(struct part *p, const struct tally_key *k)
+{
+	const struct schema_table *t = &p->v->plan->schema.tables[k->set];
+	uint64_t docs = k->n[TALLY_DOC], maybe = k->n[TALLY_MAYBE], rows = k->n[TALLY_ROW];
+	bool child = t->parent_table >= 0;
+	struct sums *s = &p->sums[k->set];
+
+	s->expected += docs + (rows > docs ? (rows - docs < maybe ? rows - docs : maybe) : 0);
+	s->explained += maybe;
+	if (rows < docs)
+		add_odd(p->v, k, child ? FOUND_MISSING_ELEMENT : FOUND_MISSING_ROW);
+	else if (rows > docs + maybe)
+		add_odd(p->v, k,
+			docs > 0 && !child ? FOUND_DUPLICATE_ROW
+			: child            ? FOUND_EXTRA_ELEMENT
+					   : FOUND_EXTRA_ROW);
+}
+
+static void judge(void *ctx, const struct tally_key *k)
+{
+	struct part *p = ctx;
+
+	if (p->junctions[k->set] != NULL)
+		judge_pair(p, p->junctions[k->set], k);
+	else
+		judge_row(p, k);
+}
+
+bool part_compare(struct worker *w, int part, struct err *err)
+{
+	const struct schema *s = &w->v->plan->schema;
+	struct part p = {.v = w->v};
+	bool ok;
+
+	p.sums = mem_zalloc((s->ntables + 1) * sizeof *p.sums);
+	p.junctions = mem_zalloc((s->ntables + 1) * sizeof *p.junctions);
+	for (size_t i = 0; i < s->njunctions; i++)
+		p.junctions[s->junctions[i].table] = &s->junctions[i];
+	ok = tally_compare(w->v->tally, part, judge, &p, err);
+	for (size_t i = 0; i < s->ntables; i++) {
+		FOUND_COUNT(w->v->found, (int)i, expected, p.sums[i].expected);
+		if (p.junctions[i] != NULL || s->tables[i].parent_table >= 0)
+			FOUND_COUNT(w->v->found, (int)i, explained, p.sums[i].explained);
+	}
+	free(p.sums);
+	free(p.junctions);
+	return ok;
+}
+
+/* --- naming --- */
+
+static int compare_odd(const void *a, const void *b)
+{
+	const struct odd *x = a, *y = b;
+
+	if (x->set != y->set)
+		return x->set < y->set ? -1 : 1;
+	return (x->hash > y->hash) - (x->hash < y->hash);
+}
+
+void odd_sort(struct validation *v)
+{
+	if (v->nodd > 0)
+		qsort(v->odd, v->nodd, sizeof *v->odd, compare_odd);
+}
+
+static bool is_missing(enum validate_kind k)
+{
+	return k == FOUND_MISSING_ROW || k == FOUND_MISSING_ELEMENT || k == FOUND_MISSING_PAIR;
+}
+
+const struct odd *odd_find(const struct validation *v, uint32_t set, uint64_t hash, bool missing)
+{
+	struct odd key = {set, hash, FOUND_COUNT};
+	const struct odd *o = v->nodd > 0 ? bsearch(&key, v->odd, v->nodd, sizeof key, compare_odd) : NULL;
+
+	return o != NULL && is_missing(o->kind) == missing ? o : NULL;
+}
+
+bool odd_has(const struct validation *v, int table, bool missing)
+{
+	for (size_t i = 0; i < v->nodd; i++)
+		if (v->odd[i].set == (uint32_t)table && is_missing(v->odd[i].kind) == missing)
+			return true;
+	return false;
+}
+
+/* --- counts --- */
+
+static void tell(struct validation *v, int table, enum validate_kind kind, const char *detail)
+{
+	const struct schema_table *t = table >= 0 ? &v->plan->schema.tables[table] : NULL;
+
+	found_add(v->found, &(struct validate_finding){.kind = kind,
+						       .table = t != NULL ? t->name : NULL,
+						       .collection = t != NULL ? t->collection : NULL,
+						       .detail = detail});
+}
+
+static void check_source(struct validation *v, const struct feed *f)
+{
+	uint64_t read = atomic_load(&f->done);
+	char detail[160];
+
+	if (!f->present || read == f->documents)
+		return;
+	snprintf(detail, sizeof detail, "%llu documents were read, the source itself counts %llu",
+		 (unsigned long long)read, (unsigned long long)f->documents);
+	tell(v, f->main.table, FOUND_COUNT, detail);
+}
+
+static void check_table(struct validation *v, int table)
+{
+	const struct validate_table *t = found_table(v->found, table);
+	char detail[200];
+
+	v->layer_checked[LAYER_COUNTS]++;
+	if (!v->exists[table] || t->rows == t->expected + t->stubs)
+		return;
+	/* named one by one already */
+	if (t->found[FOUND_MISSING_ROW] + t->found[FOUND_EXTRA_ROW] + t->found[FOUND_DUPLICATE_ROW] +
+		    t->found[FOUND_MISSING_ELEMENT] + t->found[FOUND_EXTRA_ELEMENT] + t->found[FOUND_MISSING_PAIR] +
+		    t->found[FOUND_EXTRA_PAIR] >
+	    0)
+		return;
+	snprintf(detail, sizeof detail, "%llu rows expected, %llu found",
+		 (unsigned long long)(t->expected + t->stubs), (unsigned long long)t->rows);
+	tell(v, table, FOUND_COUNT, detail);
+}
+
+static void check_compared(struct validation *v, const struct feed *f)
+{
+	const struct validate_table *t = found_table(v->found, f->main.table);
+
+	if (!wants_layer(v, LAYER_VALUES) || t->documents <= t->explained || t->rows == 0)
+		return;
+	if (f->main.select == NULL)
+		tell(v, f->main.table, FOUND_NOT_COMPARED,
+		     "no column holds _id: documents and rows cannot be told apart, only counted");
+	else if (t->compared == 0)
+		tell(v, f->main.table, FOUND_NOTHING, "documents and rows are there, but none was compared");
+}
+
+void counts_check(struct validation *v)
+{
+	uint64_t documents = 0;
+
+	for (size_t i = 0; i < v->nfeeds; i++) {
+		check_source(v, &v->feeds[i]);
+		check_compared(v, &v->feeds[i]);
+		documents += v->feeds[i].documents;
+	}
+	for (size_t i = 0; i < v->plan->schema.ntables; i++)
+		check_table(v, (int)i);
+	if (documents == 0)
+		tell(v, -1, FOUND_NOTHING, "none of the mapped collections holds a document");
+}

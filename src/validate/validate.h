@@ -1,0 +1,179 @@
+/* validate.h - proof of a move: documents and rows compared, layer by layer, by code that shares nothing with the
+ * code that moves.
+ *
+ *   validate_start → validate_poll* → validate_finish → validate_free
+ *
+ * Reads only, on both sides; PostgreSQL at one snapshot for all connections. Results belong to the validation and
+ * live until validate_free. Manual: docs/validation.md.
+ */
+#ifndef DOCROW_VALIDATE_H
+#define DOCROW_VALIDATE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "err.h"
+#include "mem.h"
+#include "plan.h"
+#include "source.h"
+
+/* X(NAME, name, what it proves) */
+#define VALIDATE_LAYERS(X)                                                                                           \
+	X(COUNTS, "counts", "rows, elements and pairs add up, and every key has its counterpart")                    \
+	X(VALUES, "values", "fields mean what the documents hold")                                                   \
+	X(REFERENCES, "references", "every reference points to a row")                                               \
+	X(TYPES, "types", "types and impossible values")                                                             \
+	X(SCHEMA, "schema", "tables, columns, keys and indexes are those of the mapping")
+enum validate_layer {
+#define X(NAME, name, proves) LAYER_##NAME,
+	VALIDATE_LAYERS(X)
+#undef X
+		LAYER_COUNT
+};
+const char *validate_layer_name(enum validate_layer l);
+const char *validate_layer_proves(enum validate_layer l);
+
+/* What can be found. X(NAME, name, layer, sentence) */
+#define VALIDATE_KINDS(X)                                                                                            \
+	X(COUNT, "count", COUNTS, "the counts do not add up")                                                        \
+	X(MISSING_ROW, "missing_row", COUNTS, "a document has no row and is not listed as rejected or dropped")      \
+	X(EXTRA_ROW, "extra_row", COUNTS, "no document explains the row")                                            \
+	X(DUPLICATE_ROW, "duplicate_row", COUNTS, "more rows than one have the key")                                 \
+	X(MISSING_ELEMENT, "missing_element", COUNTS, "an array element has no row and is not listed as rejected")   \
+	X(EXTRA_ELEMENT, "extra_element", COUNTS, "no array element explains the row")                               \
+	X(MISSING_PAIR, "missing_pair", COUNTS, "a pair that the documents name is no row")                          \
+	X(EXTRA_PAIR, "extra_pair", COUNTS, "no document names the pair")                                            \
+	X(NOTHING, "nothing_compared", COUNTS, "nothing could be compared")                                          \
+	X(VALUE, "value", VALUES, "the column does not hold what the document does")                                 \
+	X(NULLED, "nulled", VALUES, "the column is NULL, the document has a value")                                  \
+	X(NOT_NULL, "not_null", VALUES, "the column has a value where NULL should stand")                            \
+	X(UNFIT, "unfit", VALUES, "the document's value does not go into the column, yet there is a row")            \
+	X(UNLISTED, "unlisted", VALUES, "a value was replaced as the mapping asks, but is not listed")               \
+	X(UNFOUNDED, "unfounded_reject", VALUES, "a document is listed as rejected, though its values fit")          \
+	X(NOT_COMPARED, "not_compared", VALUES, "cannot be compared")                                                \
+	X(ORPHAN, "orphan", REFERENCES, "the reference points to no row")                                            \
+	X(FKEY_MISSING, "fkey_missing", REFERENCES, "the foreign key is missing")                                    \
+	X(FKEY_DIFFERS, "fkey_differs", REFERENCES, "the foreign key is not as the mapping says")                    \
+	X(FKEY_NOT_VALID, "fkey_not_valid", REFERENCES, "the foreign key is NOT VALID")                              \
+	X(INFINITY, "infinity", TYPES, "a date is infinite, which no document can hold")                             \
+	X(NAN, "nan", TYPES, "more values are NaN than in the documents")                                            \
+	X(NULLS, "nulls", TYPES, "not as many values as the documents have")                                         \
+	X(ALL_NULL, "all_null", TYPES, "the column is NULL throughout, the documents have values")                   \
+	X(RUN_TIME, "run_time", TYPES, "all dates are the time of the run")                                          \
+	X(TABLE_MISSING, "table_missing", SCHEMA, "the table is missing")                                            \
+	X(COLUMN_MISSING, "column_missing", SCHEMA, "the column is missing")                                         \
+	X(COLUMN_TYPE, "column_type", SCHEMA, "the column's type is another one")                                    \
+	X(COLUMN_NULL, "column_null", SCHEMA, "the column's NOT NULL is not as the mapping says")                    \
+	X(COLUMN_DEFAULT, "column_default", SCHEMA, "the column's default is not as the mapping says")               \
+	X(KEY_MISSING, "key_missing", SCHEMA, "the primary key is missing or another one")                           \
+	X(INDEX_MISSING, "index_missing", SCHEMA, "the index is missing")                                            \
+	X(INDEX_INVALID, "index_invalid", SCHEMA, "the index is INVALID")                                            \
+	X(INDEX_DIFFERS, "index_differs", SCHEMA, "the index is not as the mapping says")                            \
+	X(ENUM, "enum", SCHEMA, "the enum type is missing or has other labels")
+enum validate_kind {
+#define X(NAME, name, layer, sentence) FOUND_##NAME,
+	VALIDATE_KINDS(X)
+#undef X
+		VALIDATE_KIND_COUNT
+};
+const char *validate_kind_name(enum validate_kind k);
+const char *validate_kind_sentence(enum validate_kind k);
+enum validate_layer validate_kind_layer(enum validate_kind k);
+
+/* At most this many findings of one kind and table are kept one by one; all are counted. */
+#define VALIDATE_MAX_FINDINGS 1000
+
+struct validate_finding { /* texts may be NULL */
+	enum validate_kind kind;
+	const char *table, *collection;
+	const char *id;  /* _id as Extended JSON                       */
+	const char *key; /* as PostgreSQL shows it                     */
+	const char *path, *column;
+	const char *object;           /* constraint, index, type                    */
+	const char *detail;           /* facts without document values              */
+	const char *expected, *found; /* with --log-values only           */
+	bool drift;                   /* the document changed after the copy        */
+};
+
+struct validate_table {
+	const char *name;
+	const char *collection; /* first of those that feed it; NULL: a junction */
+	bool exists;
+	uint64_t expected;            /* rows that the source asks for: documents, elements or pairs          */
+	uint64_t documents, elements; /* of the source, by its own count; elements of arrays       */
+	uint64_t rows;
+	uint64_t explained; /* documents, elements, pairs whose absence the state explains         */
+	uint64_t stubs;
+	uint64_t compared, matched, mismatched; /* rows, field by field                            */
+	uint64_t fields;                        /* fields compared                                  */
+	uint64_t drift;                         /* findings that a later change explains            */
+	uint64_t found[VALIDATE_KIND_COUNT];    /* without drift                                    */
+};
+
+struct validate_result {
+	bool passed;
+	bool has_state; /* schema docrow was there and has the run */
+	bool full;
+	uint64_t seed;
+	double threshold; /* share of compared rows that must match in samples: 1 = all */
+	struct {
+		bool ran, passed;
+		double seconds; /* of work, all connections together */
+		uint64_t checked, found;
+	} layers[LAYER_COUNT];
+	const struct validate_table *tables; /* as plan.schema.tables */
+	size_t ntables;
+	const struct validate_finding *findings;
+	size_t nfindings;
+	uint64_t total; /* findings in all, drift left out */
+	uint64_t drift; /* documents that changed after the copy */
+	const char **notes;
+	size_t nnotes;
+	const char *source, *target, *mapping, *started, *finished, *mapping_digest;
+	int64_t run; /* 0: none */
+	double seconds;
+	uint64_t documents, rows, resumed_chunks;
+};
+
+struct validate_options {
+	const char *target_uri, *version;
+	int workers;
+	bool full;
+	uint64_t sample; /* documents a table; 0: sample_share counts */
+	double sample_share;
+	uint64_t seed;
+	double threshold; /* 0..1 */
+	unsigned layers;  /* bits of enum validate_layer */
+	bool log_values;
+	bool no_search_indexes; /* as the run's option: indexes of tier search are not asked for */
+	double max_rate;        /* documents a second, 0: no limit */
+	double retry_seconds;
+	bool allow_drift;
+	const char *progress_file; /* records of finished chunks, for resuming; NULL: none */
+};
+
+struct validate_snapshot {
+	bool finished, stopping;
+	double started_at;
+	const char *doing; /* "comparing", ... */
+	const struct validate_progress {
+		const char *name; /* collection */
+		uint64_t done, total, found;
+		bool is_done;
+	} * collections;
+	size_t ncollections;
+	uint64_t tasks, tasks_done;
+};
+
+struct validation;
+bool validate_start(struct validation **v, const struct plan *p, struct source *s, const struct validate_options *o,
+		    struct err *err) MUST_CHECK;
+/* Lent until the next poll. */
+void validate_poll(struct validation *v, struct validate_snapshot *out);
+void validate_stop(struct validation *v);
+/* Waits. False: it could not be finished (err: also STOPPED). *result is lent until validate_free. */
+bool validate_finish(struct validation *v, const struct validate_result **result, struct err *err) MUST_CHECK;
+void validate_free(struct validation *v);
+
+#endif

@@ -1,0 +1,248 @@
+/* validate_private.h - what the files of src/validate share.
+ *
+ *   feed.c     the mapping compiled for checking: which columns of which table a collection's documents feed
+ *   listed.c   what schema docrow lists as rejected, dropped, replaced: it explains what is missing
+ *   found.c    findings and counts, thread-safe
+ *   catalog.c  layer schema, and the foreign keys of layer references
+ *   refs.c     orphans, by set queries
+ *   types.c    counts of a table's columns
+ *   rows.c     keys of a table or junction into the tally
+ *   chunk.c    a stretch of documents: keys, elements and pairs into the tally; fields against rows
+ *   sets.c     the tally's verdict, sums, and what is to be named by a second look
+ *   drift.c    what changed after the copy
+ *   run.c      connections, threads, the order of all this
+ */
+#ifndef DOCROW_VALIDATE_PRIVATE_H
+#define DOCROW_VALIDATE_PRIVATE_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "column.h"
+#include "key.h"
+#include "pg.h"
+#include "state.h"
+#include "sys.h"
+#include "tally.h"
+#include "validate.h"
+
+/* --- feed.c --- */
+
+struct feed_table {
+	int table;
+	const char *const *path; /* of the array, within the row above's element; main tables: none */
+	size_t npath;
+	const char *path_text;
+	struct column *columns;
+	size_t ncolumns;
+	int key;             /* of columns: the one that identifies a row (main: takes _id); -1   */
+	int parent, ordinal; /* of columns; -1                                                    */
+	struct spec owner;   /* children of the main table: the document's key as parent          */
+	bool takes_element;  /* some column takes the element itself                              */
+	const char *select;  /* rows by key (main) or by parent (child): text array as $1; NULL   */
+	struct feed_table *children;
+	size_t nchildren;
+};
+
+struct feed_pairs {
+	int junction, table;
+	bool left;
+	const char *const *path;
+	size_t npath;
+	const char *path_text;
+	struct spec owner, element;
+	bool scalar_array;
+};
+
+struct feed {
+	const struct plan_collection *collection;
+	struct feed_table main;
+	struct feed_pairs *pairs;
+	size_t npairs;
+	bool present;       /* the source has the collection      */
+	uint64_t documents; /* by the source's own count          */
+	uint64_t below;     /* a hash below it is in the sample   */
+	atomic_uint_least64_t done, found;
+};
+
+struct feed *feeds_new(struct arena *a, const struct plan *p, size_t *n);
+/* Asks the server for the literals of all policies. Own transaction. */
+bool feeds_read_literals(struct pg *pg, const struct plan *p, struct feed *feeds, size_t n, struct arena *a,
+			 struct err *err) MUST_CHECK;
+/* key and parent columns' hash inputs: what a row of a table is known by in the tally. */
+void feed_row_key_columns(const struct plan *p, int table, int columns[2], size_t *n);
+
+/* --- listed.c --- */
+
+enum listed_kind {
+	LISTED_DOCUMENT,
+	LISTED_BYTES,
+	LISTED_KEY,
+	LISTED_ELEMENT,
+	LISTED_NULL,
+	LISTED_MOVED,
+	LISTED_REPLACED,
+	LISTED_KEPT,
+	LISTED_STUB
+};
+struct listed;
+struct listed *listed_new(void);
+void listed_free(struct listed *l);
+/* Rejects and findings of the run. Pairs that are listed as orphans go into the tally as TALLY_MAYBE. */
+bool listed_load(struct listed *l, struct pg *pg, int64_t run, const struct plan *p, struct tally_writer *w,
+		 struct err *err) MUST_CHECK;
+/* Hashes of what is looked up. id: bytes of the BSON document {_id: ...}. */
+uint64_t listed_document(const char *collection, const uint8_t *id, size_t n);
+uint64_t listed_bytes(const char *collection, const uint8_t *doc, size_t n);
+uint64_t listed_key(const char *table, const void *key, size_t n);
+uint64_t listed_element(const char *table, const uint8_t *id, size_t n, int64_t ordinal);
+uint64_t listed_cell(enum listed_kind k, const char *table, const char *column, const uint8_t *id, size_t n,
+		     int64_t ordinal);
+uint64_t listed_cell_key(enum listed_kind k, const char *table, const char *column, const char *key, size_t n);
+uint64_t listed_stub(const char *table, const void *key, size_t n);
+/* Is it listed? *fault (may be NULL): of a reject, FAULT_OK for others. Thread-safe after loading. */
+bool listed_has(const struct listed *l, uint64_t hash, enum fault *fault);
+/* Counts by table: rejects, dropped, stubs; by (table, column): references set to NULL. */
+uint64_t listed_count(const struct listed *l, enum listed_kind k, const char *table, const char *column);
+
+uint64_t pair_hash(const uint8_t *l, size_t nl, const uint8_t *r, size_t nr);
+
+/* --- found.c --- */
+
+struct found;
+struct found *found_new(struct arena *a, const struct plan *p);
+void found_free(struct found *f);
+/* Texts are copied. */
+void found_add(struct found *f, const struct validate_finding *x);
+void found_note(struct found *f, const char *fmt, ...) PRINTF_LIKE(2, 3);
+struct validate_table *found_table(struct found *f,
+				   int table); /* counts: the owner of the thread adds by found_count */
+void found_count(struct found *f, int table, size_t offset, uint64_t n);
+#define FOUND_COUNT(f, table, member, n) found_count(f, table, offsetof(struct validate_table, member), n)
+size_t found_list(struct found *f, struct validate_finding **out);
+size_t found_notes(struct found *f, const char ***out);
+uint64_t found_total(const struct found *f);
+
+/* --- the whole --- */
+
+struct column_stats {        /* what the documents say */
+	uint64_t values;     /* rows that should have a value here                  */
+	uint64_t nan;        /* at most so many NaN                                 */
+	int64_t least, most; /* of dates, milliseconds; least > most: none seen     */
+};
+struct row_stats { /* what the server says; microseconds since 1970 */
+	bool known;
+	uint64_t values, nan, infinite;
+	int64_t least, most;
+	bool has_times;
+};
+
+enum task_kind { TASK_CHUNK, TASK_ROWS, TASK_TYPES, TASK_REFERENCE, TASK_PART, TASK_NAME_ROWS, TASK_NAME_DOCS };
+struct task {
+	enum task_kind kind;
+	int index; /* feed, table, reference, part by kind */
+	uint8_t *bounds;
+	size_t bounds_len;
+	uint64_t est_docs;
+};
+
+/* A key that one side lacks, to be named by a second look. */
+struct odd {
+	uint32_t set;
+	uint64_t hash;
+	enum validate_kind kind;
+};
+
+struct reference { /* of refs.c */
+	int table, column, ref_table, ref_column;
+	enum orphan_policy policy;
+	bool checked; /* orphans are findings; else they are counted only */
+	bool is_end;  /* of a junction */
+};
+
+struct validation {
+	struct validate_options o;
+	const struct plan *plan;
+	struct source *source;
+	struct arena *arena; /* of the coordinator */
+	struct feed *feeds;
+	size_t nfeeds;
+	struct listed *listed;
+	struct found *found;
+	struct tally *tally;
+	struct reference *references;
+	size_t nreferences;
+	struct state_run run;
+	bool has_state;
+	double run_started, run_finished; /* seconds since 1970, 0: unknown */
+	char *snapshot;                   /* exported; NULL: each connection has its own */
+	bool *exists;                     /* by table */
+	int server_version;
+
+	pthread_t coordinator;
+	bool has_coordinator;
+	pthread_mutex_t lock; /* what follows */
+	struct task *tasks;
+	size_t ntasks, next_task;
+	atomic_size_t tasks_done;
+	struct err first_error;
+	bool failed;
+	struct column_stats **stats; /* by table and column */
+	struct row_stats **row_stats;
+	struct odd *odd;
+	size_t nodd, odd_cap;
+	uint64_t odd_lost; /* beyond the limit */
+	double layer_seconds[LAYER_COUNT];
+	uint64_t layer_checked[LAYER_COUNT];
+
+	atomic_bool stop, finished;
+	const char *doing;
+	struct validate_progress *progress;
+	struct validate_result result;
+	double started;
+	double next_slot; /* --max-rate: when the next document may be read */
+};
+
+struct worker {
+	struct validation *v;
+	pthread_t thread;
+	struct pg *pg;
+	struct source_reader *reader;
+	struct judge judge;
+	struct arena *arena; /* of a batch */
+	struct tally_writer *tally;
+	struct column_stats **stats;
+	struct view view, inner;
+};
+
+bool wants_layer(const struct validation *v, enum validate_layer l);
+bool validation_stopped(const struct validation *v);
+/* A connection at the snapshot. */
+bool worker_open_target(struct validation *v, struct pg **pg, struct err *err) MUST_CHECK;
+
+bool catalog_check(struct validation *v, struct pg *pg, struct err *err) MUST_CHECK;
+void references_list(struct validation *v);
+bool reference_check(struct worker *w, const struct reference *r, struct err *err) MUST_CHECK;
+bool types_check(struct worker *w, int table, struct err *err) MUST_CHECK;
+bool rows_tally(struct worker *w, int table, struct err *err) MUST_CHECK;
+bool chunk_check(struct worker *w, const struct task *t, struct err *err) MUST_CHECK;
+/* odd: sorted list of hashes to name. */
+bool rows_name(struct worker *w, int table, struct err *err) MUST_CHECK;
+bool chunk_name(struct worker *w, const struct task *t, struct err *err) MUST_CHECK;
+const struct odd *odd_find(const struct validation *v, uint32_t set, uint64_t hash, bool missing);
+void odd_sort(struct validation *v);
+bool odd_has(const struct validation *v, int table, bool missing);
+bool part_compare(struct worker *w, int part, struct err *err) MUST_CHECK;
+void counts_check(struct validation *v);
+void stats_check(struct validation *v);
+
+/* Walks rows of COPY ... (FORMAT binary). */
+struct copy_rows {
+	struct pg *pg;
+	bool started;
+	const uint8_t *p, *end;
+};
+/* 1: a row, its fields in f (n of them); 0: the end; -1: failed. */
+int copy_rows_next(struct copy_rows *c, struct field_bytes *f, int n, struct err *err) MUST_CHECK;
+
+#endif
