@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
-"""Kill and resume, over and over: each round moves a new sample once undisturbed and once with random disturbances,
-and compares what came out.
+"""Kill and resume, and random round trips, over and over. Each round moves a new sample once undisturbed and once with
+random disturbances, and compares what came out; then ROUNDTRIPS random mappings and documents (tests/lib/roundtrip.py) are
+moved, by turns from a dump and from the server, and compared with what the manual promises.
 
-    soak.py [--minutes 30] [--docs 20000] [--seed N]
+    soak.py [--minutes 30] [--docs 20000] [--seed N | --roundtrip N]
 
 Disturbances: kill -9, SIGTERM and SIGSTOP past the lease of docrow; kill -9 and restart of PostgreSQL and of mongod.
 Ends at the first difference with status 1, naming the seed that shows it again.
@@ -20,8 +21,10 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "tests"))
 from lib import nextcrm_sample, processes, servers  # noqa: E402
 from lib.databases import MongoDatabase, PostgresDatabase  # noqa: E402
 from lib.program import Docrow  # noqa: E402
+from lib.roundtrip import Roundtrip  # noqa: E402
 
 LEASE = 2
+ROUNDTRIPS = 30
 MIGRATE = ["migrate", "--mapping", "nextcrm", "--batch-size", "500", "--lease", LEASE, "--progress", "none"]
 
 
@@ -134,6 +137,13 @@ class Soak:
         print(f"seed {seed}: {said}: {'DIFFERENT ' + str(different) if different else 'same'}", flush=True)
         return not different
 
+    def roundtrip(self, seed):
+        """True when a random mapping and its documents come out as promised."""
+        different = Roundtrip(self.folder, self.postgres, self.mongo if seed % 2 else None).check(seed)
+        if different:
+            print("\n".join(different), flush=True)
+        return not different
+
     def close(self):
         self.mongo.stop()
         self.postgres.stop()
@@ -145,11 +155,14 @@ def main():
     parser.add_argument("--minutes", type=float, default=30)
     parser.add_argument("--docs", type=int, default=20_000)
     parser.add_argument("--seed", type=int, help="only this round")
+    parser.add_argument("--roundtrip", type=int, metavar="SEED", help="only this round trip, and its smallest example")
     options = parser.parse_args()
     soak = Soak(options.docs)
     try:
         if options.seed is not None:
             sys.exit(0 if soak.round(options.seed) else 1)
+        if options.roundtrip is not None:
+            sys.exit(0 if soak.roundtrip(options.roundtrip) else 1)
         ends = time.monotonic() + options.minutes * 60
         seed = rounds = 0
         while time.monotonic() < ends:
@@ -157,7 +170,10 @@ def main():
             if not soak.round(seed):
                 sys.exit(f"seed {seed} shows a difference: soak.py --docs {options.docs} --seed {seed}")
             rounds += 1
-        print(f"{rounds} rounds, all the same")
+            for trip in range(ROUNDTRIPS):
+                if not soak.roundtrip(seed + trip):
+                    sys.exit(f"a round trip differs: soak.py --roundtrip {seed + trip}")
+        print(f"{rounds} rounds with {rounds * ROUNDTRIPS} round trips, all as they should be")
     finally:
         soak.close()
 

@@ -20,6 +20,7 @@ struct fetch {
 	char run[24];
 	struct arena *arena; /* of one batch */
 	struct conv *conv;   /* counts into the scratch ledger */
+	struct buf update;   /* see update_sql                 */
 	struct id_list ids;
 	int64_t last; /* docrow.reject.id */
 	uint64_t wanted, found;
@@ -54,13 +55,22 @@ static bool next_rejects(struct fetch *f, int *n, struct err *err)
 	return true;
 }
 
-/* Puts the document beside every reject of its key. */
+/* Puts a document beside every reject of its key. Keys are compared as values of their type: one value has several
+ * texts. */
+static void update_sql(struct fetch *f)
+{
+	_cleanup_(buf_free) struct buf type;
+	buf_init(&type, 0);
+	pgtype_sql(&type, &f->plan->key_type, f->w->engine->plan->schema.name);
+	buf_printf(&f->update,
+		   "UPDATE docrow.reject SET document = $3::bytea, document_text = $4::text, doc_id = $5::bytea, "
+		   "doc_id_text = $6::text WHERE run = $1::bigint AND collection = $2::text AND step IS NOT NULL "
+		   "AND document IS NULL AND (key::%s = $7::text::%s OR doc_id = $5::bytea)",
+		   buf_cstr(&type), buf_cstr(&type));
+}
+
 static bool keep_document(struct fetch *f, const uint8_t *doc, size_t len, struct err *err)
 {
-	static const char sql[] =
-		"UPDATE docrow.reject SET document = $3::bytea, document_text = $4::text, doc_id = $5::bytea, "
-		"doc_id_text = $6::text WHERE run = $1::bigint AND collection = $2::text AND step IS NOT NULL "
-		"AND document IS NULL AND (key = $7::text OR doc_id = $5::bytea)";
 	struct conv_where ignored;
 	struct val id;
 	uint64_t rows;
@@ -84,7 +94,7 @@ static bool keep_document(struct fetch *f, const uint8_t *doc, size_t len, struc
 				    PG_BYTEA(wrapped, wrapped_len),
 				    PG_TEXT(buf_cstr(&id_text)),
 				    PG_TEXT(conv_key_text(f->conv))};
-	if (!pg_run(f->w->pg, sql, params, 7, &rows, err))
+	if (!pg_run(f->w->pg, buf_cstr(&f->update), params, 7, &rows, err))
 		return false;
 	f->found += rows;
 	return true;
@@ -106,6 +116,51 @@ static bool read_documents(struct fetch *f, struct err *err)
 	return got == 0;
 }
 
+/* A key of these types can have come from more _ids than can be tried. */
+static bool is_one_way(const struct pgtype *key)
+{
+	return key->base == PGT_JSONB || key->base == PGT_NUMERIC || key->base == PGT_BYTEA ||
+	       key->base == PGT_TIMESTAMP || key->base == PGT_TIMESTAMPTZ || key->base == PGT_DATE;
+}
+
+static bool read_range(struct fetch *f, const struct buf *bounds, struct err *err)
+{
+	const uint8_t *doc;
+	size_t len;
+	int got;
+	if (!source_read(f->w->reader, f->collection, bounds->data, bounds->len, err))
+		return false;
+	while ((got = source_next(f->w->reader, &doc, &len, err)) == 1) {
+		arena_reset(f->arena);
+		if (!keep_document(f, doc, len, err))
+			return false;
+		if (f->found >= f->wanted)
+			return true;
+	}
+	return got == 0;
+}
+
+/* The last way: the whole collection, until every document is found. */
+static bool read_collection(struct fetch *f, struct err *err)
+{
+	_cleanup_(pg_result_freep) struct pg_result *r = NULL;
+	_cleanup_(buf_free) struct buf bounds;
+	struct pg_param params[] = {PG_TEXT(f->run), PG_TEXT(f->collection)};
+	buf_init(&bounds, 0);
+	if (!worker_reader(f->w, err) ||
+	    !pg_query(f->w->pg,
+		      "SELECT bounds FROM docrow.chunk WHERE run = $1::bigint AND collection = $2::text ORDER BY id",
+		      params, 2, &r, err))
+		return false;
+	for (int row = 0; row < pg_rows(r) && f->found < f->wanted; row++) {
+		buf_reset(&bounds);
+		pg_get_bytea(r, row, 0, &bounds);
+		if (!read_range(f, &bounds, err))
+			return false;
+	}
+	return true;
+}
+
 static bool fetch_all(struct fetch *f, struct err *err)
 {
 	for (int n = REJECTS_AT_ONCE; n == REJECTS_AT_ONCE;) {
@@ -117,7 +172,7 @@ static bool fetch_all(struct fetch *f, struct err *err)
 			return false;
 		f->wanted += (uint64_t)n;
 	}
-	return true;
+	return f->found >= f->wanted || !is_one_way(&f->plan->key_type) || read_collection(f, err);
 }
 
 bool fetch_rejects(struct worker *w, const struct state_unit *u, struct err *err)
@@ -129,12 +184,15 @@ bool fetch_rejects(struct worker *w, const struct state_unit *u, struct err *err
 	struct fetch f = {.w = w, .collection = u->collection, .plan = &p->collections[c], .arena = arena_new()};
 	snprintf(f.run, sizeof f.run, "%lld", (long long)w->engine->run);
 	f.conv = engine_conv(w->engine, c, w->scratch);
+	buf_init(&f.update, 0);
+	update_sql(&f);
 	bool ok = fetch_all(&f, err);
 	if (ok && f.found < f.wanted)
 		log_line(LOG_WARN,
 			 "%s: %llu rejected documents are no longer in the source; their rows are kept in "
 			 "docrow.reject",
 			 u->collection, (unsigned long long)(f.wanted - f.found));
+	buf_free(&f.update);
 	conv_free(f.conv);
 	arena_free(f.arena);
 	return ok;

@@ -1,7 +1,7 @@
 /* id_list.c - from a key back to the _ids that can have given it.
  *
- * An ObjectId and its hex text give the same key, and so do a UUID and its text; what cannot be computed back stands
- * in docrow.id_map.
+ * An ObjectId and its hex text give the same key, and so do a UUID, its old spellings and its text; what cannot be
+ * computed back stands in docrow.id_map.
  */
 #include "id_list.h"
 
@@ -10,6 +10,7 @@
 
 #include "doc.h"
 #include "id.h"
+#include "iso.h"
 #include "text.h"
 
 void id_list_init(struct id_list *l, struct arena *a)
@@ -71,18 +72,72 @@ static void add_objectid(struct id_list *l, const uint8_t oid[OBJECTID_SIZE])
 	add_both_cases(l, hex);
 }
 
+static void add_binary(struct id_list *l, uint8_t subtype, const uint8_t *bytes, size_t n)
+{
+	enum { MOST = 128 }; /* keys are short */
+	uint8_t payload[4 + 1 + 4 + MOST] = {0}, *p = payload + 5;
+	if (n > MOST)
+		return;
+	if (subtype == 2) { /* repeats the length */
+		*p = (uint8_t)n;
+		p += 4;
+	}
+	payload[0] = (uint8_t)(n + (size_t)(p - payload - 5));
+	payload[4] = subtype;
+	memcpy(p, bytes, n);
+	add_id(l, BSON_K_BINARY, payload, (uint32_t)(n + (size_t)(p - payload)));
+}
+
+/* Also as drivers of old wrote it: subtype 3, in three orders of the bytes, each its own reverse. */
 static void add_uuid(struct id_list *l, const uint8_t uuid[UUID_SIZE])
 {
-	uint8_t payload[5 + UUID_SIZE] = {UUID_SIZE, 0, 0, 0, 4};
-	memcpy(payload + 5, uuid, UUID_SIZE);
-	add_id(l, BSON_K_BINARY, payload, sizeof payload);
+	static const uint8_t orders[][UUID_SIZE] = {
+		{0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15}, /* standard, python */
+		{7, 6, 5, 4, 3, 2, 1, 0, 15, 14, 13, 12, 11, 10, 9, 8}, /* java             */
+		{3, 2, 1, 0, 5, 4, 7, 6, 8, 9, 10, 11, 12, 13, 14, 15}, /* csharp           */
+	};
+	uint8_t old[UUID_SIZE];
+	add_binary(l, 4, uuid, UUID_SIZE);
+	for (size_t o = 0; o < sizeof orders / sizeof orders[0]; o++) {
+		for (size_t i = 0; i < UUID_SIZE; i++)
+			old[orders[o][i]] = uuid[i];
+		add_binary(l, 3, old, UUID_SIZE);
+	}
+}
+
+/* A bytea key, "\\x00ff": an ObjectId, or binary of any subtype. */
+static void add_bytes(struct id_list *l, const uint8_t *bytes, size_t n)
+{
+	static const uint8_t subtypes[] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 0x80};
+	if (n == OBJECTID_SIZE)
+		add_objectid(l, bytes);
+	for (size_t i = 0; i < sizeof subtypes; i++)
+		add_binary(l, subtypes[i], bytes, n);
+}
+
+/* Numbers that are equal are one to MongoDB, whatever their type. */
+static void add_native(struct id_list *l, const char *key, size_t n)
+{
+	struct iso_time t;
+	int64_t number;
+	double d;
+	uint8_t yes = 1, no = 0;
+	if (text_parse_i64(key, n, &number))
+		add_id(l, BSON_K_INT64, &number, 8);
+	else if (text_parse_double(key, n, &d))
+		add_id(l, BSON_K_DOUBLE, &d, 8);
+	else if (strcmp(key, "true") == 0 || strcmp(key, "false") == 0)
+		add_id(l, BSON_K_BOOL, *key == 't' ? &yes : &no, 1);
+	else if (iso_parse(key, n, &t) && t.has_date) {
+		number = t.days * 86400000 + t.us / 1000;
+		add_id(l, BSON_K_DATE, &number, 8);
+	}
 }
 
 /* Every _id that can give this key without standing in docrow.id_map. */
 static void add_candidates(struct id_list *l, const char *key)
 {
-	uint8_t uuid[UUID_SIZE], oid[OBJECTID_SIZE];
-	int64_t number;
+	uint8_t uuid[UUID_SIZE], oid[OBJECTID_SIZE], bytes[256];
 	size_t n = strlen(key);
 	if (id_uuid_parse(key, n, uuid)) {
 		add_uuid(l, uuid);
@@ -93,8 +148,10 @@ static void add_candidates(struct id_list *l, const char *key)
 		add_objectid(l, oid);
 	} else {
 		add_text_id(l, key, false);
-		if (text_parse_i64(key, n, &number))
-			add_id(l, BSON_K_INT64, &number, 8);
+		add_native(l, key, n);
+		if (n > 2 && n - 2 <= 2 * sizeof bytes && memcmp(key, "\\x", 2) == 0 &&
+		    text_unhex(key + 2, n - 2, bytes))
+			add_bytes(l, bytes, (n - 2) / 2);
 	}
 }
 

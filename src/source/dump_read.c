@@ -9,12 +9,14 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 
+#include "canon.h"
 #include "doc.h"
 #include "dump.h"
 #include "sys.h"
 
 struct id_set {           /* open addressing; slots hold offset + 1 into `bytes`, 0: free */
-	struct buf bytes; /* kind, length, payload                              */
+	struct buf bytes; /* length, canonical bytes                            */
+	struct buf one;   /* those of the id in hand                            */
 	uint64_t *slots;
 	size_t mask;
 };
@@ -36,28 +38,33 @@ static struct dump_reader *reader_of(struct source_reader *r)
 
 /* ---- a set of ids ---- */
 
-#define ID_HEAD 5
+/* Equal as MongoDB holds them equal: by their canonical bytes. */
 
 static void id_set_free(struct id_set *set)
 {
 	buf_free(&set->bytes);
+	buf_free(&set->one);
 	free(set->slots);
 	set->slots = NULL;
 	set->mask = 0;
 }
 
-static bool id_equal(const struct id_set *set, uint64_t slot, const struct val *id)
+static bool id_equal(const struct id_set *set, uint64_t slot)
 {
 	const uint8_t *entry = set->bytes.data + slot - 1;
 	uint32_t len;
-	memcpy(&len, entry + 1, 4);
-	return entry[0] == id->kind && len == id->len && memcmp(entry + ID_HEAD, id->data, len) == 0;
+	memcpy(&len, entry, 4);
+	return len == set->one.len && memcmp(entry + 4, set->one.data, len) == 0;
 }
 
-static size_t id_slot(const struct id_set *set, const struct val *id)
+/* The slot of an id, whose canonical bytes are in set->one then. */
+static size_t id_slot(struct id_set *set, const struct val *id)
 {
-	size_t i = (size_t)(hash64(id->data, id->len) + id->kind) & set->mask;
-	while (set->slots[i] != 0 && !id_equal(set, set->slots[i], id))
+	buf_reset(&set->one);
+	if (!canon_write(&set->one, id))
+		buf_put(&set->one, id->data, id->len);
+	size_t i = (size_t)hash64(set->one.data, set->one.len) & set->mask;
+	while (set->slots[i] != 0 && !id_equal(set, set->slots[i]))
 		i = (i + 1) & set->mask;
 	return i;
 }
@@ -77,12 +84,12 @@ static void id_set_add(struct id_set *set, const struct val *id)
 	if (set->slots[i] != 0)
 		return;
 	set->slots[i] = set->bytes.len + 1;
-	buf_put(&set->bytes, &id->kind, 1);
-	buf_put(&set->bytes, &id->len, 4);
-	buf_put(&set->bytes, id->data, id->len);
+	uint32_t len = (uint32_t)set->one.len;
+	buf_put(&set->bytes, &len, 4);
+	buf_put(&set->bytes, set->one.data, len);
 }
 
-static bool id_set_has(const struct id_set *set, const uint8_t *doc, size_t len)
+static bool id_set_has(struct id_set *set, const uint8_t *doc, size_t len)
 {
 	struct val id;
 	return doc_find(doc, len, "_id", &id) && set->slots[id_slot(set, &id)] != 0;
@@ -97,6 +104,7 @@ bool dump_reader_open(struct source_reader **out, struct source *s, struct err *
 	r->base.ops = s->ops;
 	r->base.source = s;
 	buf_init(&r->ids.bytes, 0);
+	buf_init(&r->ids.one, 0);
 	*out = &r->base;
 	return true;
 }
@@ -123,6 +131,7 @@ static void drop_range(struct dump_reader *r)
 	r->reading = r->by_id = false;
 	id_set_free(&r->ids);
 	buf_init(&r->ids.bytes, 0);
+	buf_init(&r->ids.one, 0);
 }
 
 void dump_reader_close(struct source_reader *base)

@@ -93,8 +93,8 @@ bool source_read(struct source_reader *r, const char *collection, const uint8_t 
 		 struct err *err) MUST_CHECK;
 /* 1 = a document, 0 = the range is finished, -1 = failed (err filled; class RETRY where opening anew may help). */
 int source_next(struct source_reader *r, const uint8_t **doc, size_t *len, struct err *err) MUST_CHECK;
-/* Reads the documents whose _id is one of n (each `ids[i]` a BSON document {_id: ...}) through source_next: a live
- * source asks for them, a dump walks the file. */
+/* Reads the documents whose _id equals one of n (each `ids[i]` a BSON document {_id: ...}; 1, 1.0 and 1L are equal)
+ * through source_next: a live source asks for them, a dump walks the file. */
 bool source_read_ids(struct source_reader *r, const char *collection, const uint8_t *const *ids, const size_t *lens,
 		     size_t n, struct err *err) MUST_CHECK;
 /* Interrupts a blocked read from another thread as far as the source can (a live one: best effort). */
