@@ -3,117 +3,10 @@
  * A literal is read by the same functions as a BSON string that the column accepts in every spelling; what has no
  * such spelling (json, bytea, arrays) is read here.
  */
+#include <stdio.h>
+
 #include "convert_private.h"
 #include "text.h"
-
-/* --- JSON: is it one value? --- */
-
-struct json {
-	const char *p, *end;
-	int depth;
-};
-
-#define MAX_JSON_DEPTH 64
-
-static void skip_space(struct json *j)
-{
-	while (j->p < j->end && strchr(" \t\r\n", *j->p) != NULL && *j->p != '\0')
-		j->p++;
-}
-
-static bool json_string(struct json *j)
-{
-	for (j->p++; j->p < j->end && *j->p != '"'; j->p++) {
-		if ((unsigned char)*j->p < 0x20)
-			return false;
-		if (*j->p != '\\')
-			continue;
-		if (++j->p == j->end || strchr("\"\\/bfnrtu", *j->p) == NULL)
-			return false;
-		uint8_t bytes[2];
-		if (*j->p != 'u')
-			continue;
-		/* jsonb refuses \u0000 */
-		if (j->end - j->p < 5 || !text_unhex(j->p + 1, 4, bytes) || (bytes[0] | bytes[1]) == 0)
-			return false;
-		j->p += 4;
-	}
-	return j->p++ < j->end;
-}
-
-static bool json_number(struct json *j)
-{
-	const char *from = j->p;
-	double ignored;
-	while (j->p < j->end && strchr("+-.eE0123456789", *j->p) != NULL && *j->p != '\0')
-		j->p++;
-	const char *digits = from + (*from == '-');
-	bool zero_first = j->p - digits > 1 && digits[0] == '0' && digits[1] >= '0' && digits[1] <= '9';
-	return j->p > from && *from != '+' && *digits >= '0' && *digits <= '9' && !zero_first && j->p[-1] != '.' &&
-	       text_parse_double(from, (size_t)(j->p - from), &ignored);
-}
-
-static bool json_word(struct json *j, const char *word)
-{
-	size_t n = strlen(word);
-	if ((size_t)(j->end - j->p) < n || memcmp(j->p, word, n) != 0)
-		return false;
-	j->p += n;
-	return true;
-}
-
-static bool json_value(struct json *j);
-
-static bool json_member(struct json *j, bool has_key)
-{
-	if (has_key) {
-		skip_space(j);
-		if (j->p == j->end || *j->p != '"' || !json_string(j))
-			return false;
-		skip_space(j);
-		if (j->p == j->end || *j->p++ != ':')
-			return false;
-	}
-	return json_value(j);
-}
-
-static bool json_list(struct json *j, char close)
-{
-	j->p++;
-	skip_space(j);
-	if (j->p < j->end && *j->p == close)
-		return j->p++, true;
-	do {
-		if (!json_member(j, close == '}'))
-			return false;
-		skip_space(j);
-	} while (j->p < j->end && *j->p == ',' && j->p++ != NULL);
-	return j->p < j->end && *j->p++ == close;
-}
-
-static bool json_value(struct json *j)
-{
-	skip_space(j);
-	if (j->p == j->end || ++j->depth > MAX_JSON_DEPTH)
-		return false;
-	bool ok;
-	if (*j->p == '{' || *j->p == '[')
-		ok = json_list(j, *j->p == '{' ? '}' : ']');
-	else if (*j->p == '"')
-		ok = json_string(j);
-	else
-		ok = json_word(j, "true") || json_word(j, "false") || json_word(j, "null") || json_number(j);
-	j->depth--;
-	return ok;
-}
-
-static bool is_json(const char *text)
-{
-	struct json j = {text, text + strlen(text), 0};
-	bool ok = json_value(&j);
-	skip_space(&j);
-	return ok && j.p == j.end && utf8_check(text, strlen(text), NULL) == UTF8_OK;
-}
 
 /* --- one literal --- */
 
@@ -132,7 +25,7 @@ static bool put_bytea_literal(struct conv *c, struct column *col, const char *te
 
 static bool put_json_literal(struct column *col, const char *text, size_t n)
 {
-	if (!is_json(text))
+	if (!map_json_ok(text, n))
 		return false;
 	if (col->type.base == PGT_JSONB)
 		rowbuf_put_jsonb(col->rows, text, n);
@@ -205,8 +98,35 @@ static bool put_array_literal(struct conv *c, struct column *col, const char *te
 	return ok;
 }
 
+/* "[1,2.5,3]", as pgvector writes it, by way of an array of doubles. */
+static bool put_vector_literal(struct conv *c, struct column *col, const char *text)
+{
+	struct buf array;
+	char key[24];
+	const char *p = text;
+	bool ok = *p == '[';
+	buf_init(&array, 0);
+	buf_put(&array, "\0\0\0\0", 4);
+	for (int i = 0; ok && (*p == ',' || i == 0); i++) {
+		double d;
+		size_t n = strcspn(++p, ",]");
+		ok = text_parse_double(p, n, &d);
+		buf_putc(&array, BSON_K_DOUBLE);
+		buf_put(&array, key, (size_t)snprintf(key, sizeof key, "%d", i) + 1);
+		buf_put(&array, &d, 8);
+		p += n;
+	}
+	close_document(&array, 0);
+	struct val v = {.data = array.data, .len = (uint32_t)array.len, .kind = BSON_K_ARRAY};
+	ok = ok && strcmp(p, "]") == 0 && put_vector(c, col, &v) == FAULT_OK;
+	buf_free(&array);
+	return ok;
+}
+
 static bool put_scalar(struct conv *c, struct column *col, const char *text, size_t n)
 {
+	if (col->type.base == PGT_VECTOR)
+		return put_vector_literal(c, col, text);
 	if (col->type.base == PGT_JSON || col->type.base == PGT_JSONB)
 		return put_json_literal(col, text, n);
 	if (col->type.base == PGT_BYTEA)

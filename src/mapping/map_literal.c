@@ -7,6 +7,7 @@
 #include <inttypes.h>
 
 #include "id.h"
+#include "iso.h"
 #include "map_private.h"
 #include "text.h"
 
@@ -71,39 +72,13 @@ static const char *check_bytes(struct arena *a, const struct pgtype *t, const st
 		       : "bytes are written \\x0aff";
 }
 
-/* By a picture: 9 stands for a digit, the rest for itself. */
-static bool looks_like(const char *s, size_t n, const char *picture)
-{
-	if (strlen(picture) != n)
-		return false;
-	for (size_t i = 0; i < n; i++)
-		if (picture[i] == '9' ? !isdigit((unsigned char)s[i]) : s[i] != picture[i])
-			return false;
-	return true;
-}
-
-/* 12:34, 12:34:56, 12:34:56.789 and Z, +01:00 behind it. */
-static bool is_clock(const char *s)
-{
-	size_t n = strcspn(s, "Z+-");
-	const char *zone = s + n, *dot = memchr(s, '.', n);
-	size_t whole = dot != NULL ? (size_t)(dot - s) : n;
-	bool ok = looks_like(s, whole, "99:99:99") || (dot == NULL && looks_like(s, whole, "99:99"));
-	if (dot != NULL)
-		ok = ok && dot + 1 < s + n && strspn(dot + 1, "0123456789") == n - whole - 1;
-	return ok && (*zone == '\0' || strcmp(zone, "Z") == 0 || looks_like(zone + 1, strlen(zone + 1), "99:99"));
-}
-
 static const char *check_time(struct arena *a, const struct pgtype *t, const struct schema_enum *e, const char *s)
 {
-	const char *wrong = "a time is written 2026-11-25, 2026-11-25T12:34:56Z or so";
+	struct iso_time time;
+	bool ok = iso_parse(s, strlen(s), &time);
 	if (t->base == PGT_TIME)
-		return is_clock(s) ? NULL : "a time is written 12:34:56";
-	if (strlen(s) < 10 || !looks_like(s, 10, "9999-99-99"))
-		return wrong;
-	if (s[10] == '\0')
-		return NULL;
-	return (s[10] == 'T' || s[10] == ' ') && is_clock(s + 11) ? NULL : wrong;
+		return ok && !time.has_date ? NULL : "a time is written 12:34:56";
+	return ok && time.has_date ? NULL : "a time is written 2026-11-25, 2026-11-25T12:34:56Z or so";
 }
 
 static check_fn *const checks[PGT_COUNT] = {
@@ -151,24 +126,47 @@ static bool eat(struct json *j, char ch)
 	return true;
 }
 
+/* \uXXXX at s into *unit; jsonb takes no \u0000 and no half of a surrogate pair. */
+static bool json_unit(const struct json *j, const char *s, unsigned *unit)
+{
+	uint8_t bytes[2];
+	if (j->end - s < 6 || s[0] != '\\' || s[1] != 'u' || !text_unhex(s + 2, 4, bytes))
+		return false;
+	*unit = (unsigned)bytes[0] << 8 | bytes[1];
+	return *unit != 0;
+}
+
+static bool json_escape(struct json *j)
+{
+	unsigned unit, low;
+	if (j->end - j->s < 2 || strchr("\"\\/bfnrtu", j->s[1]) == NULL || j->s[1] == '\0')
+		return false;
+	if (j->s[1] != 'u') {
+		j->s += 2;
+		return true;
+	}
+	if (!json_unit(j, j->s, &unit) || (unit >= 0xdc00 && unit <= 0xdfff))
+		return false;
+	j->s += 6;
+	if (unit < 0xd800 || unit > 0xdbff)
+		return true;
+	if (!json_unit(j, j->s, &low) || low < 0xdc00 || low > 0xdfff)
+		return false;
+	j->s += 6;
+	return true;
+}
+
 static bool json_string(struct json *j)
 {
-	uint8_t unit[2];
 	if (!eat(j, '"'))
 		return false;
-	for (; j->s < j->end && *j->s != '"'; j->s++) {
+	while (j->s < j->end && *j->s != '"') {
 		if ((unsigned char)*j->s < 0x20)
 			return false;
 		if (*j->s != '\\')
-			continue;
-		if (++j->s >= j->end || strchr("\"\\/bfnrtu", *j->s) == NULL)
+			j->s++;
+		else if (!json_escape(j))
 			return false;
-		if (*j->s == 'u') {
-			/* PostgreSQL takes no \u0000 in jsonb. */
-			if (j->end - j->s < 5 || !text_unhex(j->s + 1, 4, unit) || (unit[0] | unit[1]) == 0)
-				return false;
-			j->s += 4;
-		}
 	}
 	return j->s < j->end && *j->s++ == '"';
 }
@@ -192,7 +190,9 @@ static bool json_number(struct json *j)
 	if (j->s < j->end && (*j->s == 'e' || *j->s == 'E')) {
 		j->s++;
 		j->s += j->s < j->end && (*j->s == '-' || *j->s == '+');
-		return json_digits(j);
+		const char *exponent = j->s;
+		/* jsonb's numbers are numeric, which ends before five digits. */
+		return json_digits(j) && j->s - exponent <= 4;
 	}
 	return true;
 }
@@ -246,7 +246,7 @@ static bool json_value(struct json *j)
 bool map_json_ok(const char *s, size_t n)
 {
 	struct json j = {s, s + n, 0};
-	bool ok = json_value(&j);
+	bool ok = utf8_check(s, n, NULL) == UTF8_OK && json_value(&j);
 	skip(&j);
 	return ok && j.s == j.end;
 }

@@ -142,8 +142,6 @@ unsigned map_accept_for(const struct pgtype *t, bool is_key);
 	(MAP_ACCEPT_HEX_ID | MAP_ACCEPT_UUID_STRING | MAP_ACCEPT_OID_DOCUMENT | MAP_ACCEPT_DBREF | MAP_ACCEPT_ANY_ID)
 /* NULL, or why the text is no value of the type: "takes true or false". labels: of the enum, or NULL. */
 const char *map_literal_fault(struct arena *a, const struct pgtype *t, const struct schema_enum *e, const char *text);
-/* True for exactly one JSON value. */
-bool map_json_ok(const char *s, size_t n);
 /* Does an id rule give values that fit this type? */
 bool map_id_fits(enum map_id id, const struct pgtype *t);
 /* The column's value is the document's key, by the collection's id rule. */

@@ -314,6 +314,8 @@ struct map_key_text {
 	bool required;
 };
 size_t map_key_texts(struct arena *a, const struct map_key_text **out);
+/* True for exactly one JSON value that jsonb takes, of at most 200 levels. */
+bool map_json_ok(const char *s, size_t n);
 /* Names of the installed mappings, into the arena. */
 size_t mapping_installed(struct arena *a, const char ***names);
 
