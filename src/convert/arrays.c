@@ -67,7 +67,7 @@ static enum fault put_elements(struct conv *c, struct column *col, const struct 
 			continue;
 		}
 		fault = put_element(c, col, &f.val);
-		if (fault != FAULT_OK && c->where.note[0] == '\0')
+		if (fault == FAULT_TYPE || (fault != FAULT_OK && c->where.note[0] == '\0'))
 			fault_note(c, fault, "element %lld, BSON type %s", (long long)i, bson_kind_name(f.val.kind));
 	}
 	return fault;

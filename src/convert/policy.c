@@ -139,11 +139,6 @@ enum fault put_misplaced(struct conv *c, struct column *col, const struct val *v
 	return FAULT_SHAPE;
 }
 
-enum fault put_type(struct conv *c, struct column *col, const struct val *v)
-{
-	return FAULT_TYPE;
-}
-
 const struct slot *chosen_of(const struct conv *c, const struct slot *s, enum dup_policy policy)
 {
 	const struct twice *t = s->at == AT_TWICE && policy != DUP_REJECT ? twice_of(c, s) : NULL;

@@ -3,6 +3,8 @@
  * The rows are the matrix's (mapping/matrix_rows.def). What has no row is refused (FAULT_TYPE). Ids and arrays have
  * rules of their own on top. docs: "The conversion matrix".
  */
+#include <stdio.h>
+
 #include "convert_private.h"
 #include "matrix.h"
 
@@ -75,6 +77,26 @@ static void fill_by_id_rule(struct column *col)
 		   (TEXTS & 1u << col->type.base) != 0) {
 		col->put[BSON_K_BINARY] = put_binary_as_text;
 	}
+}
+
+/* What would let such a value in, for who reads the reject: words of accept, or another type. */
+enum fault put_type(struct conv *c, struct column *col, const struct val *v)
+{
+	char text[sizeof c->where.note] = "";
+	unsigned words, kind = at_of(v->kind);
+	if (c->is_quiet || !is_value(kind))
+		return FAULT_TYPE;
+	if (col->bson != 0 && (col->bson & 1u << kind) == 0)
+		return fault_note(c, FAULT_TYPE, "the mapping's bson does not name it");
+	if (col->type.array)
+		return fault_note(c, FAULT_TYPE, "no array");
+	matrix_verdict(col->type.base, kind, col->is_id || col->is_reference, &words);
+	for (unsigned bit = 1; bit <= words; bit <<= 1)
+		if ((words & bit) != 0)
+			snprintf(text + strlen(text), sizeof text - strlen(text), "%s%s", *text != '\0' ? ", " : "",
+				 map_accept_word((enum map_accept)bit));
+	return *text != '\0' ? fault_note(c, FAULT_TYPE, "goes in by accept: %s", text)
+			     : fault_note(c, FAULT_TYPE, "type %s would do", matrix_natural_type(kind));
 }
 
 static void fill_scalar(struct column *col)

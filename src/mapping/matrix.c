@@ -54,6 +54,11 @@ static const enum pgt natural_types[MATRIX_KINDS] = {
 	[BSON_K_DECIMAL128] = PGT_NUMERIC, [MATRIX_MINKEY] = PGT_JSONB,    [MATRIX_MAXKEY] = PGT_JSONB,
 };
 
+const char *matrix_natural_type(unsigned kind)
+{
+	return pgt_name(natural_types[kind]);
+}
+
 static const char *type_text(struct arena *a, const struct pgtype *t)
 {
 	_cleanup_(buf_free) struct buf b;

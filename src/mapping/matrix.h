@@ -47,6 +47,7 @@ enum matrix_verdict matrix_verdict(enum pgt base, unsigned kind, bool is_key, un
 unsigned matrix_accept(enum pgt base, bool is_key);
 /* The type that such values go into naturally and that is nearest to t: "integer[]", "jsonb". */
 const char *matrix_nearest(struct arena *a, const struct pgtype *t, unsigned kind);
+const char *matrix_natural_type(unsigned kind); /* "timestamptz" */
 /* "objectId", "minKey": MongoDB's names, as `bson` takes them. */
 const char *matrix_kind_name(unsigned kind);
 /* The manual's page, docs/matrix.md. */

@@ -336,16 +336,27 @@ static void the_facts_of_a_fault(void **state)
 	static const char yaml[] =
 		"docrow: 1\nsource: { database: d }\ncollections:\n  - collection: c\n    table: t\n    columns:\n"
 		"      - { name: id, from: _id, type: uuid, primary_key: true }\n"
-		"      - { name: a, from: a, type: varchar(3), if_invalid: { path: b } }\n";
+		"      - { name: a, from: a, type: varchar(3), if_invalid: { path: b } }\n"
+		"      - { name: d, type: date }\n"
+		"      - { name: e, type: \"text[]\", bson: string }\n"
+		"      - { name: f, type: inet, bson: string }\n";
 	struct fixture x;
 	use(&x, yaml, "c");
 	assert_int_equal(convert(&x, "{\"_id\":" OID("11") ",\"a\":\"abcd\",\"b\":\"abcdefgh\"}"), FAULT_TOO_LONG);
 	assert_string_equal(x.where.note, "length 4, at most 3");
 	assert_string_equal(x.where.table, "t");
 	assert_int_equal(convert(&x, "{\"_id\":" OID("11") ",\"a\":\"abcd\",\"b\":\"ok\"}"), FAULT_OK);
-	expect_rows(&x, "t", UUID_11 "|ok\n");
+	expect_rows(&x, "t", UUID_11 "|ok|NULL|NULL|NULL\n");
 	assert_int_equal(convert(&x, "{\"_id\":" OID("11") ",\"a\":5}"), FAULT_TYPE);
-	assert_string_equal(x.where.note, "");
+	assert_string_equal(x.where.note, "goes in by accept: number-text, json-text");
+	assert_int_equal(convert(&x, "{\"_id\":" OID("11") ",\"d\":true}"), FAULT_TYPE);
+	assert_string_equal(x.where.note, "type boolean would do");
+	assert_int_equal(convert(&x, "{\"_id\":" OID("11") ",\"e\":\"x\"}"), FAULT_TYPE);
+	assert_string_equal(x.where.note, "no array");
+	assert_int_equal(convert(&x, "{\"_id\":" OID("11") ",\"e\":[\"x\"," OID("12") "]}"), FAULT_TYPE);
+	assert_string_equal(x.where.note, "element 1, BSON type objectId");
+	assert_int_equal(convert(&x, "{\"_id\":" OID("11") ",\"f\":5}"), FAULT_TYPE);
+	assert_string_equal(x.where.note, "the mapping's bson does not name it");
 	done(&x);
 }
 
@@ -720,14 +731,12 @@ static void unmapped_fields_of_elements_are_refused(void **state)
 	assert_int_equal(convert(&x, LEFTOVERS), FAULT_UNMAPPED);
 	assert_string_equal(x.where.path, "k");
 	assert_int_equal(counted(&x, LEDGER_ELEMENT_REJECTED_DOC, "items", "c"), 2);
-	assert_int_equal(
-		convert(&x,
-			"{\"_id\":" OID("11") ",\"items\":[{\"_id\":" OID("12") ",\"product\":{\"\\u0007\":2},"
-										"\"parts\":[{}]},{\"_id\":" OID(
-											"13") ",\"parts\":[{\"x\":1},"
-											      "{\"y\":1}],\"words\":["
-											      "\"w\"]}]}"),
-		FAULT_OK);
+	assert_int_equal(convert(&x, "{\"_id\":" OID("11") ",\"items\":[{\"_id\":" OID(
+					     "12") ",\"product\":{\"\\u0007\":2},"
+						   "\"parts\":[{}]},{\"_id\":" OID("13") ",\"parts\":[{\"x\":1},"
+											 "{\"y\":1}],\"words\":["
+											 "\"w\"]}]}"),
+			 FAULT_OK);
 	expect_rows(&x, "t", UUID_11 "|NULL\n");
 	expect_rows(&x, "items", UUID_11 "|1|" UUID_13 "|NULL\n");
 	expect_rows(&x, "parts", UUID_13 "|0|1\n");
