@@ -129,6 +129,11 @@ struct entry {
 	struct counter *count; /* of an unmapped one                 */
 };
 
+struct key_table {
+	struct entry **slots; /* NULL: none yet; a power of two of them */
+	size_t mask, used;
+};
+
 struct node {
 	const struct plan_node *plan;
 	const char *path; /* "address.city" */
@@ -142,9 +147,8 @@ struct node {
 	struct entry *elements; /* counts those of a list that no path names         */
 	struct node *children;
 	size_t nchildren;
-	struct entry first; /* its `next` starts the guessing                    */
-	struct entry **table;
-	size_t mask, used;
+	struct entry first;              /* its `next` starts the guessing                    */
+	struct key_table wanted, others; /* keys by hash: of the mapping; met besides */
 };
 
 struct output {

@@ -9,6 +9,7 @@
 
 #define MAX_UNMAPPED       10000 /* keys remembered for one collection; the ledger itself keeps no more */
 #define GUESSES            4
+#define MAX_STEPS          64         /* to a key that the mapping does not name */
 #define MAX_UNMAPPED_BYTES (4u << 20) /* of their names: a hostile key may have megabytes */
 
 /* --- compiling --- */
@@ -26,35 +27,42 @@ static bool is_key(const struct entry *e, const char *key, uint32_t len)
 	return e->key_len == len && memcmp(e->key, key, len) == 0;
 }
 
-/* The place of a key: its entry, or the free place where it belongs. */
-static struct entry **place(struct node *n, const char *key, uint32_t len)
+/* The place of a key: its entry, or the free place where it belongs; NULL after `most` steps. */
+static struct entry **place(const struct key_table *t, const char *key, uint32_t len, size_t most)
 {
-	size_t i = key_hash(key, len) & n->mask;
-	while (n->table[i] != NULL && !is_key(n->table[i], key, len))
-		i = (i + 1) & n->mask;
-	return &n->table[i];
+	size_t i = key_hash(key, len) & t->mask;
+	for (; t->slots[i] != NULL && !is_key(t->slots[i], key, len); most--) {
+		if (most == 0)
+			return NULL;
+		i = (i + 1) & t->mask;
+	}
+	return &t->slots[i];
 }
 
-static void table_grow(struct conv *c, struct node *n)
+static struct entry *find_wanted(const struct node *n, const char *key, uint32_t len)
 {
-	struct entry **old = n->table;
-	size_t size = n->table == NULL ? 0 : n->mask + 1;
-	n->mask = (size == 0 ? 16 : size * 2) - 1;
-	n->table = arena_alloc(c->arena, (n->mask + 1) * sizeof(struct entry *));
-	for (size_t i = 0; i < size; i++)
-		if (old[i] != NULL)
-			*place(n, old[i]->key, old[i]->key_len) = old[i];
+	return n->wanted.slots != NULL ? *place(&n->wanted, key, len, SIZE_MAX) : NULL;
 }
 
-static struct entry *entry_add(struct conv *c, struct node *n, const char *key, uint32_t len)
+static void table_grow(struct conv *c, struct key_table *t)
 {
-	if (n->table == NULL || (n->used + 1) * 2 > n->mask + 1)
-		table_grow(c, n);
+	struct key_table old = *t;
+	t->mask = old.slots == NULL ? 15 : old.mask * 2 + 1;
+	t->slots = arena_alloc(c->arena, (t->mask + 1) * sizeof(struct entry *));
+	for (size_t i = 0; old.slots != NULL && i <= old.mask; i++)
+		if (old.slots[i] != NULL)
+			*place(t, old.slots[i]->key, old.slots[i]->key_len, SIZE_MAX) = old.slots[i];
+}
+
+static struct entry *entry_add(struct conv *c, struct key_table *t, const char *key, uint32_t len)
+{
+	if (t->slots == NULL || (t->used + 1) * 2 > t->mask + 1)
+		table_grow(c, t);
 	struct entry *e = arena_alloc(c->arena, sizeof *e);
 	e->key = arena_strndup(c->arena, key, len);
 	e->key_len = len;
-	*place(n, key, len) = e;
-	n->used++;
+	*place(t, key, len, SIZE_MAX) = e;
+	t->used++;
 	return e;
 }
 
@@ -86,7 +94,7 @@ void node_compile(struct conv *c, struct node *n, const struct plan_node *pn, co
 	for (size_t i = 0; i < pn->nchildren; i++) {
 		const struct plan_node *child = pn->children[i];
 		node_compile(c, &n->children[i], child, join_path(c, path, child->key), n->covered);
-		struct entry *e = entry_add(c, n, child->key, child->key_len);
+		struct entry *e = entry_add(c, &n->wanted, child->key, child->key_len);
 		e->node = &n->children[i];
 		e->node->is_position = is_position(child);
 		n->has_positions |= e->node->is_position;
@@ -110,15 +118,21 @@ static void count_at_path(struct conv *c, struct counter *k, enum ledger_kind ki
 	*k = (struct counter){.kind = kind, .object = c->collection->name, .path = text, .path_len = at + len};
 }
 
-/* NULL: one of too many, counted with the others of that sort. */
+/* NULL: one of too many, counted with the others of that sort. So are keys that were made to meet in one place: no
+ * document may take long for them. */
 static struct entry *unmapped_entry(struct conv *c, const struct scope *sc, struct node *n, const char *key,
 				    uint32_t len)
 {
+	if (n->others.slots != NULL) {
+		struct entry **known = place(&n->others, key, len, MAX_STEPS);
+		if (known == NULL || *known != NULL)
+			return known != NULL ? *known : NULL;
+	}
 	if (c->nunmapped >= MAX_UNMAPPED || len > MAX_UNMAPPED_BYTES - c->unmapped_bytes)
 		return NULL;
 	c->nunmapped++;
 	c->unmapped_bytes += len;
-	struct entry *e = entry_add(c, n, key, len);
+	struct entry *e = entry_add(c, &n->others, key, len);
 	e->count = arena_alloc(c->arena, sizeof *e->count);
 	count_at_path(c, e->count, sc->keeps ? LEDGER_KEPT : LEDGER_UNMAPPED, n, key, len);
 	return e;
@@ -164,7 +178,7 @@ static struct entry *guess(const struct entry *last, const struct field *f)
 static struct entry *look_up(struct conv *c, const struct scope *sc, struct node *n, struct entry *last,
 			     const struct field *f)
 {
-	struct entry *e = n->table != NULL ? *place(n, f->key, f->key_len) : NULL;
+	struct entry *e = find_wanted(n, f->key, f->key_len);
 	if (e == NULL)
 		e = unmapped_entry(c, sc, n, f->key, f->key_len);
 	if (e != NULL && e != last)
@@ -286,7 +300,7 @@ static bool walk_list(struct conv *c, struct scope *sc, struct node *n, const st
 	for (unsigned long i = 0; doc_iter_next(&it, &f); i++) {
 		f.key = key;
 		f.key_len = (uint32_t)snprintf(key, sizeof key, "%lu", i);
-		struct entry *e = *place(n, f.key, f.key_len);
+		struct entry *e = find_wanted(n, f.key, f.key_len);
 		if (e != NULL && e->node != NULL) {
 			if (!take(c, sc, e->node, &f.val))
 				return false;

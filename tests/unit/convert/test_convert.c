@@ -984,6 +984,42 @@ static void infinities_of_old_servers(void **state)
 	done(&x);
 }
 
+/* As walk.c hashes keys. */
+static size_t hash_of_key(const char *key, size_t len)
+{
+	uint64_t h = UINT64_C(0xcbf29ce484222325) ^ len;
+	for (size_t i = 0; i < len; i++)
+		h = (h ^ (uint8_t)key[i]) * UINT64_C(0x100000001b3);
+	return (size_t)(h ^ h >> 29);
+}
+
+/* Keys made to meet in one place of the table: counted all the same, most of them together. */
+static void unmapped_keys_that_meet(void **state)
+{
+	enum { KEYS = 600 };
+	struct fixture x;
+	char key[16];
+	bson_oid_t oid;
+	use(&x, world, "users");
+	x.doc = bson_new();
+	bson_oid_init_from_string(&oid, "507f1f77bcf86cd799439011");
+	BSON_APPEND_OID(x.doc, "_id", &oid);
+	for (unsigned i = 0, n = 0; n < KEYS; i++) {
+		int len = snprintf(key, sizeof key, "%x", i);
+		if ((hash_of_key(key, (size_t)len) & 2047) != 5)
+			continue;
+		bson_append_int32(x.doc, key, len, 1);
+		n++;
+	}
+	BSON_APPEND_UTF8(x.doc, "name", "n");
+	for (int i = 0; i < 3; i++)
+		assert_int_equal(conv_document(x.conv, bson_get_data(x.doc), x.doc->len, &x.where), FAULT_OK);
+	assert_int_equal(ledger_sum(x.ledger, LEDGER_UNMAPPED, "users"), 3 * KEYS);
+	assert_in_range(counted(&x, LEDGER_UNMAPPED, "users", "(other)"), 3 * (KEYS - 200), 3 * (KEYS - 60));
+	expect_rows(&x, "users", UUID_11 "|n\n" UUID_11 "|n\n" UUID_11 "|n\n");
+	done(&x);
+}
+
 /* --- depth --- */
 
 #define DEPTH 100000
@@ -1232,6 +1268,7 @@ int main(void)
 		cmocka_unit_test(keys_as_text),
 		cmocka_unit_test(literals_that_do_not_read_are_told),
 		cmocka_unit_test(infinities_of_old_servers),
+		cmocka_unit_test(unmapped_keys_that_meet),
 		cmocka_unit_test(depth_costs_no_stack),
 		cmocka_unit_test(different_ids_are_different_keys),
 		cmocka_unit_test(corrupt_bytes_never_hurt),
