@@ -114,3 +114,112 @@ int decimal_text(const struct decimal *d, char out[48])
 	out[n] = 0;
 	return n;
 }
+
+/* ---- from text ---- */
+
+enum { MAX_EXPONENT = 6111, MIN_EXPONENT = -6176, MAX_DIGITS = 34 };
+
+struct scan {
+	u128 coefficient;
+	int ndigits, exponent;
+	bool has_digits, is_too_long;
+};
+
+static void scan_digit(struct scan *s, int digit, bool behind_point)
+{
+	s->has_digits = true;
+	if (s->ndigits == MAX_DIGITS) { /* more digits are noughts or cannot be held */
+		s->is_too_long = s->is_too_long || digit != 0;
+		s->exponent += !behind_point;
+		return;
+	}
+	s->coefficient = s->coefficient * 10 + (unsigned)digit;
+	s->ndigits += s->ndigits > 0 || digit > 0;
+	s->exponent -= behind_point;
+}
+
+static bool scan_exponent(const char *p, const char *end, int *out)
+{
+	bool negative = p < end && *p == '-';
+	int x = 0;
+
+	if (p < end && (*p == '-' || *p == '+'))
+		p++;
+	if (p == end)
+		return false;
+	for (; p < end; p++) {
+		if (*p < '0' || *p > '9')
+			return false;
+		if (x < 1000000)
+			x = x * 10 + (*p - '0');
+	}
+	*out = negative ? -x : x;
+	return true;
+}
+
+static bool scan_number(struct scan *s, const char *p, const char *end)
+{
+	bool behind_point = false;
+	int exponent = 0;
+
+	for (; p < end && *p != 'e' && *p != 'E'; p++) {
+		if (*p >= '0' && *p <= '9')
+			scan_digit(s, *p - '0', behind_point);
+		else if (*p == '.' && !behind_point)
+			behind_point = true;
+		else
+			return false;
+	}
+	if (p < end && !scan_exponent(p + 1, end, &exponent))
+		return false;
+	s->exponent += exponent;
+	return s->has_digits && !s->is_too_long;
+}
+
+/* Brings the exponent into its range as far as noughts at the end of the digits allow. */
+static bool clamp(struct scan *s)
+{
+	if (s->coefficient == 0) {
+		s->exponent = s->exponent > MAX_EXPONENT   ? MAX_EXPONENT
+			      : s->exponent < MIN_EXPONENT ? MIN_EXPONENT
+							   : s->exponent;
+		return true;
+	}
+	for (; s->exponent > MAX_EXPONENT && s->ndigits < MAX_DIGITS; s->exponent--, s->ndigits++)
+		s->coefficient *= 10;
+	for (; s->exponent < MIN_EXPONENT && s->coefficient % 10 == 0; s->exponent++)
+		s->coefficient /= 10;
+	return s->exponent >= MIN_EXPONENT && s->exponent <= MAX_EXPONENT;
+}
+
+static void store(uint8_t out[16], bool negative, uint64_t hi, uint64_t lo)
+{
+	hi |= (uint64_t)negative << 63;
+	memcpy(out, &lo, 8);
+	memcpy(out + 8, &hi, 8);
+}
+
+static bool is_word(const char *p, const char *end, const char *word)
+{
+	return (size_t)(end - p) == strlen(word) && memcmp(p, word, strlen(word)) == 0;
+}
+
+bool decimal_parse(const char *text, size_t len, uint8_t out[16])
+{
+	const char *p = text, *end = text + len;
+	bool negative = p < end && *p == '-';
+	struct scan s = {0};
+
+	if (p < end && (*p == '-' || *p == '+'))
+		p++;
+	if (is_word(p, end, "NaN"))
+		store(out, false, UINT64_C(0x7c00000000000000), 0);
+	else if (is_word(p, end, "Infinity") || is_word(p, end, "Inf"))
+		store(out, negative, UINT64_C(0x7800000000000000), 0);
+	else if (scan_number(&s, p, end) && clamp(&s))
+		store(out, negative, (uint64_t)(s.exponent + BIAS) << 49 | (uint64_t)(s.coefficient >> 64),
+		      (uint64_t)s.coefficient);
+	else
+		return false;
+	return true;
+}

@@ -98,9 +98,90 @@ static void parts(void **state)
 	assert_int_equal(d.exponent, 6111);
 }
 
+/* Texts of the canonical cases (NaN has one form of many) give the same bytes again. */
+static void from_texts(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+		struct decimal d;
+		uint8_t bytes[16];
+		char hex[33], text[48];
+		struct val v = {.data = bytes, .len = 16, .kind = BSON_K_DECIMAL128};
+		assert_true(decimal_parse(cases[i].text, strlen(cases[i].text), bytes));
+		if (i < 29) {
+			text_hex(bytes, 16, hex);
+			assert_string_equal(hex, cases[i].hex);
+		}
+		decimal_read(&v, &d);
+		decimal_text(&d, text);
+		assert_string_equal(text, cases[i].text);
+	}
+}
+
+static void texts_that_are_brought_into_range(void **state)
+{
+	static const struct {
+		const char *text, *same;
+	} forms[] = {
+		{"1E+6112", "1.0E+6112"},
+		{"+12", "12"},
+		{".5", "0.5"},
+		{"5.", "5"},
+		{"0E+9999", "0E+6111"},
+		{"-0E-9999", "-0E-6176"},
+		{"10E-6177", "1E-6176"},
+		{"00012.50", "12.50"},
+		{"1e3", "1E+3"},
+		{"-Inf", "-Infinity"},
+		{"0000000000000000000000000000000000000000001", "1"},
+		{"10000000000000000000000000000000000", "1.000000000000000000000000000000000E+34"},
+		{"0.10000000000000000000000000000000000000", "0.1000000000000000000000000000000000"},
+	};
+	(void)state;
+	for (size_t i = 0; i < sizeof forms / sizeof forms[0]; i++) {
+		struct decimal d;
+		uint8_t bytes[16];
+		char text[48];
+		struct val v = {.data = bytes, .len = 16, .kind = BSON_K_DECIMAL128};
+		assert_true(decimal_parse(forms[i].text, strlen(forms[i].text), bytes));
+		decimal_read(&v, &d);
+		decimal_text(&d, text);
+		assert_string_equal(text, forms[i].same);
+	}
+}
+
+static void texts_that_are_none(void **state)
+{
+	static const char *const bad[] = {"",
+					  "-",
+					  ".",
+					  "1.2.3",
+					  "1e",
+					  "e5",
+					  "1e+",
+					  "0x10",
+					  " 1",
+					  "1 ",
+					  "--1",
+					  "nan1",
+					  "1E+6145",
+					  "1E-6177",
+					  "12345678901234567890123456789012345",
+					  "1.00000000000000000000000000000000001",
+					  "15E-6177",
+					  "Infinit"};
+	uint8_t bytes[16];
+	(void)state;
+	for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
+		if (decimal_parse(bad[i], strlen(bad[i]), bytes))
+			fail_msg("\"%s\" was taken", bad[i]);
+}
+
 int main(void)
 {
-	const struct CMUnitTest tests[] = {cmocka_unit_test(texts), cmocka_unit_test(parts)};
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(texts), cmocka_unit_test(parts), cmocka_unit_test(from_texts),
+		cmocka_unit_test(texts_that_are_brought_into_range), cmocka_unit_test(texts_that_are_none)};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
