@@ -64,7 +64,7 @@ static const char *const error_advice[ERR_CODE_COUNT] = {
 			    "mended: --resume.",
 	[ERR_SOURCE_SHARD] = "A shard by itself may hold documents that belong to others and lacks the rest. Connect "
 			     "to mongos instead.",
-	[ERR_SOURCE_URI] = "An address is mongodb://..., mongodb+srv://... or the folder of a dump. Characters such "
+	[ERR_SOURCE_URI] = "An address is mongodb://..., mongodb+srv://... or the path of a dump. Characters such "
 			   "as @ : / % in user or "
 			   "password must be percent-encoded.",
 	[ERR_SOURCE_CORRUPT] = "The message has file and byte offset. Dump the collection again; a file that was cut "

@@ -28,17 +28,18 @@ const struct option options[OPT_COUNT] = {
 		 .help = "The mapping: a name without a slash is looked up among the installed ones "
 			 "(docrow mapping list), anything with a slash or ending in .yaml is a file. With --resume "
 			 "it may be left out: the run keeps its mapping."},
-	[OPT_SOURCE] = {.name = "source",
-			.letter = 's',
-			.kind = OPT_KIND_ADDRESS,
-			.value = "URI|PATH",
-			.commands = BIT(MIGRATE) | BIT(VALIDATE),
-			.env = "DOCROW_SOURCE",
-			.env_also = "MONGODB_URI",
-			.help = "Where the documents come from: mongodb://... or mongodb+srv://..., the folder of a "
-				"mongodump, or an archive of one (- reads it from standard input). The database of "
-				"the URI wins over the mapping's. Prefer the environment for "
-				"passwords: a command line can be seen by others."},
+	[OPT_SOURCE] =
+		{.name = "source",
+		 .letter = 's',
+		 .kind = OPT_KIND_ADDRESS,
+		 .value = "URI|PATH",
+		 .commands = BIT(MIGRATE) | BIT(VALIDATE),
+		 .env = "DOCROW_SOURCE",
+		 .env_also = "MONGODB_URI",
+		 .help = "Where the documents come from: mongodb://... or mongodb+srv://..., the folder of a "
+			 "mongodump, an archive of one (- reads it from standard input), or a folder or file of "
+			 "mongoexport's JSON. The database of the URI wins over the mapping's. Prefer the "
+			 "environment for passwords: a command line can be seen by others."},
 	[OPT_TARGET] =
 		{.name = "target",
 		 .letter = 't',
@@ -164,7 +165,8 @@ const struct option options[OPT_COUNT] = {
 		{.name = "no-search-indexes",
 		 .kind = OPT_KIND_FLAG,
 		 .commands = BIT(MIGRATE) | BIT(VALIDATE),
-		 .env = "DOCROW_NO_SEARCH_INDEXES",
+		 .env =
+			 "DOCROW_NO_SEARCH_INDEXES",
 		 .help = "Leave out the indexes that the mapping puts in tier search (full-text, GIN)."},
 	[OPT_LOAD_ONLY] = {.name = "load-only",
 			   .hidden = true,

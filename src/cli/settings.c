@@ -355,7 +355,7 @@ static bool check_addresses(struct settings *s, struct err *err)
 
 	if (source->text && address_is_postgresql(source->text)) {
 		err_set(err, ERR_SOURCE_URI, "%s is the address of a PostgreSQL server", setting_where(s, source));
-		return err_hint(err, "the source is MongoDB or the folder of a dump; PostgreSQL is the target "
+		return err_hint(err, "the source is MongoDB or a dump; PostgreSQL is the target "
 				     "(--target, DOCROW_TARGET or DATABASE_URL)");
 	}
 	if (target->text && address_is_mongodb(target->text)) {

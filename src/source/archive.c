@@ -120,7 +120,9 @@ static bool read_prelude(struct prelude *p, struct err *err)
 		return false;
 	if (window_have(&s->w) < 4 || (memcpy(&mark, window_data(&s->w), 4), mark) != ARCHIVE_MARK) {
 		dump_damaged(s, 0, err, "is no archive", "it does not begin with an archive's mark (6d e2 99 81)");
-		return err_hint(err, "give what mongodump --archive wrote, plain or compressed with gzip or zstd");
+		return err_hint(err,
+				"give what mongodump --archive wrote, plain or compressed with gzip or zstd; JSON is "
+				"read from files that are called after their collections");
 	}
 	window_drop(&s->w, 4);
 	if (!read_entries(p, err))

@@ -5,6 +5,7 @@
  *   dump_stream.c     documents of one collection one after the other
  *   dump_layout.c     a mongodump folder: which file holds which collection
  *   archive*.c        a mongodump archive: all collections in one file
+ *   export_*.c        a folder or file of mongoexport's JSON
  *   content, window   uncompressed bytes of a file
  *   spool             keeps what can be read once only
  *
@@ -51,7 +52,7 @@ struct dump_layout {
 	const char *noun, *folder, *database; /* owned by the arena, as all below                */
 	struct dump_file *files;              /* sorted by name                                  */
 	size_t n;
-	bool has_oplog;
+	bool has_oplog, is_export;
 	const char *identity; /* of all files together; NULL: each file has its own      */
 	void *whole;          /* what the kind keeps for all files, freed by free_whole  */
 	void (*free_whole)(void *whole);
@@ -75,6 +76,7 @@ struct dump_stream {
 	struct window w;
 	uint64_t at, docs; /* as told below   */
 	void *state;       /* of the framing  */
+	const char *note;  /* something that came up and is to be said once (source_add_note); NULL: nothing */
 };
 
 /* How documents follow each other. `next` and `skip` as below, but for s->docs, which the caller counts; both leave
@@ -86,7 +88,7 @@ struct dump_framing {
 	int (*skip)(struct dump_stream *s, size_t *len, struct err *err);
 	void (*close)(struct dump_stream *s); /* NULL: nothing to do */
 };
-extern const struct dump_framing dump_bson;
+extern const struct dump_framing dump_bson, dump_json;
 /* For framings of BSON: 1 and the length of what begins at s->at, which `allowed` may be besides a document's length
  * (0: nothing may); 0 = the end. */
 int dump_bson_length(struct dump_stream *s, uint32_t allowed, uint32_t *len, struct err *err) MUST_CHECK;
@@ -129,6 +131,10 @@ void dump_estimate(const struct dump_file *f, uint64_t *docs, uint64_t *bytes);
 
 bool dump_folder_find(struct dump_layout *l, struct arena *a, const char *path, const struct source_options *opts,
 		      struct err *err) MUST_CHECK;
+/* Is it the folder of a dump, or of a database of one? */
+bool dump_is_folder(struct arena *a, const char *path);
+/* The name of a collection as mongodump makes a file's name of it, decoded. */
+const char *dump_decode_name(struct arena *a, const char *name);
 /* A database's name that the server keeps for itself. */
 bool dump_is_servers_own(const char *database);
 /* What a collection's metadata (JSON, as mongodump writes it) says: its whole name, uuid, kind. Trouble with it is
@@ -136,6 +142,12 @@ bool dump_is_servers_own(const char *database);
 void dump_take_metadata(struct arena *a, struct dump_file *f, const char *text, size_t len, const char *origin);
 /* Why a view's or time-series collection's documents are not in the dump, or what else is missing. Returns false. */
 bool dump_refuse_kind(const struct dump_file *f, struct err *err);
+
+/* Does the file's name say so; does the folder hold such files? */
+bool dump_is_export(const char *path);
+bool dump_has_exports(const char *path);
+bool dump_export_find(struct dump_layout *l, struct arena *a, const char *path, bool is_folder,
+		      const struct source_options *opts, struct err *err) MUST_CHECK;
 
 #define ARCHIVE_MARK UINT32_C(0x8199e26d)
 /* path "-": standard input. */

@@ -60,7 +60,7 @@ static bool is_oplog(const char *name)
 }
 
 /* A name that holds no valid percent-encoding was written by an old mongodump as it is. */
-static const char *decode_name(struct arena *a, const char *name)
+const char *dump_decode_name(struct arena *a, const char *name)
 {
 	size_t n = strlen(name), k = 0;
 	char *out = arena_alloc(a, n + 1);
@@ -152,6 +152,17 @@ static void list_databases(struct arena *a, const char *path, struct databases *
 		if (!dump_is_servers_own(names[i]))
 			keep_database(found, names[i]);
 	free(names);
+}
+
+bool dump_is_folder(struct arena *a, const char *path)
+{
+	struct databases found = {0};
+	if (is_database_folder(path))
+		return true;
+	buf_init(&found.names, 0);
+	list_databases(a, path, &found);
+	buf_free(&found.names);
+	return found.n > 0;
 }
 
 static const char *choose_name(struct arena *a, const char *path, const struct source_options *o,
@@ -319,7 +330,7 @@ static bool read_folder(struct arena *a, const char *folder, struct entries *all
 /* The entries items[i..j) belong to one collection. */
 static bool make_file(struct arena *a, const struct entry *items, size_t n, struct dump_file *f, struct err *err)
 {
-	*f = (struct dump_file){.name = decode_name(a, items[0].encoded), .framing = &dump_bson};
+	*f = (struct dump_file){.name = dump_decode_name(a, items[0].encoded), .framing = &dump_bson};
 	bool named = !is_cut(items[0].encoded);
 	for (size_t i = 0; i < n; i++) {
 		if (items[i].part == PART_METADATA) {

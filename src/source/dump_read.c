@@ -219,8 +219,12 @@ static int next_document(struct dump_reader *r, const uint8_t **doc, size_t *len
 	int got = dump_stream_next(r->stream, doc, len, err);
 	if (got >= 0 && r->to != UINT64_MAX && (got == 0 || dump_stream_at(r->stream) > r->to))
 		got = overran(r, err);
-	if (got < 0)
+	if (got < 0) {
 		throw_away(r);
+	} else if (r->stream->note) {
+		source_add_note(r->base.source, r->stream->note, true);
+		r->stream->note = NULL;
+	}
 	return got;
 }
 

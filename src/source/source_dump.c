@@ -253,6 +253,9 @@ static const struct source_ops dump_ops = {
 static const char note_time[] = "a dump is not a single point in time: what was written while it was taken may be "
 				"missing, or refer to what is "
 				"missing";
+static const char note_export_time[] = "an export is not a single point in time: what was written while it was made "
+				       "may be missing, or refer to what is "
+				       "missing";
 static const char note_oplog[] =
 	"the dump has an oplog, whose entries are not applied yet: changes made while it was taken are lost, or half "
 	"there; to have them, mongorestore --oplogReplay into a server, and read from that";
@@ -291,8 +294,13 @@ static bool find_in_file(struct source_dump *s, const char *path, const struct s
 	struct err ignored;
 	if (begins_with_mark(path, &ignored))
 		return dump_archive_find(&s->layout, s->arena, path, o, err);
-	err_set(err, ERR_SOURCE_URI, "the source %s is a file, but no mongodump archive", path);
-	return err_hint(err, "give an archive, the folder that mongodump wrote, or a MongoDB connection string");
+	if (dump_is_export(path))
+		return dump_export_find(&s->layout, s->arena, path, false, o, err);
+	err_set(err, ERR_SOURCE_URI, "the source %s is a file, but neither a mongodump archive nor called NAME.json",
+		path);
+	return err_hint(err,
+			"give an archive, the folder that mongodump wrote, a folder or file of mongoexport's JSON, "
+			"or a MongoDB connection string");
 }
 
 static bool find(struct source_dump *s, const char *path, const struct source_options *o, struct err *err)
@@ -306,9 +314,11 @@ static bool find(struct source_dump *s, const char *path, const struct source_op
 		return err_hint(err,
 				"check the path; a live server's address begins with mongodb:// or mongodb+srv://");
 	}
-	if (S_ISDIR(st.st_mode))
-		return dump_folder_find(&s->layout, s->arena, path, o, err);
-	return find_in_file(s, path, o, err);
+	if (!S_ISDIR(st.st_mode))
+		return find_in_file(s, path, o, err);
+	if (!dump_is_folder(s->arena, path) && dump_has_exports(path))
+		return dump_export_find(&s->layout, s->arena, path, true, o, err);
+	return dump_folder_find(&s->layout, s->arena, path, o, err);
 }
 
 bool source_dump_open(struct source **out, const char *path, const struct source_options *opts, struct err *err)
@@ -322,7 +332,7 @@ bool source_dump_open(struct source **out, const char *path, const struct source
 		return false;
 	}
 	describe(s);
-	source_add_note(&s->base, note_time, false);
+	source_add_note(&s->base, s->layout.is_export ? note_export_time : note_time, false);
 	if (s->layout.has_oplog)
 		source_add_note(&s->base, note_oplog, false);
 	*out = &s->base;

@@ -12,6 +12,7 @@ import struct
 import urllib.parse
 
 import bson
+import bson.codec_options
 import bson.json_util
 import bson.raw_bson
 
@@ -136,3 +137,41 @@ def archive(databases, seed=0, largest=40, oplog=False, types=None):
             written.end(*space)
             del left[space]
     return bytes(written.data)
+
+
+# --- exports ---
+
+JSON_MODES = {
+    "canonical": bson.json_util.CANONICAL_JSON_OPTIONS,
+    "relaxed": bson.json_util.RELAXED_JSON_OPTIONS,
+    "version 1": bson.json_util.LEGACY_JSON_OPTIONS,
+}
+ANY_DATE = bson.CodecOptions(
+    tz_aware=True, datetime_conversion=bson.codec_options.DatetimeConversion.DATETIME_AUTO, document_class=bson.SON
+)
+
+
+def survives(raw, mode="canonical"):
+    """Can PyMongo decode a document, write it as JSON and read that without losing anything?"""
+    options = JSON_MODES[mode].with_options(
+        tz_aware=True, document_class=bson.SON, datetime_conversion=ANY_DATE.datetime_conversion
+    )
+    try:
+        text = bson.json_util.dumps(bson.decode(raw, ANY_DATE), json_options=options)
+        return bson.encode(bson.json_util.loads(text, json_options=options)) == raw
+    except (bson.errors.BSONError, ValueError, TypeError, OverflowError):
+        return False
+
+
+def export(documents, mode="canonical", array=False):
+    """As mongoexport writes it, by PyMongo's writer of Extended JSON: a line a document, or one array."""
+    lines = [bson.json_util.dumps(bson.decode(raw, ANY_DATE), json_options=JSON_MODES[mode]) for raw in documents]
+    text = "[" + ",\n".join(lines) + "]\n" if array else "".join(line + "\n" for line in lines)
+    return text.encode()
+
+
+def write_exports(documents, place, mode="canonical", array=False, kind="plain"):
+    place.mkdir(parents=True)
+    for name, raw in documents.items():
+        (place / f"{name}.json{SUFFIXES[kind]}").write_bytes(pack(export(raw, mode, array), kind))
+    return place
