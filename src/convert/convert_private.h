@@ -35,6 +35,7 @@ static inline bool at_is_nothing(unsigned at)
 struct slot {
 	struct val val;
 	unsigned at;
+	uint32_t twice; /* its place in conv.twice, from 1; only twice_of looks at it */
 };
 
 /* First and last value of a slot whose key stood more than once. */

@@ -186,37 +186,40 @@ static struct entry *look_up(struct conv *c, const struct scope *sc, struct node
 	return e;
 }
 
-static void twice_add(struct conv *c, const struct slot *s, const struct slot *first, const struct slot *last)
-{
-	if (c->ntwice == c->twice_cap) {
-		c->twice_cap = c->twice_cap > 0 ? c->twice_cap * 2 : 8;
-		c->twice = mem_realloc(c->twice, c->twice_cap * sizeof *c->twice);
-	}
-	c->twice[c->ntwice++] = (struct twice){s, *first, *last};
-}
-
 struct twice *twice_of(const struct conv *c, const struct slot *s)
 {
-	for (size_t i = 0; i < c->ntwice; i++)
-		if (c->twice[i].slot == s)
-			return &c->twice[i];
-	return NULL;
+	bool is_there = s->twice > 0 && s->twice <= c->ntwice && c->twice[s->twice - 1].slot == s;
+	return is_there ? &c->twice[s->twice - 1] : NULL;
+}
+
+/* One record for each slot, however often its key stands. */
+static void twice_set(struct conv *c, struct slot *s, const struct slot *first, const struct slot *last)
+{
+	struct twice *t = twice_of(c, s);
+	if (t == NULL) {
+		if (c->ntwice == c->twice_cap) {
+			c->twice_cap = c->twice_cap > 0 ? c->twice_cap * 2 : 8;
+			c->twice = mem_realloc(c->twice, c->twice_cap * sizeof *c->twice);
+		}
+		t = &c->twice[c->ntwice++];
+		s->twice = (uint32_t)c->ntwice;
+	}
+	*t = (struct twice){s, *first, *last};
+	s->at = AT_TWICE;
 }
 
 static void stands_twice(struct conv *c, struct slot *s, const struct slot *last)
 {
-	if (s->at == AT_TWICE) {
+	if (s->at == AT_TWICE)
 		twice_of(c, s)->last = *last;
-		return;
-	}
-	twice_add(c, s, s, last);
-	s->at = AT_TWICE;
+	else
+		twice_set(c, s, s, last);
 }
 
 static void set_slot(struct conv *c, struct slot *s, const struct val *v, unsigned at)
 {
 	if (__builtin_expect(s->at != AT_MISSING, 0)) {
-		stands_twice(c, s, &(struct slot){*v, at});
+		stands_twice(c, s, &(struct slot){*v, at, 0});
 	} else {
 		s->val = *v;
 		s->at = at;
@@ -336,9 +339,7 @@ static void set_aside_slot(struct conv *c, struct slot *s)
 		c->aside = mem_realloc(c->aside, c->aside_cap * sizeof *c->aside);
 	}
 	c->aside[c->naside++] = (struct aside){s, t != NULL ? t->first : *s};
-	if (t != NULL)
-		t->slot = NULL;
-	*s = (struct slot){0};
+	*s = (struct slot){.twice = s->twice};
 }
 
 static void set_aside(struct conv *c, struct scope *sc, struct node *n)
@@ -357,14 +358,13 @@ static void set_aside(struct conv *c, struct scope *sc, struct node *n)
 /* What the first one held and what the second one holds become one value that stands twice. */
 static void put_together(struct conv *c, const struct aside *a)
 {
-	struct slot *s = a->slot;
-	if (s->at == AT_TWICE) {
+	struct slot *s = a->slot, second = *s;
+	if (second.at == AT_TWICE) {
 		twice_of(c, s)->first = a->first;
-	} else if (s->at != AT_MISSING || a->first.at != AT_MISSING) {
-		twice_add(c, s, &a->first, s);
+	} else if (second.at != AT_MISSING || a->first.at != AT_MISSING) {
 		if (a->first.at != AT_MISSING)
 			s->val = a->first.val;
-		s->at = AT_TWICE;
+		twice_set(c, s, &a->first, &second);
 	}
 }
 

@@ -665,6 +665,36 @@ static void first_and_last_of_two(void **state)
 	}
 }
 
+/* However often a sub-document stands: linear in time, and nothing grows but with the mapping. */
+static void sub_documents_without_number(void **state)
+{
+	enum { N = 200000 };
+	struct fixture x;
+	struct buf doc;
+	use_twice(&x, "last");
+	buf_init(&doc, 0);
+	static const uint8_t head[] = "\0\0\0\0\x07_id\0............";
+	static const uint8_t one[] = "\x03"
+				     "address\0\x10\0\0\0\x0a"
+				     "city\0\x0a"
+				     "zip\0";
+	buf_put(&doc, head, sizeof head - 1);
+	for (int i = 0; i < N; i++)
+		buf_put(&doc, one, sizeof one);
+	buf_putc(&doc, '\0');
+	uint32_t len = (uint32_t)doc.len;
+	memcpy(doc.data, &len, 4);
+	assert_int_equal(conv_document(x.conv, doc.data, doc.len, &x.where), FAULT_OK);
+	struct mallinfo2 before = mallinfo2();
+	assert_int_equal(conv_document(x.conv, doc.data, doc.len, &x.where), FAULT_OK);
+	struct mallinfo2 after = mallinfo2();
+	assert_int_equal(after.uordblks, before.uordblks);
+	assert_true(before.uordblks < 64 << 20);
+	assert_int_equal(counted(&x, LEDGER_DUPLICATE_KEYS, "t", "city"), 2);
+	buf_free(&doc);
+	done(&x);
+}
+
 static const char leftover_yaml[] =
 	"docrow: 1\n%s\ncollections:\n  - collection: c\n    table: t\n    %s\n"
 	"    columns:\n"
@@ -1259,6 +1289,7 @@ int main(void)
 		cmocka_unit_test(a_refused_value_leaves_no_count),
 		cmocka_unit_test(whatever_stands_twice_is_a_reject),
 		cmocka_unit_test(first_and_last_of_two),
+		cmocka_unit_test(sub_documents_without_number),
 		cmocka_unit_test(unmapped_fields_of_elements_are_kept),
 		cmocka_unit_test(unmapped_fields_of_elements_are_refused),
 		cmocka_unit_test(kept_fields_follow_the_policies),
