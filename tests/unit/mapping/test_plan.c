@@ -254,8 +254,8 @@ static void show_tells_what_becomes_what(void **state)
 		"mapping test: 2 collections, 2 junctions, 7 tables, ",
 		"table users from users; unmapped fields: report (default)\n",
 		"  id                       uuid primary key <- _id\n      accept: hex-id (mapping)\n",
-		"  at                       timestamp <- at\n      if_missing: value of address.at, else $id_time "
-		"(column)\n",
+		"  at                       timestamp <- at\n",
+		"      if_missing: value of address.at, else $id_time (column)\n",
 		"  fixed                    text <- nothing\n",
 		"  rest                     jsonb <- the fields that are not mapped\n",
 		" -> users\n      orphans: keep (column)\n",
