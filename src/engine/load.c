@@ -289,16 +289,16 @@ static bool convert_big(struct feed *f, const uint8_t *doc, size_t len, struct e
 	return ok;
 }
 
-/* A share counts from the source's estimate, or from what was read where that is more; of a few documents no share is
- * told yet. */
+/* A share counts from the source's estimate, or from what was read where that is more. Without an estimate no share
+ * is told of the first documents. */
 static uint64_t reject_limit(struct table_progress *p)
 {
 	enum { LEAST_DOCS = 100 };
 	uint64_t docs = atomic_load_explicit(&p->docs, memory_order_relaxed);
 	if (p->reject_limit.percent <= 0)
 		return p->reject_limit.n;
-	docs = docs > p->est_docs ? docs : p->est_docs;
-	docs = docs > LEAST_DOCS ? docs : LEAST_DOCS;
+	uint64_t least = p->est_docs > 0 ? p->est_docs : LEAST_DOCS;
+	docs = docs > least ? docs : least;
 	return (uint64_t)((double)docs * p->reject_limit.percent / 100);
 }
 

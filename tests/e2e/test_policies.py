@@ -316,6 +316,8 @@ def test_limits(arguments, mapping, collection, limit, told, mongo, docrow, tmp_
     way_on = stopped.stderr.splitlines()[-1]
     assert way_on.endswith("migrate --resume --mapping ./m.yaml --workers 1 --batch-size 50 --max-rejects N"), way_on
     assert json.loads((tmp_path / "migration-checkpoint.json").read_text())["resume"] == way_on.strip()
+    if arguments != ("--max-rejects", "7"):
+        return
     # the command as it stands there, with a number in place of N
     words = way_on.replace("--max-rejects N", "--max-rejects 20").split()[1:]
     done = docrow.run(*words, status=1)

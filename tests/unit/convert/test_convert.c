@@ -1251,23 +1251,34 @@ static void corrupt_bytes_never_hurt(void **state)
 	done(&x);
 }
 
+static void allocates_nothing(struct fixture *x, const char *json, enum fault expected)
+{
+	for (int i = 0; i < 10; i++)
+		assert_int_equal(convert(x, json), expected);
+	for (size_t i = 0; i < x->c->noutputs; i++)
+		rowbuf_reset(conv_rows(x->conv, (int)i));
+	struct mallinfo2 before = mallinfo2();
+	for (int i = 0; i < 1000; i++) {
+		assert_int_equal(conv_document(x->conv, bson_get_data(x->doc), x->doc->len, &x->where), expected);
+		for (size_t o = 0; o < x->c->noutputs; o++)
+			rowbuf_reset(conv_rows(x->conv, (int)o));
+	}
+	struct mallinfo2 after = mallinfo2();
+	assert_int_equal(after.uordblks, before.uordblks);
+	done(x);
+}
+
 static void steady_state_allocates_nothing(void **state)
 {
 	struct fixture x;
 	use(&x, world, "posts");
-	for (int i = 0; i < 10; i++)
-		assert_int_equal(convert(&x, big_document), FAULT_OK);
-	for (size_t i = 0; i < x.c->noutputs; i++)
-		rowbuf_reset(conv_rows(x.conv, (int)i));
-	struct mallinfo2 before = mallinfo2();
-	for (int i = 0; i < 1000; i++) {
-		assert_int_equal(conv_document(x.conv, bson_get_data(x.doc), x.doc->len, &x.where), FAULT_OK);
-		for (size_t o = 0; o < x.c->noutputs; o++)
-			rowbuf_reset(conv_rows(x.conv, (int)o));
-	}
-	struct mallinfo2 after = mallinfo2();
-	assert_int_equal(after.uordblks, before.uordblks);
-	done(&x);
+	allocates_nothing(&x, big_document, FAULT_OK);
+	use_leftover(&x, "unmapped: keep", "", "");
+	allocates_nothing(&x, LEFTOVERS, FAULT_OK);
+	use_leftover(&x, "unmapped: reject", "", "");
+	allocates_nothing(&x, LEFTOVERS, FAULT_UNMAPPED);
+	use_twice(&x, "last");
+	allocates_nothing(&x, TWO_ADDRESSES, FAULT_OK);
 }
 
 int main(void)
