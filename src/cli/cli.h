@@ -39,8 +39,8 @@ struct command {
 
 extern const struct command *const commands[CMD_COUNT];
 
-extern const struct command cmd_migrate, cmd_validate, cmd_status, cmd_rejects, cmd_mapping, cmd_synth, cmd_id, cmd_config,
-	cmd_help;
+extern const struct command cmd_check, cmd_migrate, cmd_validate, cmd_status, cmd_rejects, cmd_mapping, cmd_synth,
+	cmd_id, cmd_config, cmd_help;
 
 /* Prints the error to stderr, wrapped and coloured where that is a terminal, addresses without passwords. Returns the
  * exit status. */
@@ -70,6 +70,8 @@ void help_markdown(FILE *out);
 /* messages.c */
 bool message_explain(FILE *out, const char *code); /* "DR-4001", "DR-F04", "range"; false: no such code */
 void messages_markdown(FILE *out);
+/* cmd_check.c: also what migrate --dry-run does. `scan`: a position in the choices of --scan. */
+int check_everything(struct cli *c, int scan);
 /* completion.c: the script that a shell reads. `shell`: a position in the choices of --completion. */
 void completion_print(FILE *out, int shell);
 /* versions.c */

@@ -479,6 +479,8 @@ static int run(struct cli *c)
 	bool nothing_to_do = false;
 	int status = 0;
 
+	if (settings_flag(&c->settings, OPT_DRY_RUN))
+		return check_everything(c, 2);
 	if (!prepare(&j, &nothing_to_do, &err))
 		status = fail(&j, &err);
 	else if (nothing_to_do)

@@ -136,7 +136,7 @@ static bool kept_keys_of(struct pg *pg, const struct plan *plan, struct arena *a
 	return true;
 }
 
-static bool read_facts(struct pg *pg, const struct state_run *run, const struct plan *plan, bool count_tables,
+bool gather_facts_here(struct pg *pg, const struct state_run *run, const struct plan *plan, bool count_tables,
 		       struct arena *a, struct report_facts *f, struct err *err)
 {
 	struct state_entry *entries;
@@ -170,8 +170,8 @@ bool gather_facts(struct pg *pg, const struct state_run *run, const struct plan 
 {
 	/* In a transaction, which lifts the time limits that a role may carry: counting large tables takes its time.
 	 */
-	bool ok =
-		pg_begin(pg, false, err) && read_facts(pg, run, plan, count_tables, a, f, err) && pg_commit(pg, err);
+	bool ok = pg_begin(pg, false, err) && gather_facts_here(pg, run, plan, count_tables, a, f, err) &&
+		  pg_commit(pg, err);
 	if (!ok)
 		pg_rollback(pg);
 	return ok;

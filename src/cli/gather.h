@@ -9,6 +9,9 @@
  * keys are not valid (a finished run). All in the arena. */
 bool gather_facts(struct pg *pg, const struct state_run *run, const struct plan *plan, bool count_tables,
 		  struct arena *a, struct report_facts *f, struct err *err) MUST_CHECK;
+/* The same inside the caller's transaction. */
+bool gather_facts_here(struct pg *pg, const struct state_run *run, const struct plan *plan, bool count_tables,
+		       struct arena *a, struct report_facts *f, struct err *err) MUST_CHECK;
 /* Seconds of work by collection, and of the phases. */
 bool gather_times(struct pg *pg, int64_t run, struct arena *a, struct report_facts *f, struct err *err) MUST_CHECK;
 /* Documents loaded a second over the last minute. */

@@ -10,12 +10,12 @@
 
 #define BIT(c)      (1u << CMD_##c)
 #define EVERY       ((1u << CMD_COUNT) - 1)
-#define TARGET_USER (BIT(MIGRATE) | BIT(VALIDATE) | BIT(STATUS) | BIT(REJECTS))
+#define TARGET_USER (BIT(CHECK) | BIT(MIGRATE) | BIT(VALIDATE) | BIT(STATUS) | BIT(REJECTS))
 
 const char *const command_words[CMD_COUNT] = {
-	[CMD_MIGRATE] = "migrate", [CMD_VALIDATE] = "validate", [CMD_STATUS] = "status",
-	[CMD_REJECTS] = "rejects", [CMD_MAPPING] = "mapping",   [CMD_SYNTH] = "synth",
-	[CMD_ID] = "id",           [CMD_CONFIG] = "config",     [CMD_HELP] = "help"};
+	[CMD_CHECK] = "check",     [CMD_MIGRATE] = "migrate", [CMD_VALIDATE] = "validate", [CMD_STATUS] = "status",
+	[CMD_REJECTS] = "rejects", [CMD_MAPPING] = "mapping", [CMD_SYNTH] = "synth",       [CMD_ID] = "id",
+	[CMD_CONFIG] = "config",   [CMD_HELP] = "help"};
 
 const struct option options[OPT_COUNT] = {
 	[OPT_MAPPING] =
@@ -23,7 +23,7 @@ const struct option options[OPT_COUNT] = {
 		 .letter = 'm',
 		 .kind = OPT_KIND_TEXT,
 		 .value = "NAME|FILE",
-		 .commands = BIT(MIGRATE) | BIT(SYNTH) | BIT(VALIDATE),
+		 .commands = BIT(MIGRATE) | BIT(SYNTH) | BIT(VALIDATE) | BIT(CHECK),
 		 .env = "DOCROW_MAPPING",
 		 .help = "The mapping: a name without a slash is looked up among the installed ones "
 			 "(docrow mapping list), anything with a slash or ending in .yaml is a file. With --resume "
@@ -33,7 +33,7 @@ const struct option options[OPT_COUNT] = {
 		 .letter = 's',
 		 .kind = OPT_KIND_ADDRESS,
 		 .value = "URI|PATH",
-		 .commands = BIT(MIGRATE) | BIT(VALIDATE),
+		 .commands = BIT(MIGRATE) | BIT(VALIDATE) | BIT(CHECK),
 		 .env = "DOCROW_SOURCE",
 		 .env_also = "MONGODB_URI",
 		 .help = "Where the documents come from: mongodb://... or mongodb+srv://..., the folder of a "
@@ -50,6 +50,19 @@ const struct option options[OPT_COUNT] = {
 		 .env_also = "DATABASE_URL",
 		 .help = "The PostgreSQL database to fill: postgresql://... or anything else that libpq takes. "
 			 "Parameters that only Prisma knows are understood or ignored."},
+	[OPT_SCAN] =
+		{.name = "scan",
+		 .kind = OPT_KIND_CHOICE,
+		 .value = "HOW",
+		 .commands = BIT(CHECK),
+		 .otherwise = "none",
+		 .choices = "none sample full",
+		 .help = "Which documents are converted, without writing: none, some of each collection, or all. "
+			 "Orphans and duplicates are found by a full scan only."},
+	[OPT_DRY_RUN] = {.name = "dry-run",
+			 .kind = OPT_KIND_FLAG,
+			 .commands = BIT(MIGRATE),
+			 .help = "Move nothing; say what would happen: docrow check --scan full."},
 	[OPT_RESUME] = {.name = "resume",
 			.kind = OPT_KIND_FLAG,
 			.commands = BIT(MIGRATE),
@@ -72,7 +85,7 @@ const struct option options[OPT_COUNT] = {
 			 .letter = 'w',
 			 .kind = OPT_KIND_COUNT,
 			 .value = "N",
-			 .commands = BIT(MIGRATE) | BIT(SYNTH) | BIT(VALIDATE),
+			 .commands = BIT(MIGRATE) | BIT(SYNTH) | BIT(VALIDATE) | BIT(CHECK),
 			 .env = "DOCROW_WORKERS",
 			 .otherwise = "auto",
 			 .min = 1,
@@ -136,8 +149,10 @@ const struct option options[OPT_COUNT] = {
 		 .kind = OPT_KIND_LIMIT,
 		 .value = "N",
 		 .commands = BIT(MIGRATE),
-		 .env = "DOCROW_MAX_REJECTS",
-		 .max = 1e15,
+		 .env =
+			 "DOCROW_MAX_REJECTS",
+		 .max =
+			 1e15,
 		 .help = "How many documents of one collection may be rejected before the run stops, resumable: a "
 			 "number, or a share of its documents such as 1%. Without it the mapping's limits hold, else "
 			 "10,000 or 1 % of the collection, whichever is more."},
@@ -146,9 +161,12 @@ const struct option options[OPT_COUNT] = {
 		 .kind = OPT_KIND_COUNT,
 		 .value = "N",
 		 .commands = BIT(MIGRATE) | BIT(VALIDATE),
-		 .env = "DOCROW_MAX_RATE",
-		 .min = 1,
-		 .max = 1e9,
+		 .env =
+			 "DOCROW_MAX_RATE",
+		 .min =
+			 1,
+		 .max =
+			 1e9,
 		 .help = "At most N documents a second are read by this process and written to the target: for "
 			 "servers that others need, too. Building keys and indexes is not slowed "
 			 "(--index-jobs 1 is gentlest there)."},
@@ -178,7 +196,7 @@ const struct option options[OPT_COUNT] = {
 		 .repeats = true,
 		 .kind = OPT_KIND_TEXT,
 		 .value = "PATTERN,...",
-		 .commands = BIT(MIGRATE) | BIT(MAPPING) | BIT(VALIDATE),
+		 .commands = BIT(MIGRATE) | BIT(MAPPING) | BIT(VALIDATE) | BIT(CHECK),
 		 .env =
 			 "DOCROW_ONLY",
 		 .help = "Only the collections with these names; *, ? and [...] stand for any text, any character, "
@@ -190,7 +208,7 @@ const struct option options[OPT_COUNT] = {
 		 .repeats = true,
 		 .kind = OPT_KIND_TEXT,
 		 .value = "PATTERN,...",
-		 .commands = BIT(MIGRATE) | BIT(MAPPING) | BIT(VALIDATE),
+		 .commands = BIT(MIGRATE) | BIT(MAPPING) | BIT(VALIDATE) | BIT(CHECK),
 		 .env =
 			 "DOCROW_SKIP",
 		 .help = "All collections but those with these names, as in --only; with both, those of --only but "
@@ -353,7 +371,8 @@ const struct option options[OPT_COUNT] = {
 			 .help = "Replace collections or files that are there already. Without it they are refused."},
 	[OPT_JSON] = {.name = "json",
 		      .kind = OPT_KIND_FLAG,
-		      .commands = BIT(STATUS) | BIT(REJECTS) | BIT(CONFIG) | BIT(MAPPING) | BIT(VALIDATE),
+		      .commands =
+			      BIT(STATUS) | BIT(REJECTS) | BIT(CONFIG) | BIT(MAPPING) | BIT(VALIDATE) | BIT(CHECK),
 		      .help = "Print JSON for machines."},
 	[OPT_ENV_FILE] = {.name = "env-file",
 			  .kind = OPT_KIND_TEXT,

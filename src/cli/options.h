@@ -11,6 +11,8 @@ enum opt {
 	OPT_MAPPING,
 	OPT_SOURCE,
 	OPT_TARGET,
+	OPT_SCAN,
+	OPT_DRY_RUN,
 	OPT_RESUME,
 	OPT_CLEAN,
 	OPT_CLEAN_ONLY,
@@ -77,6 +79,7 @@ enum opt_kind {
 };
 
 enum command_id {
+	CMD_CHECK,
 	CMD_MIGRATE,
 	CMD_VALIDATE,
 	CMD_STATUS,

@@ -47,6 +47,7 @@ struct report_facts {
 	const char *const *notes; /* what is to be known about the source        */
 	size_t nnotes;
 	const char *errors_file, *checkpoint_file; /* NULL: not written                           */
+	bool is_scan;                              /* nothing was moved, nothing stands in schema docrow */
 	const char *resume_command;                /* of a run that is not finished, or NULL      */
 };
 
@@ -100,6 +101,9 @@ void account_build(struct account *out, const struct report_facts *f, struct are
 
 /* --- the summary, for people --- */
 
+/* The part that a scan (docrow check) has, too: documents, elements, many to many, what was put in or left behind,
+ * rejects by pattern. */
+void summary_tables(struct buf *out, const struct report_facts *f, const struct account *account, bool colour);
 void summary_write(struct buf *out, const struct report_facts *f, const struct account *account, bool colour);
 
 /* --- migration-checkpoint.json --- */

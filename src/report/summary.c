@@ -278,7 +278,10 @@ static void kind_lines(struct page *p, const struct section *s, const struct ran
 		entry_line(p, list[i].entry, s->kinds[list[i].rank], s->nkinds > 1);
 	for (size_t i = shown; i < n; i++)
 		others += list[i].entry->n;
-	if (n > shown)
+	if (n > shown && p->f->is_scan)
+		buf_printf(p->out, "              and %s in %zu more: docrow check --json\n",
+			   text_thousands(others, text), n - shown);
+	else if (n > shown)
 		buf_printf(p->out,
 			   "              and %s in %zu more: SELECT * FROM docrow.ledger WHERE kind = '%s'\n",
 			   text_thousands(others, text), n - shown, ledger_kind_name(s->kinds[list[0].rank]));
@@ -346,7 +349,8 @@ static void patterns(struct page *p)
 		buf_putc(p->out, '\n');
 	}
 	if (p->f->nrejects > n)
-		buf_printf(p->out, "        and %zu more patterns: docrow rejects\n", p->f->nrejects - n);
+		buf_printf(p->out, "        and %zu more patterns: docrow %s\n", p->f->nrejects - n,
+			   p->f->is_scan ? "check --json" : "rejects");
 }
 
 static void name_list(struct page *p, const char *title, const struct plan_names *l)
@@ -492,17 +496,29 @@ static void about_source(struct page *p)
 		put_sentence(p, p->f->notes[i]);
 }
 
+static void tables(struct page *p)
+{
+	collections(p);
+	children(p);
+	junctions(p);
+	for (size_t i = 0; i < sizeof(sections) / sizeof(sections[0]); i++)
+		section(p, &sections[i]);
+	patterns(p);
+}
+
+void summary_tables(struct buf *out, const struct report_facts *f, const struct account *account, bool colour)
+{
+	struct page p = {.out = out, .f = f, .a = account, .colour = colour};
+
+	tables(&p);
+}
+
 void summary_write(struct buf *out, const struct report_facts *f, const struct account *account, bool colour)
 {
 	struct page p = {.out = out, .f = f, .a = account, .colour = colour};
 
 	head(&p);
-	collections(&p);
-	children(&p);
-	junctions(&p);
-	for (size_t i = 0; i < sizeof(sections) / sizeof(sections[0]); i++)
-		section(&p, &sections[i]);
-	patterns(&p);
+	tables(&p);
 	left_out(&p);
 	slowest(&p);
 	about_source(&p);

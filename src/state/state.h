@@ -39,6 +39,8 @@ bool state_phase_parse(const char *name, enum state_phase *phase);
  * the schema: TARGET_SCHEMA with the SQL for the administrator in the hint (state_admin_sql has all of it). Own
  * transaction, safe against a second docrow doing the same. */
 bool state_install(struct pg *pg, struct err *err) MUST_CHECK;
+/* The same in the caller's transaction. */
+bool state_install_here(struct pg *pg, struct err *err) MUST_CHECK;
 void state_admin_sql(struct pg *pg, struct buf *out);
 /* True when schema docrow with its tables is there. */
 bool state_is_installed(struct pg *pg, bool *yes, struct err *err) MUST_CHECK;
@@ -212,6 +214,8 @@ bool state_claim(struct pg *pg, int64_t run, int64_t worker, enum state_phase ph
 /* Last statement before COMMIT: counts and mark. *mine false: the unit belongs to another claim now → ROLLBACK. */
 bool state_finish(struct pg *pg, const struct state_unit *unit, const struct ledger *counts, double seconds,
 		  bool *mine, struct err *err) MUST_CHECK;
+/* Counts of a run that has no units (a scan), as one finished step. Caller's transaction. */
+bool state_note_counts(struct pg *pg, int64_t run, const struct ledger *counts, struct err *err) MUST_CHECK;
 /* Back to pending (after ROLLBACK, on stop or failure), with the error's text if any. Own transaction. */
 bool state_release(struct pg *pg, const struct state_unit *unit, const char *error, struct err *err) MUST_CHECK;
 /* Whether the collection's chunks are written (its split step is done). */

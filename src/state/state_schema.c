@@ -260,7 +260,7 @@ static bool check_version(struct pg *pg, struct err *err)
 	return ok;
 }
 
-static bool install(struct pg *pg, struct err *err)
+bool state_install_here(struct pg *pg, struct err *err)
 {
 	struct installed i;
 	if (!pg_exec(pg, "SELECT " INSTALL_LOCK, err) || !look(pg, &i, err))
@@ -287,7 +287,7 @@ bool state_install(struct pg *pg, struct err *err)
 		return check_version(pg, err);
 	if (!pg_begin(pg, true, err))
 		return false;
-	if (install(pg, err) && pg_commit(pg, err))
+	if (state_install_here(pg, err) && pg_commit(pg, err))
 		return true;
 	pg_rollback(pg);
 	return false;

@@ -97,6 +97,21 @@ bool state_finish(struct pg *pg, const struct state_unit *unit, const struct led
 	return ok;
 }
 
+bool state_note_counts(struct pg *pg, int64_t run, const struct ledger *counts, struct err *err)
+{
+	char text[24];
+	struct buf json;
+	buf_init(&json, 0);
+	ledger_to_json(counts, &json);
+	const struct pg_param params[] = {param_i64(text, run), PG_TEXT(buf_cstr(&json))};
+	bool ok = state_exec(pg,
+			     "INSERT INTO docrow.step (run, phase, kind, name, state, counts) "
+			     "VALUES ($1, 'settle', 'count', 'all that was counted', 'done', $2::jsonb)",
+			     params, 2, NULL, err);
+	buf_free(&json);
+	return ok;
+}
+
 bool state_release(struct pg *pg, const struct state_unit *unit, const char *error, struct err *err)
 {
 	static const char *const sql[2] = {

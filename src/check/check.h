@@ -1,0 +1,82 @@
+/* check.h - what a migration would meet, found out before anything moves.
+ *
+ *   check_scan_start → check_scan_poll* (until finished) → check_scan_finish → check_scan_free
+ *
+ * A scan reads and converts documents as the real run does, with the same code, and writes nothing that stays: keys,
+ * references and what unique indexes hold go into scratch tables, where the code that settles a real run settles
+ * them, all in ONE transaction that is rolled back in the end. So rejects, defaults, orphans and duplicates are the
+ * very ones of the real run, memory is bounded, and a kill -9 leaves nothing behind. (One thing is counted
+ * differently: of documents whose _ids give the same key the real run reads all anew, and the lists of those that
+ * lose count as elements of rejected documents; a scan counts them as pairs named twice.) Whoever wants to know the
+ * result reads it from schema docrow inside that transaction (check_scan_finish calls back).
+ */
+#ifndef DOCROW_CHECK_H
+#define DOCROW_CHECK_H
+
+#include "err.h"
+#include "mem.h"
+#include "pg.h"
+#include "plan.h"
+#include "source.h"
+#include "state.h"
+
+struct check_scan_options {
+	const char *target_uri;
+	int workers;
+	uint64_t chunk_bytes;
+	uint64_t sample; /* documents a collection, from its beginning, middle and end; 0: every document. A sample
+			    has no orphans and no duplicates: what is missing from it may be elsewhere. */
+	const char *version;
+};
+
+struct check_scan;
+
+struct check_progress { /* one per collection of the plan */
+	const char *collection;
+	bool present;
+	uint64_t est_docs, docs, rejects;
+};
+
+/* Splits and starts the threads. The plan is left as it is. */
+bool check_scan_start(struct check_scan **scan, const struct plan *p, struct source *s,
+		      const struct check_scan_options *o, struct err *err) MUST_CHECK;
+/* True when all threads have ended. *list (plan's order) is lent until the next call. */
+bool check_scan_poll(struct check_scan *scan, const struct check_progress **list, size_t *n);
+/* Settles, calls `look` with the connection and the scan's run inside the transaction, and rolls back. */
+typedef bool check_look(void *ctx, struct pg *pg, int64_t run, struct err *err);
+bool check_scan_finish(struct check_scan *scan, check_look *look, void *ctx, struct err *err) MUST_CHECK;
+/* Also after a failure. */
+void check_scan_free(struct check_scan *scan);
+
+/* --- how long, how large --- */
+
+struct check_estimate {
+	uint64_t docs;                       /* that were loaded to find out                    */
+	double share;                        /* of the source's bytes whose collections were tried */
+	double load_seconds, settle_seconds; /* of one worker, for everything                   */
+	uint64_t bytes;                      /* tables, keys and indexes                        */
+};
+/* Loads a few thousand documents of the largest collections into scratch tables with their indexes, measures,
+ * multiplies, and rolls back: some seconds. */
+bool check_trial(const struct plan *p, struct source *s, const char *target_uri, struct check_estimate *out,
+		 struct err *err) MUST_CHECK;
+
+/* --- what the documents hold, path by path; after check_scan_finish, lent until free --- */
+
+#define CHECK_MAX_PATHS 10000 /* a collection; then "(other)" */
+struct check_path {
+	const char *collection, *path; /* "address.city", elements of arrays as "tags[]" */
+	uint64_t by_kind[22];          /* values by BSON type: check_kinds[i]            */
+};
+extern const uint8_t check_kinds[22]; /* enum bson_kind */
+/* Sorted by collection (plan's order) and path. */
+size_t check_scan_paths(struct check_scan *scan, const struct check_path **paths);
+
+/* The longest value of a text column that a B-tree index holds, when it may be too long for it. */
+struct check_long {
+	const char *table, *column, *index;
+	uint64_t bytes;
+};
+size_t check_scan_long(struct check_scan *scan, const struct check_long **list);
+
+#endif

@@ -1,0 +1,489 @@
+/* cmd_check.c - docrow check: what stands in the way of a migration, and what it would meet. Changes nothing. */
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "address.h"
+#include "check_page.h"
+#include "cli.h"
+#include "convert.h"
+#include "gather.h"
+#include "progress.h"
+#include "sink.h"
+#include "stop.h"
+#include "sys.h"
+#include "term.h"
+#include "text.h"
+
+#define POLL_MS        200
+#define SAMPLE_DEFAULT 5000
+
+enum scan { SCAN_NONE, SCAN_SAMPLE, SCAN_FULL }; /* order of the choices of --scan */
+
+struct job {
+	struct cli *c;
+	enum scan scan;
+	struct mapping *mapping;
+	struct plan *plan;
+	struct source *source;
+	struct pg *pg;
+	struct check_page page;
+	int status; /* of what made it impossible to go on; 0: nothing did */
+};
+
+/* --- the three parties --- */
+
+static bool load_plan(struct job *j, struct err *err)
+{
+	_cleanup_(buf_free) struct buf report, left_out;
+
+	buf_init(&report, 0);
+	buf_init(&left_out, 0);
+	bool ok = cli_need(j->c, OPT_MAPPING, err) && cli_need(j->c, OPT_SOURCE, err) &&
+		  cli_need(j->c, OPT_TARGET, err) &&
+		  mapping_load(&j->mapping, settings_text(&j->c->settings, OPT_MAPPING), &report, err) &&
+		  (!cli_has_choice(j->c) || cli_choose(j->c, j->mapping, &left_out, err)) &&
+		  plan_build_part(&j->plan, j->mapping, buf_cstr(&left_out), &report, err);
+	if (!ok && report.len > 0) {
+		fwrite(report.data, 1, report.len, stderr);
+		err->detail[0] = '\0';
+	}
+	return ok;
+}
+
+static void fail(struct job *j, const char *area, const struct err *err)
+{
+	check_page_err(&j->page, area, err);
+	if (j->status == 0)
+		j->status = (int)err->kind;
+}
+
+static void open_source(struct job *j)
+{
+	const char *where = settings_text(&j->c->settings, OPT_SOURCE);
+	struct source_options o = {.app_name = "docrow check"};
+	_cleanup_(buf_free) struct buf database;
+	const char *const *notes;
+	struct err err;
+
+	buf_init(&database, 0);
+	if (address_is_mongodb(where))
+		address_mongodb_database(&database, where);
+	if (address_is_mongodb(where) && database.len == 0)
+		o.database = j->mapping->source_database;
+	else if (!address_is_mongodb(where))
+		o.prefer = j->mapping->source_database;
+	if (!source_open(&j->source, where, &o, &err)) {
+		j->page.source = "(not reached)";
+		fail(j, "source", &err);
+		return;
+	}
+	j->page.source = source_describe(j->source);
+	size_t n = source_notes(j->source, &notes);
+	for (size_t i = 0; i < n; i++)
+		check_page_find(&j->page, CHECK_NOTE, "source", NULL, "%s", notes[i]);
+}
+
+static void open_target(struct job *j)
+{
+	struct err err;
+
+	if (!cli_open_target(j->c, &j->pg, &err)) {
+		j->page.target = "(not reached)";
+		fail(j, "target", &err);
+		return;
+	}
+	j->page.target = pg_describe(j->pg);
+	plan_use_schema(j->plan, pg_uri_schema(j->pg));
+}
+
+/* --- the source --- */
+
+static const char *origin_of(const struct plan_collection *c)
+{
+	return c->name;
+}
+
+static const struct source_collection *find(const struct source_collection *list, size_t n, const char *name)
+{
+	for (size_t i = 0; i < n; i++)
+		if (strcmp(list[i].name, name) == 0 && !list[i].skipped)
+			return &list[i];
+	return NULL;
+}
+
+static bool is_mapped(const struct plan *p, const char *name)
+{
+	for (size_t i = 0; i < p->ncollections; i++)
+		if (strcmp(origin_of(&p->collections[i]), name) == 0)
+			return true;
+	return false;
+}
+
+static void find_missing(struct job *j, const struct source_collection *list, size_t n)
+{
+	for (size_t i = 0; i < j->plan->ncollections; i++) {
+		const struct plan_collection *c = &j->plan->collections[i];
+		if (find(list, n, origin_of(c)) != NULL)
+			continue;
+		if (c->map->optional)
+			check_page_find(&j->page, CHECK_NOTE, "source", NULL,
+					"collection %s is not there; the mapping says that it may be absent",
+					origin_of(c));
+		else
+			check_page_find(
+				&j->page, CHECK_ERROR, "source",
+				"check the database name; where a collection may be absent, say optional: true",
+				"collection %s of the mapping is not in database %s", origin_of(c),
+				source_database(j->source));
+	}
+}
+
+static void look_at_source(struct job *j)
+{
+	struct source_collection *list;
+	size_t n, others = 0;
+	uint64_t docs = 0, bytes = 0;
+	_cleanup_(buf_free) struct buf names;
+	char text[2][32];
+	struct err err;
+
+	buf_init(&names, 0);
+	if (!source_collections(j->source, j->c->arena, &list, &n, &err)) {
+		fail(j, "source", &err);
+		return;
+	}
+	find_missing(j, list, n);
+	for (size_t i = 0; i < n; i++) {
+		if (is_mapped(j->plan, list[i].name)) {
+			docs += list[i].est_docs;
+			bytes += list[i].est_bytes;
+		} else if (!list[i].skipped && others++ < 20) {
+			buf_printf(&names, "%s%s", names.len > 0 ? ", " : "", list[i].name);
+		}
+	}
+	check_page_fact(&j->page, "source", "documents", "about %s in %zu collections, %s",
+			text_thousands(docs, text[0]), j->plan->ncollections, text_bytes(bytes, text[1]));
+	if (others > 0)
+		check_page_find(&j->page, CHECK_NOTE, "source", NULL,
+				"%zu collections are in no mapping entry and stay behind: %s%s", others,
+				buf_cstr(&names), others > 20 ? " ..." : "");
+}
+
+/* --- the target --- */
+
+static void look_at_server(struct job *j)
+{
+	_cleanup_(pg_result_freep) struct pg_result *r = NULL;
+	struct err err;
+	int workers = settings_int(&j->c->settings, OPT_WORKERS);
+
+	if (!pg_query(
+		    j->pg,
+		    "SELECT current_setting('server_version'), current_setting('server_encoding'), "
+		    "current_setting('TimeZone'), current_setting('max_connections')::int - "
+		    "current_setting('superuser_reserved_connections')::int - (SELECT count(*) FROM pg_stat_activity "
+		    "WHERE backend_type = 'client backend')::int, "
+		    "pg_size_pretty(pg_database_size(current_database()))",
+		    NULL, 0, &r, &err)) {
+		fail(j, "target", &err);
+		return;
+	}
+	check_page_fact(&j->page, "target", "server", "PostgreSQL %s, encoding %s, time zone %s", pg_get(r, 0, 0),
+			pg_get(r, 0, 1), pg_get(r, 0, 2));
+	check_page_fact(&j->page, "target", "database", "%s now; tables go into schema %s", pg_get(r, 0, 4),
+			j->plan->schema.name);
+	check_page_fact(&j->page, "target", "connections", "%lld free", (long long)pg_get_i64(r, 0, 3));
+	if (pg_get_i64(r, 0, 3) < workers + 2)
+		check_page_find(&j->page, CHECK_WARNING, "target", "fewer --workers, or raise max_connections",
+				"only %lld connections are free; %d workers and two more are wanted",
+				(long long)pg_get_i64(r, 0, 3), workers);
+}
+
+static void look_at_runs(struct job *j, bool *has_run)
+{
+	struct state_run run;
+	bool found = false;
+	struct err err;
+
+	*has_run = false;
+	if (!state_is_installed(j->pg, &found, &err) ||
+	    (found && !state_run_find(j->pg, j->c->arena, &run, &found, &err))) {
+		fail(j, "target", &err);
+		return;
+	}
+	if (!found)
+		return;
+	*has_run = true;
+	check_page_find(&j->page, CHECK_WARNING, "target",
+			"docrow status shows it; --resume goes on with it, --clean takes it back",
+			"run %lld with mapping %s is on this target already (%s)", (long long)run.id,
+			run.mapping_name, run.status);
+}
+
+static void look_at_target(struct job *j, bool *has_run)
+{
+	struct err err;
+
+	look_at_server(j);
+	look_at_runs(j, has_run);
+	if (!*has_run && !sink_check(j->pg, &j->plan->schema, false, &err))
+		fail(j, "target", &err);
+}
+
+/* --- the mapping --- */
+
+static void look_at_mapping(struct job *j)
+{
+	_cleanup_(buf_free) struct buf report;
+	int version = j->pg != NULL ? pg_server_version(j->pg) : CONV_NEWEST_SERVER;
+
+	buf_init(&report, 0);
+	if (!conv_check(j->plan, version, &report))
+		check_page_find(&j->page, CHECK_ERROR, "mapping", NULL, "%s", buf_cstr(&report));
+	for (const char *p = j->plan->warnings; *p != '\0';) {
+		size_t n = strcspn(p, "\n");
+		check_page_find(&j->page, CHECK_WARNING, "mapping", NULL, "%.*s", (int)n, p);
+		p += n + (p[n] == '\n');
+	}
+}
+
+/* --- the documents --- */
+
+static int jobs(const struct job *j)
+{
+	long processors = sysconf(_SC_NPROCESSORS_ONLN);
+	int n = settings_int(&j->c->settings, OPT_WORKERS);
+
+	if (n > 0)
+		return n;
+	return processors < 2 ? 2 : processors > 8 ? 8 : (int)processors;
+}
+
+static void watch(struct job *j, struct check_scan *scan)
+{
+	struct engine_table *tables = arena_alloc(j->c->arena, (j->plan->ncollections + 1) * sizeof *tables);
+	bool is_screen = term_is_screen(STDERR_FILENO) && !settings_flag(&j->c->settings, OPT_QUIET);
+	struct engine_snapshot s = {.phase = STATE_LOAD, .tables = tables, .started_at = clock_seconds()};
+	struct progress *progress = progress_new(is_screen                                   ? PROGRESS_SCREEN
+						 : settings_flag(&j->c->settings, OPT_QUIET) ? PROGRESS_NONE
+											     : PROGRESS_PLAIN,
+						 STDERR_FILENO, term_has_colour(STDERR_FILENO), term_is_utf8());
+	const struct check_progress *list;
+
+	while (!s.finished) {
+		s.finished = check_scan_poll(scan, &list, &s.ntables);
+		for (size_t i = 0; i < s.ntables; i++) {
+			struct engine_table *t = &tables[i];
+			t->collection = t->table = list[i].collection;
+			t->present = list[i].present;
+			t->est_docs = list[i].est_docs;
+			t->docs = list[i].docs;
+			t->rejects = list[i].rejects;
+			if (t->docs > 0 && t->started_at == 0)
+				t->started_at = clock_seconds();
+			t->started = t->started_at > 0;
+		}
+		progress_update(progress, &s, clock_seconds());
+		if (!s.finished)
+			stop_wait(POLL_MS);
+	}
+	progress_end(progress, stop_requested() ? "stopped" : "done", clock_seconds());
+	progress_free(progress);
+}
+
+static bool read_scan(void *ctx, struct pg *pg, int64_t run, struct err *err)
+{
+	struct job *j = ctx;
+	struct state_run r;
+	bool found;
+
+	if (!state_run_find(pg, j->c->arena, &r, &found, err))
+		return false;
+	r.id = run;
+	if (!gather_facts_here(pg, &r, j->plan, false, j->c->arena, &j->page.facts_of_scan, err))
+		return false;
+	j->page.facts_of_scan.is_scan = true;
+	account_build(&j->page.account, &j->page.facts_of_scan, j->c->arena);
+	return true;
+}
+
+static void tell_long(struct job *j, struct check_scan *scan)
+{
+	const struct check_long *list;
+	size_t n = check_scan_long(scan, &list);
+	char text[32];
+
+	for (size_t i = 0; i < n; i++)
+		check_page_find(&j->page, CHECK_WARNING, "data", "an index on md5() of it, a hash index, or none",
+				"%s.%s has a value of %s: index %s may refuse it (2,704 bytes after compression)",
+				list[i].table, list[i].column, text_bytes(list[i].bytes, text), list[i].index);
+}
+
+static void estimate(struct job *j)
+{
+	struct check_estimate e;
+	struct err err;
+	char text[4][32];
+	double workers = jobs(j);
+
+	if (!check_trial(j->plan, j->source, settings_text(&j->c->settings, OPT_TARGET), &e, &err)) {
+		fail(j, "data", &err);
+		return;
+	}
+	if (e.docs == 0)
+		return;
+	check_page_fact(&j->page, "estimate", "time", "rows about %s, keys and indexes about %s, with %.0f workers",
+			text_duration(e.load_seconds / workers, text[0]),
+			text_duration(e.settle_seconds / workers, text[1]), workers);
+	check_page_fact(&j->page, "estimate", "disk",
+			"about %s on the target; the same again for its write-ahead log "
+			"meanwhile",
+			text_bytes(e.bytes, text[2]));
+	check_page_fact(
+		&j->page, "estimate", "from",
+		"%s documents loaded for real and taken back; collections with %.0f %% of the bytes were tried",
+		text_thousands(e.docs, text[3]), e.share * 100);
+}
+
+static void scan_documents(struct job *j)
+{
+	struct check_scan_options o = {
+		.target_uri = settings_text(&j->c->settings, OPT_TARGET),
+		.workers = jobs(j),
+		.chunk_bytes = (uint64_t)16 << 20,
+		.sample = j->scan == SCAN_SAMPLE ? SAMPLE_DEFAULT : 0,
+		.version = DOCROW_VERSION,
+	};
+	struct check_scan *scan = NULL;
+	double started = clock_seconds();
+	struct err err;
+
+	bool ok = check_scan_start(&scan, j->plan, j->source, &o, &err);
+	if (ok) {
+		watch(j, scan);
+		ok = check_scan_finish(scan, read_scan, j, &err);
+	}
+	if (ok) {
+		const struct check_path *paths;
+		j->page.has_scan = true;
+		j->page.sample = o.sample;
+		j->page.seconds = j->page.facts_of_scan.load_seconds = clock_seconds() - started;
+		j->page.npaths = check_scan_paths(scan, &paths);
+		j->page.paths = arena_alloc(j->c->arena, (j->page.npaths + 1) * sizeof *paths);
+		for (size_t i = 0; i < j->page.npaths; i++) {
+			struct check_path *p = (struct check_path *)&j->page.paths[i];
+			*p = paths[i];
+			p->path = arena_strdup(j->c->arena, p->path);
+		}
+		check_page_judge(&j->page);
+		tell_long(j, scan);
+	} else {
+		fail(j, "data", &err);
+	}
+	check_scan_free(scan);
+	if (ok)
+		estimate(j);
+}
+
+/* --- all of it --- */
+
+static int print_page(struct job *j)
+{
+	bool colour = term_has_colour(STDOUT_FILENO) && isatty(STDOUT_FILENO) == 1;
+
+	if (settings_flag(&j->c->settings, OPT_JSON)) {
+		char *text = check_page_json(&j->page);
+		puts(text);
+		free(text);
+	} else {
+		_cleanup_(buf_free) struct buf out;
+		buf_init(&out, 0);
+		check_page_text(&out, &j->page, colour);
+		fwrite(out.data, 1, out.len, stdout);
+	}
+	if (j->status != 0)
+		return j->status;
+	return j->page.by_severity[CHECK_ERROR] + j->page.by_severity[CHECK_WARNING] > 0 ? 1 : 0;
+}
+
+static void look(struct job *j)
+{
+	bool has_run = false;
+
+	open_source(j);
+	open_target(j);
+	look_at_mapping(j);
+	if (j->source != NULL)
+		look_at_source(j);
+	if (j->pg != NULL)
+		look_at_target(j, &has_run);
+	if (j->scan == SCAN_NONE)
+		return;
+	if (has_run)
+		check_page_find(&j->page, CHECK_WARNING, "data", "scan before the move, or give an empty --target",
+				"the documents were not scanned: a run on the target knows already what it met");
+	else if (j->page.by_severity[CHECK_ERROR] > 0)
+		check_page_find(&j->page, CHECK_NOTE, "data", NULL,
+				"the documents were not scanned: mend the errors first");
+	else
+		scan_documents(j);
+}
+
+int check_everything(struct cli *c, int scan)
+{
+	struct job j = {.c = c, .scan = (enum scan)scan};
+	struct err err;
+	int status;
+
+	j.page.arena = c->arena;
+	if (load_plan(&j, &err)) {
+		j.page.mapping = j.mapping->name;
+		stop_install(NULL);
+		stop_running();
+		look(&j);
+		stop_finished();
+		status = print_page(&j);
+	} else {
+		status = cli_fail(&err);
+	}
+	source_close(j.source);
+	pg_close(j.pg);
+	plan_free(j.plan);
+	mapping_free(j.mapping);
+	return status;
+}
+
+static int run(struct cli *c)
+{
+	return check_everything(c, settings_int(&c->settings, OPT_SCAN));
+}
+
+static const char *const examples[] = {
+	"docrow check --mapping nextcrm",
+	"both servers, the rights there, the mapping",
+	"docrow check --mapping nextcrm --scan full",
+	"convert every document without writing: what would be rejected, defaulted, orphaned",
+	"docrow check --mapping nextcrm --scan sample --json",
+	"a few thousand documents of each collection, for scripts",
+	NULL};
+
+const struct command cmd_check = {
+	.id = CMD_CHECK,
+	.summary = "find out what stands in the way, before anything moves",
+	.args = "",
+	.needs_settings = true,
+	.description = "Looks at both servers, the rights there, free connections, the mapping against the source's "
+		       "collections "
+		       "and the target's tables, and says everything at once. Nothing is changed.\n\n"
+		       "--scan full reads and converts every document as the real run would, and settles keys and "
+		       "references in "
+		       "scratch tables inside one transaction that is rolled back: the rejects, defaults, orphans "
+		       "and duplicates "
+		       "are the very ones of the real run. While it runs, that transaction is open on the target.\n\n"
+		       "Exit status: 0 nothing to say, 1 warnings or errors, 2 mapping or settings, 3 and 4 a server "
+		       "cannot be "
+		       "used.",
+	.examples = examples,
+	.run = run,
+};

@@ -1,0 +1,409 @@
+/* check_page.c - see check_page.h. */
+#include "check_page.h"
+
+#include <jansson.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "doc.h"
+#include "ledger.h"
+#include "text.h"
+
+#define PATHS_SHOWN 20
+
+static const char *const severity_words[] = {
+	[CHECK_NOTE] = "note", [CHECK_WARNING] = "warning", [CHECK_ERROR] = "error"};
+
+/* --- gathering --- */
+
+static struct check_finding *new_finding(struct check_page *p, enum check_severity severity, const char *area)
+{
+	struct check_finding *grown = arena_alloc(p->arena, (p->nfindings + 1) * sizeof *grown);
+	if (p->nfindings > 0)
+		memcpy(grown, p->findings, p->nfindings * sizeof *grown);
+	p->findings = grown;
+	p->by_severity[severity]++;
+	struct check_finding *f = &grown[p->nfindings++];
+	*f = (struct check_finding){.severity = severity, .area = area};
+	return f;
+}
+
+static const char *print(struct arena *a, const char *fmt, va_list ap)
+{
+	_cleanup_(buf_free) struct buf b;
+	buf_init(&b, 0);
+	buf_vprintf(&b, fmt, ap);
+	return arena_strdup(a, buf_cstr(&b));
+}
+
+void check_page_find(struct check_page *p, enum check_severity severity, const char *area, const char *hint,
+		     const char *fmt, ...)
+{
+	va_list ap;
+	va_start(ap, fmt);
+	struct check_finding *f = new_finding(p, severity, area);
+	f->text = print(p->arena, fmt, ap);
+	f->hint = hint != NULL ? arena_strdup(p->arena, hint) : NULL;
+	va_end(ap);
+}
+
+void check_page_err(struct check_page *p, const char *area, const struct err *err)
+{
+	struct check_finding *f = new_finding(p, CHECK_ERROR, area);
+	f->code = err_code_text(err->code);
+	f->text = arena_printf(p->arena, "%s%s%s", err->where, err->where[0] != '\0' ? ": " : "", err->message);
+	f->detail = err->detail[0] != '\0' ? arena_strdup(p->arena, err->detail) : NULL;
+	f->hint = err->hint[0] != '\0' ? arena_strdup(p->arena, err->hint) : NULL;
+}
+
+void check_page_fact(struct check_page *p, const char *area, const char *label, const char *fmt, ...)
+{
+	va_list ap;
+	struct check_fact *grown = arena_alloc(p->arena, (p->nfacts + 1) * sizeof *grown);
+	if (p->nfacts > 0)
+		memcpy(grown, p->facts, p->nfacts * sizeof *grown);
+	va_start(ap, fmt);
+	grown[p->nfacts++] = (struct check_fact){area, label, print(p->arena, fmt, ap)};
+	va_end(ap);
+	p->facts = grown;
+}
+
+/* --- what the account means --- */
+
+static uint64_t sum_of(const struct report_facts *f, const char *kind, const char *object, const char *path)
+{
+	uint64_t n = 0;
+	for (size_t i = 0; i < f->nentries; i++)
+		if (strcmp(f->entries[i].kind, kind) == 0 &&
+		    (object == NULL || strcmp(f->entries[i].object, object) == 0) &&
+		    (path == NULL || strcmp(f->entries[i].path, path) == 0))
+			n += f->entries[i].n;
+	return n;
+}
+
+/* A column whose path no document had: usually a misspelt `from`. */
+static void judge_paths(struct check_page *p)
+{
+	const struct report_facts *f = &p->facts_of_scan;
+	for (size_t i = 0; i < f->nentries; i++) {
+		const struct state_entry *e = &f->entries[i];
+		bool is_missing = strcmp(e->kind, ledger_kind_name(LEDGER_IS_MISSING)) == 0 ||
+				  strcmp(e->kind, ledger_kind_name(LEDGER_DEFAULT_MISSING)) == 0;
+		uint64_t rows = sum_of(f, ledger_kind_name(LEDGER_ROWS), e->object, NULL);
+		if (is_missing && rows > 0 && e->n >= rows)
+			check_page_find(p, CHECK_WARNING, "data",
+					"look at its from in the mapping; leave the column out when it is right",
+					"%s.%s: no document %shas the field that feeds it", e->object, e->path,
+					p->sample > 0 ? "of the sample " : "");
+	}
+}
+
+static void judge_rejects(struct check_page *p)
+{
+	const struct report_facts *f = &p->facts_of_scan;
+	uint64_t all = 0;
+	char n[32];
+	for (size_t i = 0; i < f->nrejects; i++)
+		all += f->rejects[i].n;
+	if (all > 0)
+		check_page_find(
+			p, CHECK_WARNING, "data", "mend the source, or say in the mapping what to do with them",
+			"%s document%s, rows and array elements would be rejected, of %zu kind%s",
+			text_thousands(all, n), all == 1 ? "" : "s", f->nrejects, f->nrejects == 1 ? "" : "s");
+}
+
+static void judge_sums(struct check_page *p)
+{
+	static const struct {
+		enum ledger_kind kind;
+		enum check_severity severity;
+		const char *text;
+	} sums[] = {
+		{LEDGER_PAIR_ORPHAN, CHECK_WARNING, "pairs have an end that is no row, and would be left out"},
+		{LEDGER_DROPPED, CHECK_NOTE, "rows would be dropped by a duplicate policy"},
+		{LEDGER_ORPHAN_NULL, CHECK_NOTE, "references to nothing would be set to NULL"},
+		{LEDGER_ORPHAN_MOVED, CHECK_NOTE, "references would be moved to another column"},
+		{LEDGER_ORPHAN_KEPT, CHECK_WARNING,
+		 "references to nothing would be kept, and their keys stay NOT VALID"},
+		{LEDGER_DEFAULT_INVALID, CHECK_NOTE, "invalid values would be replaced by if_invalid"},
+		{LEDGER_UNMAPPED, CHECK_NOTE, "values of fields that the mapping does not name would stay behind"},
+	};
+	char n[32];
+	for (size_t i = 0; i < sizeof sums / sizeof sums[0]; i++) {
+		uint64_t found = sum_of(&p->facts_of_scan, ledger_kind_name(sums[i].kind), NULL, NULL);
+		if (found > 0)
+			check_page_find(p, sums[i].severity, "data", NULL, "%s %s", text_thousands(found, n),
+					sums[i].text);
+	}
+}
+
+void check_page_judge(struct check_page *p)
+{
+	judge_rejects(p);
+	judge_sums(p);
+	judge_paths(p);
+}
+
+/* --- for people --- */
+
+static void put_escaped(struct buf *out, const char *text)
+{
+	text_escape(out, text, strlen(text));
+}
+
+static void heading(struct buf *out, const char *text, bool colour)
+{
+	buf_printf(out, colour ? "\n\033[1m%s\033[0m\n" : "\n%s\n", text);
+}
+
+static void put_facts(struct buf *out, const struct check_page *p, const char *area, const char *title, bool colour)
+{
+	bool any = false;
+	for (size_t i = 0; i < p->nfacts; i++) {
+		if (strcmp(p->facts[i].area, area) != 0)
+			continue;
+		if (!any)
+			heading(out, title, colour);
+		any = true;
+		buf_printf(out, "  %-12s ", p->facts[i].label);
+		put_escaped(out, p->facts[i].text);
+		buf_putc(out, '\n');
+	}
+}
+
+static void put_findings(struct buf *out, const struct check_page *p, enum check_severity severity, const char *title,
+			 bool colour)
+{
+	static const char *const colours[] = {
+		[CHECK_NOTE] = "", [CHECK_WARNING] = "\033[33m", [CHECK_ERROR] = "\033[31m"};
+	if (p->by_severity[severity] == 0)
+		return;
+	heading(out, title, colour);
+	for (size_t i = 0; i < p->nfindings; i++) {
+		const struct check_finding *f = &p->findings[i];
+		if (f->severity != severity)
+			continue;
+		buf_printf(out, "  %s%s: %s%s%s", colour ? colours[severity] : "", f->area,
+			   f->code != NULL ? f->code : "", f->code != NULL ? ": " : "", colour ? "\033[0m" : "");
+		put_escaped(out, f->text);
+		buf_putc(out, '\n');
+		if (f->detail != NULL)
+			buf_printf(out, "      %s\n", f->detail);
+		if (f->hint != NULL)
+			buf_printf(out, "      what to do: %s\n", f->hint);
+	}
+}
+
+static bool is_number(uint8_t kind)
+{
+	return kind == BSON_K_INT32 || kind == BSON_K_INT64 || kind == BSON_K_DOUBLE;
+}
+
+/* Nothing is no type, and JavaScript makes no difference between numbers. */
+static size_t kinds_of(const struct check_path *path)
+{
+	size_t n = 0, numbers = 0;
+	for (size_t k = 0; k < sizeof check_kinds; k++) {
+		if (path->by_kind[k] == 0 || check_kinds[k] == BSON_K_NULL || check_kinds[k] == BSON_K_UNDEFINED)
+			continue;
+		if (!is_number(check_kinds[k]) || numbers++ == 0)
+			n++;
+	}
+	return n;
+}
+
+static void put_kinds(struct buf *out, const struct check_path *path)
+{
+	char n[32];
+	bool first = true;
+	for (size_t k = 0; k < sizeof check_kinds; k++) {
+		if (path->by_kind[k] == 0)
+			continue;
+		buf_printf(out, "%s%s %s", first ? "" : ", ", text_thousands(path->by_kind[k], n),
+			   bson_kind_name(check_kinds[k]));
+		first = false;
+	}
+}
+
+/* Fields whose values are of several types: what a schema-less database gathers over the years. */
+static void put_mixed(struct buf *out, const struct check_page *p, bool colour)
+{
+	size_t shown = 0, all = 0;
+	for (size_t i = 0; i < p->npaths; i++) {
+		if (kinds_of(&p->paths[i]) < 2 || all++ >= PATHS_SHOWN)
+			continue;
+		if (shown++ == 0)
+			heading(out, "Fields with values of several types", colour);
+		buf_puts(out, "  ");
+		put_escaped(out, p->paths[i].collection);
+		buf_putc(out, '.');
+		put_escaped(out, p->paths[i].path);
+		buf_puts(out, ": ");
+		put_kinds(out, &p->paths[i]);
+		buf_putc(out, '\n');
+	}
+	if (all > shown)
+		buf_printf(out, "  and %zu more: docrow check --json lists every path\n", all - shown);
+}
+
+static void put_verdict(struct buf *out, const struct check_page *p, bool colour)
+{
+	size_t errors = p->by_severity[CHECK_ERROR], warnings = p->by_severity[CHECK_WARNING];
+	heading(out, "Verdict", colour);
+	if (errors > 0)
+		buf_printf(out, "  %zu error%s: the migration would not start, or not end well. Mend them first.\n",
+			   errors, errors == 1 ? "" : "s");
+	else if (warnings > 0)
+		buf_printf(out,
+			   "  %zu warning%s: the migration runs, and these things happen. Exit status would be 1 if "
+			   "documents are rejected.\n",
+			   warnings, warnings == 1 ? "" : "s");
+	else
+		buf_puts(out, "  Nothing stands in the way.\n");
+	if (!p->has_scan && errors == 0)
+		buf_puts(out, "  The documents were not looked at: --scan full converts every one without writing, "
+			      "--scan sample a few thousand of each collection.\n");
+}
+
+void check_page_text(struct buf *out, const struct check_page *p, bool colour)
+{
+	buf_puts(out, colour ? "\033[1mCheck\033[0m\n  from     " : "Check\n  from     ");
+	put_escaped(out, p->source);
+	buf_puts(out, "\n  to       ");
+	put_escaped(out, p->target);
+	buf_puts(out, "\n  mapping  ");
+	put_escaped(out, p->mapping);
+	buf_putc(out, '\n');
+	put_facts(out, p, "source", "Source", colour);
+	put_facts(out, p, "target", "Target", colour);
+	if (p->has_scan) {
+		summary_tables(out, &p->facts_of_scan, &p->account, colour);
+		put_mixed(out, p, colour);
+	}
+	put_facts(out, p, "estimate", "Estimate", colour);
+	put_findings(out, p, CHECK_NOTE, "Good to know", colour);
+	put_findings(out, p, CHECK_WARNING, "Warnings", colour);
+	put_findings(out, p, CHECK_ERROR, "Errors", colour);
+	put_verdict(out, p, colour);
+}
+
+/* --- for machines --- */
+
+static json_t *text_json(const char *text)
+{
+	_cleanup_(buf_free) struct buf b;
+	buf_init(&b, 0);
+	if (text == NULL)
+		return json_null();
+	put_escaped(&b, text);
+	return json_string(buf_cstr(&b));
+}
+
+static void put(json_t *o, const char *key, json_t *v)
+{
+	json_object_set_new(o, key, v);
+}
+
+static json_t *findings_json(const struct check_page *p)
+{
+	json_t *list = json_array();
+	for (size_t i = 0; i < p->nfindings; i++) {
+		const struct check_finding *f = &p->findings[i];
+		json_t *o = json_object();
+		put(o, "severity", json_string(severity_words[f->severity]));
+		put(o, "area", json_string(f->area));
+		put(o, "code", text_json(f->code));
+		put(o, "text", text_json(f->text));
+		put(o, "detail", text_json(f->detail));
+		put(o, "hint", text_json(f->hint));
+		json_array_append_new(list, o);
+	}
+	return list;
+}
+
+static json_t *facts_json(const struct check_page *p)
+{
+	json_t *list = json_array();
+	for (size_t i = 0; i < p->nfacts; i++) {
+		json_t *o = json_object();
+		put(o, "area", json_string(p->facts[i].area));
+		put(o, "label", text_json(p->facts[i].label));
+		put(o, "text", text_json(p->facts[i].text));
+		json_array_append_new(list, o);
+	}
+	return list;
+}
+
+static json_t *paths_json(const struct check_page *p)
+{
+	json_t *list = json_array();
+	for (size_t i = 0; i < p->npaths; i++) {
+		json_t *o = json_object(), *kinds = json_object();
+		for (size_t k = 0; k < sizeof check_kinds; k++)
+			if (p->paths[i].by_kind[k] > 0)
+				put(kinds, bson_kind_name(check_kinds[k]),
+				    json_integer((json_int_t)p->paths[i].by_kind[k]));
+		put(o, "collection", text_json(p->paths[i].collection));
+		put(o, "path", text_json(p->paths[i].path));
+		put(o, "types", kinds);
+		json_array_append_new(list, o);
+	}
+	return list;
+}
+
+static json_t *ledger_json(const struct report_facts *f)
+{
+	json_t *list = json_array();
+	for (size_t i = 0; i < f->nentries; i++) {
+		const struct state_entry *e = &f->entries[i];
+		json_t *o = json_object();
+		put(o, "kind", text_json(e->kind));
+		put(o, "object", text_json(e->object));
+		put(o, "path", text_json(e->path));
+		put(o, "n", json_integer((json_int_t)e->n));
+		json_array_append_new(list, o);
+	}
+	return list;
+}
+
+static json_t *rejects_json(const struct report_facts *f)
+{
+	json_t *list = json_array();
+	for (size_t i = 0; i < f->nrejects; i++) {
+		const struct state_pattern *r = &f->rejects[i];
+		json_t *o = json_object();
+		put(o, "n", json_integer((json_int_t)r->n));
+		put(o, "fault", text_json(r->fault));
+		put(o, "collection", text_json(r->collection));
+		put(o, "table", text_json(r->table));
+		put(o, "column", text_json(r->column));
+		put(o, "path", text_json(r->path));
+		put(o, "bson_type", text_json(r->bson_type));
+		json_array_append_new(list, o);
+	}
+	return list;
+}
+
+char *check_page_json(const struct check_page *p)
+{
+	json_t *root = json_object();
+	put(root, "version", json_integer(1));
+	put(root, "source", text_json(p->source));
+	put(root, "target", text_json(p->target));
+	put(root, "mapping", text_json(p->mapping));
+	put(root, "errors", json_integer((json_int_t)p->by_severity[CHECK_ERROR]));
+	put(root, "warnings", json_integer((json_int_t)p->by_severity[CHECK_WARNING]));
+	put(root, "facts", facts_json(p));
+	put(root, "findings", findings_json(p));
+	if (p->has_scan) {
+		put(root, "sample", json_integer((json_int_t)p->sample));
+		put(root, "seconds", json_real(p->seconds));
+		put(root, "rejects", rejects_json(&p->facts_of_scan));
+		put(root, "ledger", ledger_json(&p->facts_of_scan));
+		put(root, "paths", paths_json(p));
+	}
+	char *text = json_dumps(root, JSON_INDENT(2) | JSON_PRESERVE_ORDER | JSON_REAL_PRECISION(6));
+	json_decref(root);
+	return text;
+}

@@ -1,0 +1,175 @@
+"""docrow check: what it says of servers, mapping and documents; and that a scan foretells the real run and leaves
+nothing behind."""
+
+import json
+import time
+
+import bson
+import pytest
+from lib import nextcrm_dirt, nextcrm_sample, program
+from lib.processes import wait_for
+
+NEXTCRM = ["--mapping", program.ROOT / "mappings" / "nextcrm.yaml"]
+MAPPING = """
+docrow: 1
+enums: [{ name: mood, labels: [happy, sad] }]
+collections:
+  - collection: things
+    columns:
+      - { name: id, from: _id, type: uuid, primary_key: true }
+      - { name: n, type: integer, not_null: true }
+      - { name: mood, type: mood }
+      - { name: note, type: text }
+    indexes: [{ name: things_note, columns: [note] }, { name: things_n, columns: [n], unique: true }]
+  - { collection: others, optional: true, columns: [{ name: id, from: _id, type: uuid, primary_key: true }] }
+"""
+
+
+@pytest.fixture
+def things(mongo, docrow):
+    mongo["things"].insert_many({"n": n, "mood": "happy", "note": "short"} for n in range(200))
+    (docrow.folder / "m.yaml").write_text(MAPPING)
+    return docrow
+
+
+def check(docrow, *options, status):
+    return json.loads(docrow.run("check", "--mapping", "./m.yaml", "--json", *options, status=status).stdout)
+
+
+def texts(page, severity):
+    return [f["text"] for f in page["findings"] if f["severity"] == severity]
+
+
+def untouched(pg):
+    assert pg.tables() == []
+    assert pg.query("SELECT nspname FROM pg_namespace WHERE nspname LIKE 'docrow%'") == []
+
+
+def test_clean(things, pg15):
+    page = check(things, "--scan", "full", status=0)
+    assert page["errors"] == page["warnings"] == 0 and page["rejects"] == []
+    labels = {(f["area"], f["label"]) for f in page["facts"]}
+    assert {("source", "documents"), ("target", "server"), ("target", "connections"), ("estimate", "time")} <= labels
+    assert {"collection": "things", "path": "n", "types": {"int": 200}} in page["paths"]
+    assert any("others is not there" in t for t in texts(page, "note"))
+    text = things.run("check", "--mapping", "./m.yaml", status=0).stdout
+    assert "Nothing stands in the way" in text and "--scan full" in text
+    untouched(pg15)
+
+
+@pytest.mark.parametrize("seed", [4, 11])
+def test_a_full_scan_foretells_the_real_run(mongo, docrow, pg15, seed):
+    """A dirty NextCRM database: the scan's whole account is that of the run after it, but for what only a real run has."""
+    sample = nextcrm_sample.make(700, seed=seed, dirt=0.04)
+    nextcrm_dirt.spoil(sample, seed=seed)
+    sample.insert(mongo.db)
+    page = json.loads(docrow.run("check", *NEXTCRM, "--scan", "full", "--json", status=1).stdout)
+    untouched(pg15)
+    docrow.run("migrate", *NEXTCRM, status=1)
+    only_real = {"source"}
+    want = {
+        (kind, object_, path): n
+        for kind, object_, path, n in pg15.query("SELECT kind, object, path, n::int FROM docrow.ledger")
+        if kind not in only_real
+    }
+    found = {(e["kind"], e["object"], e["path"]): e["n"] for e in page["ledger"]}
+    # Lists of documents whose _ids give one key: a real run reads those anew, a scan counts their pairs as repeats.
+    moved = [k for k in want if found.get(k) != want[k] and k[0] in ("pair_repeat", "element_rejected_doc")]
+    assert {(k[1], k[2]) for k in moved} <= {("DocumentsToTasks", "Tasks")}
+    assert sum(found[k] for k in moved) == sum(want[k] for k in moved)
+    assert {k: n for k, n in found.items() if k not in moved} == {k: n for k, n in want.items() if k not in moved}
+    patterns = pg15.query(
+        "SELECT count(*)::int, fault, collection, table_name, column_name, path, bson_type FROM docrow.reject"
+        " GROUP BY 2, 3, 4, 5, 6, 7"
+    )
+    keys = ("n", "fault", "collection", "table", "column", "path", "bson_type")
+    assert sorted(map(repr, patterns)) == sorted(repr(tuple(r[k] for k in keys)) for r in page["rejects"])
+
+
+def test_what_documents_hold(things, mongo, pg15):
+    mongo["things"].insert_many(
+        [
+            {"n": "seven", "mood": "sad"},
+            {"n": 1, "mood": "angry", "extra": {"deep": [1, "x", None]}},
+            {"n": 5, "note": "".join(f"{i:x}" for i in range(3000))},
+        ]
+    )
+    page = check(things, "--scan", "full", status=1)
+    found = {(r["fault"], r["column"]): r["n"] for r in page["rejects"]}
+    assert found == {("type", "n"): 1, ("label", "mood"): 1, ("duplicate", "n"): 1}
+    paths = {p["path"]: p["types"] for p in page["paths"]}
+    assert paths["n"] == {"int": 202, "string": 1}
+    assert paths["extra.deep[]"] == {"int": 1, "string": 1, "null": 1}
+    assert any("things_note" in t and "note" in t for t in texts(page, "warning"))
+    text = things.run("check", "--mapping", "./m.yaml", "--scan", "full", status=1).stdout
+    assert "things.n: 1 string, 202 int" in text
+    assert "angry" not in text and "seven" not in text
+    # A sample says so, and has no duplicates.
+    page = check(things, "--scan", "sample", status=1)
+    assert page["sample"] > 0 and {r["fault"] for r in page["rejects"]} == {"type", "label"}
+    untouched(pg15)
+
+
+def test_a_field_that_no_document_has(things, mongo):
+    mongo["things"].update_many({}, {"$rename": {"note": "nota"}})
+    page = check(things, "--scan", "full", status=1)
+    assert any("things.note" in t and "no document" in t for t in texts(page, "warning"))
+
+
+def test_dry_run_is_a_full_scan(things, mongo, pg15):
+    mongo["things"].insert_one({"n": "seven"})
+    result = things.run("migrate", "--mapping", "./m.yaml", "--dry-run", status=1)
+    assert "Check" in result.stdout and "1 document, rows and array elements would be rejected" in result.stdout
+    untouched(pg15)
+
+
+def test_everything_at_once(things, mongo, pg15, make_docrow):
+    mongo["things"].drop()
+    mongo["stray"].insert_one({})
+    pg15.execute("CREATE TABLE things (id int); INSERT INTO things VALUES (1)")
+    page = check(things, status=4)
+    errors = texts(page, "error")
+    assert any("things of the mapping is not in database" in t for t in errors)
+    assert any("DR-40" in (f["code"] or "") for f in page["findings"])
+    assert any("stray" in t for t in texts(page, "note"))
+    pg15.execute("DROP TABLE things")
+    page = check(things, "--scan", "full", status=1)
+    assert any("not scanned: mend the errors" in t for t in texts(page, "note"))
+
+
+def test_servers_that_are_away(things, pg15, mongo):
+    nowhere = {"MONGODB_URI": "mongodb://127.0.0.1:1/x?serverSelectionTimeoutMS=300"}
+    page = json.loads(things.run("check", "--mapping", "./m.yaml", "--json", env=nowhere, status=3).stdout)
+    assert any(f["code"] == "DR-3001" for f in page["findings"])
+    assert any(f["area"] == "target" and f["label"] == "server" for f in page["facts"])  # the other was looked at
+    nowhere = {"DATABASE_URL": "postgresql://x@127.0.0.1:1/x"}
+    page = json.loads(things.run("check", "--mapping", "./m.yaml", "--json", env=nowhere, status=4).stdout)
+    assert any(f["code"] == "DR-4001" for f in page["findings"])
+
+
+def test_a_run_is_there(things, pg15):
+    things.run("migrate", "--mapping", "./m.yaml", status=0)
+    before = pg15.contents("docrow")
+    page = check(things, "--scan", "full", status=1)
+    assert any("is on this target already" in t for t in texts(page, "warning"))
+    assert any("not scanned" in t for t in texts(page, "warning"))
+    assert pg15.contents("docrow") == before
+
+
+def test_killed_while_scanning(things, mongo, pg15):
+    mongo["things"].insert_many({"_id": bson.ObjectId(), "n": n, "note": "x" * 200} for n in range(200, 60000))
+    process = things.start("check", "--mapping", "./m.yaml", "--scan", "full")
+    busy = "SELECT 1 FROM pg_stat_activity WHERE application_name = 'docrow check' AND xact_start IS NOT NULL AND pid <> pg_backend_pid()"
+    wait_for(lambda: pg15.query(busy), 30)
+    time.sleep(0.3)  # somewhere in the middle
+    process.kill()
+    process.communicate()
+    wait_for(lambda: not pg15.query(busy), 30)
+    untouched(pg15)
+    # Ctrl-C is answered at once.
+    process = things.start("check", "--mapping", "./m.yaml", "--scan", "full")
+    wait_for(lambda: pg15.query(busy), 30)
+    process.terminate()
+    process.communicate(timeout=10)
+    assert process.returncode in (130, 0, 1)
+    untouched(pg15)
