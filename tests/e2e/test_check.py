@@ -78,9 +78,10 @@ def test_a_full_scan_foretells_the_real_run(mongo, docrow, pg15, seed):
     assert {(k[1], k[2]) for k in moved} <= {("DocumentsToTasks", "Tasks")}
     assert sum(found[k] for k in moved) == sum(want[k] for k in moved)
     assert {k: n for k, n in found.items() if k not in moved} == {k: n for k, n in want.items() if k not in moved}
+    # (of a duplicate key only a real run knows which document it was, and so its path and type)
     patterns = pg15.query(
-        "SELECT count(*)::int, fault, collection, table_name, column_name, path, bson_type FROM docrow.reject"
-        " GROUP BY 2, 3, 4, 5, 6, 7"
+        "SELECT count(*)::int, fault, collection, table_name, column_name, nullif(path, '_id'),"
+        " CASE WHEN fault <> 'duplicate' THEN bson_type END FROM docrow.reject GROUP BY 2, 3, 4, 5, 6, 7"
     )
     keys = ("n", "fault", "collection", "table", "column", "path", "bson_type")
     assert sorted(map(repr, patterns)) == sorted(repr(tuple(r[k] for k in keys)) for r in page["rejects"])
