@@ -41,7 +41,33 @@ struct twins {
 	uint64_t *left, *right; /* raw pairs, by junction                                         */
 };
 
-/* --- reading them again --- */
+/* --- keys --- */
+
+static const struct pgtype *key_type(const struct twins *t)
+{
+	const struct schema_table *table = &t->w->engine->plan->schema.tables[t->table];
+	return &table->columns[table->primary_key[0]].type;
+}
+
+/* Equal keys of these types have equal texts, and the _ids that give a key can be computed back. Of the others
+ * (numeric, citext, jsonb, times …) the server says which texts are one key. */
+static bool has_one_text(const struct pgtype *type)
+{
+	static const bool yes[PGT_COUNT] = {
+		[PGT_UUID] = true, [PGT_INT2] = true,    [PGT_INT4] = true, [PGT_INT8] = true,
+		[PGT_TEXT] = true, [PGT_VARCHAR] = true, [PGT_NAME] = true};
+	return yes[type->base];
+}
+
+/* The key of a document that holds a row, as text; NULL: with a fault it became a reject when it was first read. */
+static const char *key_of(struct twins *t, int collection, const uint8_t *doc, size_t len)
+{
+	struct conv *conv = t->convs[collection];
+	struct conv_where where;
+	enum fault fault = conv_document(conv, doc, len, &where);
+	load_reset_rows(conv, &t->w->engine->plan->collections[collection]);
+	return fault == FAULT_OK ? conv_key_text(conv) : NULL;
+}
 
 static bool is_wanted(const struct twins *t, const char *key)
 {
@@ -51,14 +77,69 @@ static bool is_wanted(const struct twins *t, const char *key)
 	return false;
 }
 
+/* --- all documents of a collection: the _ids whose keys are wanted --- */
+
+#define TEXTS_AT_ONCE 1000
+
+struct search {
+	struct twins *t;
+	int collection;
+	struct id_list *found;
+	struct arena *arena; /* of one batch of documents */
+	const char *texts[TEXTS_AT_ONCE];
+	const uint8_t *ids[TEXTS_AT_ONCE];
+	size_t lens[TEXTS_AT_ONCE], n;
+};
+
+static bool match_texts(struct search *s, struct err *err)
+{
+	struct twins *t = s->t;
+	int match[TEXTS_AT_ONCE];
+	if (!sink_match_keys(t->w->pg, &t->w->engine->plan->schema, t->table, s->texts, s->n, t->keys, t->nkeys,
+			     match, err))
+		return false;
+	for (size_t i = 0; i < s->n; i++)
+		if (match[i] >= 0)
+			id_list_add(s->found, s->ids[i], s->lens[i]);
+	s->n = 0;
+	arena_reset(s->arena);
+	return true;
+}
+
+static bool look_at(void *ctx, const uint8_t *doc, size_t len, bool *enough, struct err *err)
+{
+	struct search *s = ctx;
+	struct val id;
+	const char *key = key_of(s->t, s->collection, doc, len);
+	if (key == NULL || !doc_find(doc, len, "_id", &id))
+		return true;
+	uint8_t *wrapped = arena_alloc(s->arena, doc_wrap_size("_id", &id));
+	s->texts[s->n] = arena_strdup(s->arena, key);
+	s->ids[s->n] = wrapped;
+	s->lens[s->n++] = doc_wrap("_id", &id, wrapped);
+	return s->n < TEXTS_AT_ONCE || match_texts(s, err);
+}
+
+static bool search_collection(struct twins *t, int collection, struct id_list *found, struct err *err)
+{
+	struct search *s = mem_zalloc(sizeof *s);
+	s->t = t;
+	s->collection = collection;
+	s->found = found;
+	s->arena = arena_new();
+	bool ok = worker_read_all(t->w, t->w->engine->plan->collections[collection].name, look_at, s, err) &&
+		  match_texts(s, err);
+	arena_free(s->arena);
+	free(s);
+	return ok;
+}
+
+/* --- reading them again --- */
+
 static void add_twin(struct twins *t, int collection, const uint8_t *doc, size_t len)
 {
-	struct conv *conv = t->convs[collection];
-	struct conv_where where;
-	enum fault fault = conv_document(conv, doc, len, &where);
-	load_reset_rows(conv, &t->w->engine->plan->collections[collection]);
-	/* A document with a fault became a reject when it was first read: it holds no row. */
-	if (fault != FAULT_OK || !is_wanted(t, conv_key_text(conv)))
+	const char *key = key_of(t, collection, doc, len);
+	if (key == NULL || (has_one_text(key_type(t)) && !is_wanted(t, key)))
 		return;
 	if (t->n == t->cap) {
 		t->cap = t->cap > 0 ? t->cap * 2 : 64;
@@ -66,24 +147,46 @@ static void add_twin(struct twins *t, int collection, const uint8_t *doc, size_t
 	}
 	struct twin *w = &t->list[t->n++];
 	w->collection = collection;
-	w->key = arena_strdup(t->arena, conv_key_text(conv));
+	w->key = arena_strdup(t->arena, key);
 	w->doc = arena_memdup(t->arena, doc, len);
 	w->len = len;
 	if (!doc_find(w->doc, len, "_id", &w->id))
 		w->id = (struct val){0};
 }
 
-static bool read_twins(struct twins *t, int collection, struct err *err)
+/* Each twin gets the text of its key that all of that key have; who has none of them goes. */
+static bool match_twins(struct twins *t, struct err *err)
+{
+	size_t kept = 0;
+	const char **texts = arena_alloc(t->arena, (t->n + 1) * sizeof *texts);
+	int *match = arena_alloc(t->arena, (t->n + 1) * sizeof *match);
+	for (size_t i = 0; i < t->n; i++)
+		texts[i] = t->list[i].key;
+	if (!sink_match_keys(t->w->pg, &t->w->engine->plan->schema, t->table, texts, t->n, t->keys, t->nkeys, match,
+			     err))
+		return false;
+	for (size_t i = 0; i < t->n; i++)
+		if (match[i] >= 0) {
+			t->list[kept] = t->list[i];
+			t->list[kept++].key = t->keys[match[i]];
+		}
+	t->n = kept;
+	return true;
+}
+
+static bool read_twins(struct twins *t, int collection, bool search, struct err *err)
 {
 	const char *name = t->w->engine->plan->collections[collection].name;
 	struct id_list l;
 	const uint8_t *doc;
 	size_t len;
-	int got = -1;
+	int got = 0;
 	id_list_init(&l, t->arena);
-	bool ok = id_list_add_keys(&l, t->w->pg, t->w->engine->run, name, t->keys, t->nkeys, err) &&
-		  worker_reader(t->w, err) && source_read_ids(t->w->reader, name, l.ids, l.lens, l.n, err);
-	while (ok && (got = source_next(t->w->reader, &doc, &len, err)) == 1)
+	bool ok = search ? search_collection(t, collection, &l, err)
+			 : id_list_add_keys(&l, t->w->pg, t->w->engine->run, name, t->keys, t->nkeys, err);
+	if (ok && l.n > 0)
+		ok = worker_reader(t->w, err) && source_read_ids(t->w->reader, name, l.ids, l.lens, l.n, err);
+	while (ok && l.n > 0 && (got = source_next(t->w->reader, &doc, &len, err)) == 1)
 		add_twin(t, collection, doc, len);
 	id_list_free(&l);
 	return ok && got == 0;
@@ -94,18 +197,26 @@ static bool feeds_table(const struct plan_collection *c, int table)
 	return c->outputs[0].copy.table == table;
 }
 
-static bool read_all_twins(struct twins *t, struct err *err)
+static bool read_all_twins(struct twins *t, bool search, struct err *err)
 {
 	struct engine *e = t->w->engine;
+	t->n = 0;
 	for (size_t c = 0; c < e->plan->ncollections; c++) {
 		if (!feeds_table(&e->plan->collections[c], t->table) || !e->tables[c].present)
 			continue;
 		if (t->convs[c] == NULL)
 			t->convs[c] = engine_conv(e, (int)c, t->w->scratch);
-		if (!read_twins(t, (int)c, err))
+		if (!read_twins(t, (int)c, search, err))
 			return false;
 	}
-	return true;
+	return has_one_text(key_type(t)) || match_twins(t, err);
+}
+
+/* By _ids computed back from the keys; where that is not all, among all documents. */
+static bool find_twins(struct twins *t, struct err *err)
+{
+	return read_all_twins(t, false, err) &&
+	       (t->n >= t->deleted.rows || has_one_text(key_type(t)) || read_all_twins(t, true, err));
 }
 
 /* --- deciding --- */
@@ -245,9 +356,8 @@ static void count_losses(struct twins *t)
 static bool settle_keys(struct twins *t, struct err *err)
 {
 	const struct schema *s = &t->w->engine->plan->schema;
-	t->n = 0;
 	t->deleted.rows = 0;
-	if (!sink_delete_keys(t->w->pg, s, t->table, t->keys, t->nkeys, &t->deleted, err) || !read_all_twins(t, err))
+	if (!sink_delete_keys(t->w->pg, s, t->table, t->keys, t->nkeys, &t->deleted, err) || !find_twins(t, err))
 		return false;
 	if (t->n != t->deleted.rows) {
 		err_set(err, ERR_SOURCE_CHANGED, "the documents of a duplicated key are no longer in the source");

@@ -21,8 +21,8 @@ struct engine_options {
 	const char *source_uri, *target_uri;
 	int workers; /* threads, each with one client and one connection          */
 	int index_jobs;
-	double max_rate;        /* documents a second of this process; 0: no limit          */
-	uint64_t max_lag;       /* bytes of WAL that a replica of the target may be behind; 0: don't look */
+	double max_rate;                /* documents a second of this process; 0: no limit          */
+	uint64_t max_lag;               /* bytes of WAL that a replica of the target may be behind; 0: don't look */
 	uint64_t batch_docs;            /* 0: by size                                               */
 	uint64_t chunk_bytes;           /* default 16 MB                                            */
 	double lease_seconds;           /* default 15                                               */

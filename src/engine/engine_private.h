@@ -94,6 +94,10 @@ void load_reset_rows(struct conv *conv, const struct plan_collection *c);
 bool load_copy_rows(struct worker *w, const struct plan_output *o, struct rowbuf *rb, uint64_t *rows,
 		    struct err *err) MUST_CHECK;
 bool worker_reader(struct worker *w, struct err *err) MUST_CHECK;
+/* Every document of a collection, chunk by chunk; `each` may say that it has seen enough. */
+typedef bool each_document_fn(void *ctx, const uint8_t *doc, size_t len, bool *enough, struct err *err);
+bool worker_read_all(struct worker *w, const char *collection, each_document_fn *each, void *ctx,
+		     struct err *err) MUST_CHECK;
 
 /* fetch.c: the documents of rows that were taken out while settling. Inside the caller's transaction. */
 bool fetch_rejects(struct worker *w, const struct state_unit *u, struct err *err) MUST_CHECK;

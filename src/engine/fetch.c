@@ -123,41 +123,13 @@ static bool is_one_way(const struct pgtype *key)
 	       key->base == PGT_TIMESTAMP || key->base == PGT_TIMESTAMPTZ || key->base == PGT_DATE;
 }
 
-static bool read_range(struct fetch *f, const struct buf *bounds, struct err *err)
+static bool keep_one_of_all(void *ctx, const uint8_t *doc, size_t len, bool *enough, struct err *err)
 {
-	const uint8_t *doc;
-	size_t len;
-	int got;
-	if (!source_read(f->w->reader, f->collection, bounds->data, bounds->len, err))
+	struct fetch *f = ctx;
+	arena_reset(f->arena);
+	if (!keep_document(f, doc, len, err))
 		return false;
-	while ((got = source_next(f->w->reader, &doc, &len, err)) == 1) {
-		arena_reset(f->arena);
-		if (!keep_document(f, doc, len, err))
-			return false;
-		if (f->found >= f->wanted)
-			return true;
-	}
-	return got == 0;
-}
-
-/* The last way: the whole collection, until every document is found. */
-static bool read_collection(struct fetch *f, struct err *err)
-{
-	_cleanup_(pg_result_freep) struct pg_result *r = NULL;
-	_cleanup_(buf_free) struct buf bounds;
-	struct pg_param params[] = {PG_TEXT(f->run), PG_TEXT(f->collection)};
-	buf_init(&bounds, 0);
-	if (!worker_reader(f->w, err) ||
-	    !pg_query(f->w->pg,
-		      "SELECT bounds FROM docrow.chunk WHERE run = $1::bigint AND collection = $2::text ORDER BY id",
-		      params, 2, &r, err))
-		return false;
-	for (int row = 0; row < pg_rows(r) && f->found < f->wanted; row++) {
-		buf_reset(&bounds);
-		pg_get_bytea(r, row, 0, &bounds);
-		if (!read_range(f, &bounds, err))
-			return false;
-	}
+	*enough = f->found >= f->wanted;
 	return true;
 }
 
@@ -172,7 +144,9 @@ static bool fetch_all(struct fetch *f, struct err *err)
 			return false;
 		f->wanted += (uint64_t)n;
 	}
-	return f->found >= f->wanted || !is_one_way(&f->plan->key_type) || read_collection(f, err);
+	/* The last way: the whole collection, until every document is found. */
+	return f->found >= f->wanted || !is_one_way(&f->plan->key_type) ||
+	       worker_read_all(f->w, f->collection, keep_one_of_all, f, err);
 }
 
 bool fetch_rejects(struct worker *w, const struct state_unit *u, struct err *err)

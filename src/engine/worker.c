@@ -62,6 +62,46 @@ bool worker_reader(struct worker *w, struct err *err)
 	return w->reader != NULL || source_reader_open(&w->reader, w->engine->source, err);
 }
 
+static bool read_chunk(struct worker *w, const char *collection, const struct buf *bounds, each_document_fn *each,
+		       void *ctx, bool *enough, struct err *err)
+{
+	const uint8_t *doc;
+	size_t len;
+	int got;
+	if (!source_read(w->reader, collection, bounds->data, bounds->len, err))
+		return false;
+	while ((got = source_next(w->reader, &doc, &len, err)) == 1) {
+		if (!each(ctx, doc, len, enough, err))
+			return false;
+		if (*enough)
+			return true;
+	}
+	return got == 0;
+}
+
+bool worker_read_all(struct worker *w, const char *collection, each_document_fn *each, void *ctx, struct err *err)
+{
+	_cleanup_(pg_result_freep) struct pg_result *r = NULL;
+	_cleanup_(buf_free) struct buf bounds;
+	char run[24];
+	bool enough = false;
+	buf_init(&bounds, 0);
+	snprintf(run, sizeof run, "%lld", (long long)w->engine->run);
+	struct pg_param params[] = {PG_TEXT(run), PG_TEXT(collection)};
+	if (!worker_reader(w, err) ||
+	    !pg_query(w->pg,
+		      "SELECT bounds FROM docrow.chunk WHERE run = $1::bigint AND collection = $2::text ORDER BY id",
+		      params, 2, &r, err))
+		return false;
+	for (int row = 0; row < pg_rows(r) && !enough; row++) {
+		buf_reset(&bounds);
+		pg_get_bytea(r, row, 0, &bounds);
+		if (!read_chunk(w, collection, &bounds, each, ctx, &enough, err))
+			return false;
+	}
+	return true;
+}
+
 bool commit_if_mine(struct worker *w, const struct state_unit *u, double started, bool *mine, struct err *err)
 {
 	if (!state_finish(w->pg, u, w->ledger, clock_seconds() - started, mine, err))

@@ -109,6 +109,9 @@ bool sink_try_primary_key(struct pg *pg, const struct schema *s, int table, bool
  * engine to load anew in the order of their _ids. Of a key of several columns: the text of the row value. */
 bool sink_duplicate_keys(struct pg *pg, const struct schema *s, int table, size_t limit, struct arena *a,
 			 const char ***keys, size_t *n, struct err *err) MUST_CHECK;
+/* Which of `texts` are, as values of the key's type, one of `keys`: match[i] is an index of keys, -1: none. */
+bool sink_match_keys(struct pg *pg, const struct schema *s, int table, const char *const *texts, size_t ntexts,
+		     const char *const *keys, size_t nkeys, int *match, struct err *err);
 /* What sink_delete_keys took away. The caller gives the arrays, zeroed; counts are added. */
 struct sink_deleted {
 	uint64_t rows;          /* of the table itself                                            */

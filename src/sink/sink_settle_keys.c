@@ -66,9 +66,10 @@ bool sink_duplicate_keys(struct pg *pg, const struct schema *s, int table, size_
 	*keys = NULL;
 	if (t->nprimary_key == 0)
 		return true;
-	buf_puts(&sql, "SELECT ");
+	/* One value can have several texts (numeric, citext): any of them will do, the same one each time. */
+	buf_puts(&sql, "SELECT min(");
 	sql_key_text(&sql, ROW_ALIAS, t);
-	buf_puts(&sql, " FROM ");
+	buf_puts(&sql, " COLLATE \"C\") FROM ");
 	sql_table(&sql, s, t);
 	buf_puts(&sql, " AS " ROW_ALIAS " GROUP BY ");
 	put_key_columns(&sql, t);
@@ -98,6 +99,59 @@ static void put_array(struct buf *out, const char *const *texts, size_t n)
 		buf_putc(out, '"');
 	}
 	buf_putc(out, '}');
+}
+
+/* column = any of the keys in $n, as values of their type. */
+static void put_is_key(struct buf *out, const struct schema *s, const struct pgtype *type, const char *column, int n)
+{
+	buf_printf(out, "%s = ANY($%d::text[]::", column, n);
+	pgtype_sql(out, type, s->name);
+	buf_puts(out, "[])");
+}
+
+/* The rows of a table that have one of the keys in $1. Keys of several columns are compared as texts. */
+static void put_has_key(struct buf *out, const struct schema *s, const struct schema_table *t)
+{
+	_cleanup_(buf_free) struct buf column;
+	buf_init(&column, 0);
+	if (t->nprimary_key == 1) {
+		sql_column(&column, ROW_ALIAS, t, t->primary_key[0]);
+		put_is_key(out, s, &t->columns[t->primary_key[0]].type, buf_cstr(&column), 1);
+	} else {
+		sql_key_text(out, ROW_ALIAS, t);
+		buf_puts(out, " = ANY($1::text[])");
+	}
+}
+
+bool sink_match_keys(struct pg *pg, const struct schema *s, int table, const char *const *texts, size_t ntexts,
+		     const char *const *keys, size_t nkeys, int *match, struct err *err)
+{
+	const struct schema_table *t = &s->tables[table];
+	_cleanup_(pg_result_freep) struct pg_result *r = NULL;
+	_cleanup_(buf_free) struct buf sql, type, a, b;
+	struct buf *bufs[] = {&sql, &type, &a, &b};
+	for (size_t i = 0; i < sizeof bufs / sizeof bufs[0]; i++)
+		buf_init(bufs[i], 0);
+	for (size_t i = 0; i < ntexts; i++)
+		match[i] = -1;
+	if (ntexts == 0 || nkeys == 0)
+		return true;
+	put_array(&a, texts, ntexts);
+	put_array(&b, keys, nkeys);
+	if (t->nprimary_key == 1)
+		pgtype_sql(&type, &t->columns[t->primary_key[0]].type, s->name);
+	else
+		buf_puts(&type, "text");
+	buf_printf(&sql,
+		   "SELECT d.i, k.i FROM unnest($1::text[]) WITH ORDINALITY AS d(t, i) JOIN unnest($2::text[]) WITH"
+		   " ORDINALITY AS k(t, i) ON d.t::%s = k.t::%s",
+		   buf_cstr(&type), buf_cstr(&type));
+	struct pg_param params[] = {PG_TEXT(buf_cstr(&a)), PG_TEXT(buf_cstr(&b))};
+	if (!pg_query(pg, buf_cstr(&sql), params, 2, &r, err))
+		return false;
+	for (int i = 0; i < pg_rows(r); i++)
+		match[pg_get_i64(r, i, 0) - 1] = (int)pg_get_i64(r, i, 1) - 1;
+	return true;
 }
 
 /* Links of child tables to rows that go: a query of the values of column `link` of the rows that `where` picks. */
@@ -131,14 +185,18 @@ static bool delete_children(struct pg *pg, const struct schema *s, int table, co
 	return true;
 }
 
-static bool delete_pairs_of(struct pg *pg, size_t junction, char side, const struct pg_param *keys, uint64_t *deleted,
-			    struct err *err)
+static bool delete_pairs_of(struct pg *pg, const struct schema *s, size_t junction, char side,
+			    const struct pg_param *keys, uint64_t *deleted, struct err *err)
 {
-	char sql[160];
+	const struct schema_junction *j = &s->junctions[junction];
+	bool left = side == 'L';
+	_cleanup_(buf_free) struct buf sql;
 	uint64_t n;
-	snprintf(sql, sizeof sql, "DELETE FROM docrow.pairs_%zu WHERE side = '%c' AND %c::text = ANY($1::text[])",
-		 junction, side, side == 'L' ? 'l' : 'r');
-	if (!pg_run(pg, sql, keys, 1, &n, err))
+	buf_init(&sql, 0);
+	buf_printf(&sql, "DELETE FROM docrow.pairs_%zu WHERE side = '%c' AND ", junction, side);
+	put_is_key(&sql, s, &s->tables[j->table].columns[left ? j->left_column : j->right_column].type,
+		   left ? "l" : "r", 1);
+	if (!pg_run(pg, buf_cstr(&sql), keys, 1, &n, err))
 		return false;
 	*deleted += n;
 	return true;
@@ -151,10 +209,10 @@ static bool delete_pairs(struct pg *pg, const struct schema *s, int table, const
 	for (size_t j = 0; j < s->njunctions; j++) {
 		const struct schema_junction *p = &s->junctions[j];
 		if (p->left_table == table && p->left_collection != NULL &&
-		    !delete_pairs_of(pg, j, 'L', keys, &deleted->left[j], err))
+		    !delete_pairs_of(pg, s, j, 'L', keys, &deleted->left[j], err))
 			return false;
 		if (p->right_table == table && p->right_collection != NULL &&
-		    !delete_pairs_of(pg, j, 'R', keys, &deleted->right[j], err))
+		    !delete_pairs_of(pg, s, j, 'R', keys, &deleted->right[j], err))
 			return false;
 	}
 	return true;
@@ -174,8 +232,7 @@ bool sink_delete_keys(struct pg *pg, const struct schema *s, int table, const ch
 		return true;
 	put_array(&array, keys, n);
 	struct pg_param param = PG_TEXT(buf_cstr(&array));
-	sql_key_text(&where, ROW_ALIAS, &s->tables[table]);
-	buf_puts(&where, " = ANY($1::text[])");
+	put_has_key(&where, s, &s->tables[table]);
 	buf_puts(&sql, "DELETE FROM ");
 	sql_table(&sql, s, &s->tables[table]);
 	buf_printf(&sql, " AS " ROW_ALIAS " WHERE %s", buf_cstr(&where));

@@ -92,13 +92,13 @@ def test_a_literal_that_is_no_value_stops_before_anything_is_made(mongo, pg15, m
         "docrow: 1\ncollections:\n  - collection: things\n    columns:\n"
         "      - { name: id, from: _id, type: uuid, primary_key: true }\n"
         '      - { name: pause, type: interval, accept: [iso-string], if_missing: "two days" }\n'
-        '      - { name: day, type: date, if_null: "2026-02-30" }\n'
+        '      - { name: day, type: date, if_null: "2026-02-28T10:00Z" }\n'
     )
     for command in (["migrate", "--mapping"], ["mapping", "check"]):
         told = docrow.run(*command, "./m.yaml", status=2)
         text = told.stdout + told.stderr
         assert 'm.yaml:6:9: if_missing: "two days" is no value of column "pause" of type interval' in text
-        assert 'm.yaml:7:9: if_null: "2026-02-30" is no value of column "day" of type date' in text
+        assert 'm.yaml:7:9: if_null: "2026-02-28T10:00Z" is no value of column "day" of type date' in text
     assert pg15.one("SELECT count(*) FROM pg_namespace WHERE nspname = 'docrow'") == 0
     assert pg15.tables() == []
 
@@ -118,3 +118,43 @@ def test_check_warns_of_types_that_hold_less(mongo, pg15, make_docrow):
     assert places == ["6:30:", "7:27:", "8:30:"]
     assert "real" in lines[0] and "timestamptz(3)" in lines[1] and "iso-string" in lines[2]
     assert lines[-1].endswith("no errors, 3 warnings")
+
+
+# Keys that are the _id itself: values that differ to MongoDB and are one to the column's type, or cannot be told apart in it.
+NATIVE = {
+    "citext": (["a", "A", "b"], ["a"]),  # the lowest key stays, the other is a duplicate
+    "char(3)": (["a", "a ", "a  ", "b"], []),
+    "varchar(3)": (["a", "a ", "A"], []),
+    "jsonb": ([{"a": 1, "b": 2}, {"b": 2, "a": 1}, {"a": "1"}], ["same"]),
+    "real": ([0.5, 0.1, 16777217], []),
+    "numeric": ([bson.Decimal128("0.1"), 0.1, 1], ["0.1"]),
+    "date": ([bson.DatetimeMS(0), bson.DatetimeMS(1)], []),
+    "text": (["507f1f77bcf86cd799439011", bson.ObjectId("507f1f77bcf86cd799439011"), "x\0"], ["hex"]),
+    "bytea": ([bson.Binary(b"a", 0), bson.Binary(b"a", 5), bson.Binary(b"", 0)], ["subtype"]),
+}
+LOST = {"char(3)": 2, "real": 2, "date": 1, "text": 1}  # refused before they are sent
+
+
+def test_different_ids_never_share_a_row(mongo, pg15, make_docrow):
+    """documents = rows + rejects, whatever the key's type holds equal."""
+    with pg15.admin() as admin:
+        admin.execute("CREATE EXTENSION citext")
+    docrow = make_docrow(mongo, pg15)
+    lines = ["docrow: 1", "collections:"]
+    for i, (kind, (values, _)) in enumerate(NATIVE.items()):
+        lines += [
+            f"  - collection: c{i}",
+            "    id: native",
+            "    columns:",
+            f"      - {{ name: id, from: _id, type: \"{kind}\", primary_key: true }}",
+            "      - { name: n, type: integer }",
+        ]
+        mongo[f"c{i}"].insert_many({"_id": value, "n": n} for n, value in enumerate(values))
+    (docrow.folder / "m.yaml").write_text("\n".join(lines) + "\n")
+    docrow.run("migrate", "--mapping", "./m.yaml", status=1)
+    for i, (kind, (values, duplicates)) in enumerate(NATIVE.items()):
+        faults = [f for (f,) in pg15.query("SELECT fault FROM docrow.reject WHERE collection = %s", f"c{i}")]
+        rows = pg15.one(f"SELECT count(*) FROM c{i}")
+        assert rows + len(faults) == len(values), (kind, rows, faults)
+        assert faults.count("duplicate") == len(duplicates), (kind, faults)
+        assert len(faults) - faults.count("duplicate") == LOST.get(kind, 0), (kind, faults)
