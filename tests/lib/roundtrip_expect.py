@@ -272,12 +272,11 @@ BASES = set(
 
 
 def unmapped_of(given, *above):
-    """(report, keep or reject; the column's name)"""
-    for place in (given, *above):
-        if "unmapped" in place:
-            word = place["unmapped"]
-            return ("keep", word["keep"]) if isinstance(word, dict) else (word, "unmapped")
-    return "report", "unmapped"
+    """(report, keep or reject; the column's name): both of the nearest place that says it."""
+    words = [place["unmapped"] for place in (given, *above) if "unmapped" in place]
+    word = words[0] if words else "report"
+    names = [w["keep"] for w in words if isinstance(w, dict)]
+    return "keep" if isinstance(word, dict) else word, names[0] if names else "unmapped"
 
 
 class Node:

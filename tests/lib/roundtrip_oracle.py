@@ -918,7 +918,7 @@ def put_element(column, value, note):
         if value[0] == "undefined":
             note("undefined")
         return None
-    if value[0] == "array" and column.base not in ("json", "jsonb", "vector") and "json-text" not in column.accept:
+    if value[0] == "array" and column.base not in ("json", "jsonb", "vector") and not column.accept & {"json-text", "any-id"}:
         raise Fault("shape", "type")
     return put_scalar(column, value, note)
 
