@@ -6,7 +6,9 @@
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <unistd.h>
@@ -155,9 +157,21 @@ void stop_finished(void)
 #endif
 #endif
 
+/* libmongoc keeps counters in shared memory, and a killed process would leave the file there. Older versions make it
+ * when they are loaded, before main; then its name is taken away. */
+static void leave_no_counters(void)
+{
+	char name[32];
+
+	setenv("MONGOC_DISABLE_SHM", "1", 0);
+	snprintf(name, sizeof(name), "/mongoc-%d", (int)getpid());
+	shm_unlink(name);
+}
+
 void stop_prepare_process(void)
 {
 	signal(SIGPIPE, SIG_IGN);
+	leave_no_counters();
 #if defined(__OPTIMIZE__) && !defined(WATCHED)
 	struct rlimit none = {0, 0};
 	setrlimit(RLIMIT_CORE, &none);

@@ -18,6 +18,7 @@
 #define BORROW_TIMEOUT_MS   30000
 #define PATIENT_TIMEOUT_MS  (60 * 60 * 1000)
 #define DIAGNOSE_TIMEOUT_MS 2000
+#define MAX_ASKED           5 /* members of a set, each for DIAGNOSE_TIMEOUT_MS at most */
 #define OLDEST_MAJOR        4
 
 /* ---- the driver ---- */
@@ -212,25 +213,13 @@ mongoc_collection_t *mongo_collection(const struct mongo_conn *c, const char *na
 
 /* ---- why no server was found ---- */
 
-static void list_unreachable(mongoc_client_t *client, struct buf *out)
+/* An address of one host ("name:port") alone, without user: its hello needs none. */
+static mongoc_uri_t *bare_uri(const mongoc_uri_t *uri, const char *host)
 {
-	size_t n = 0;
-	mongoc_server_description_t **all = mongoc_client_get_server_descriptions(client, &n);
-	for (size_t i = 0; i < n; i++) {
-		const mongoc_host_list_t *host = mongoc_server_description_host(all[i]);
-		if (strcmp(mongoc_server_description_type(all[i]), "Unknown") == 0)
-			buf_printf(out, "%s%s", out->len ? ", " : "", host->host_and_port);
-	}
-	mongoc_server_descriptions_destroy_all(all, n);
-}
-
-/* An address of the same first host alone, without user: its hello needs none. */
-static mongoc_uri_t *bare_uri(const mongoc_uri_t *uri)
-{
-	const mongoc_host_list_t *host = mongoc_uri_get_hosts(uri);
-	if (!host) /* mongodb+srv: no host of its own */
+	char text[512];
+	if (snprintf(text, sizeof(text), "mongodb://%s/", host) >= (int)sizeof(text))
 		return NULL;
-	mongoc_uri_t *bare = mongoc_uri_new_for_host_port(host->host, host->port);
+	mongoc_uri_t *bare = mongoc_uri_new(text);
 	if (!bare)
 		return NULL;
 	mongoc_uri_set_option_as_bool(bare, MONGOC_URI_DIRECTCONNECTION, true);
@@ -269,6 +258,12 @@ static bool find_bool(const bson_t *doc, const char *key)
 static void explain_hello(const struct source_mongo *s, const bson_t *hello, const char *unreachable, struct err *err)
 {
 	const char *wanted = mongoc_uri_get_replica_set(s->uri), *name = find_utf8(hello, "setName");
+	if (!name && find_bool(hello, "isreplicaset")) {
+		err_hint(err,
+			 "the server answers, but it is in no working replica set: initiate the set, or see that "
+			 "the server can resolve its own name in it");
+		return;
+	}
 	if (wanted && !name) {
 		err_hint(err,
 			 "the server answers but belongs to no replica set: take replicaSet=%s out of the address",
@@ -292,23 +287,54 @@ static void explain_hello(const struct source_mongo *s, const bson_t *hello, con
 			 name);
 }
 
-static void diagnose(struct source_mongo *s, mongoc_client_t *client, struct err *err)
+/* What one host says when it is asked alone; false: nothing. */
+static bool ask_alone(const struct source_mongo *s, const char *host, bson_t *hello)
 {
-	mongoc_uri_t *uri = bare_uri(s->uri);
+	bson_error_t e;
+	mongoc_uri_t *uri = bare_uri(s->uri, host);
 	mongoc_client_t *alone = uri ? new_client(uri, s->app_name) : NULL;
-	struct buf unreachable;
-	buf_init(&unreachable, 512);
-	list_unreachable(client, &unreachable);
-	if (alone) {
-		bson_t reply;
-		bson_error_t e;
-		if (run_simple(alone, "admin", "isMaster", &reply, &e))
-			explain_hello(s, &reply, buf_cstr(&unreachable), err);
-		bson_destroy(&reply);
+	bool ok = false;
+	if (alone)
+		ok = run_simple(alone, "admin", "isMaster", hello, &e);
+	else
+		bson_init(hello);
+	if (alone)
 		mongoc_client_destroy(alone);
-	}
 	if (uri)
 		mongoc_uri_destroy(uri);
+	return ok;
+}
+
+/* The driver goes by the names that the members have for each other, not by those in the address. */
+static void list_unreachable(const struct source_mongo *s, const bson_t *hello, struct buf *out)
+{
+	bson_iter_t it, host;
+	if (!bson_iter_init_find(&it, hello, "hosts") || !bson_iter_recurse(&it, &host))
+		return;
+	for (int i = 0; i < MAX_ASKED && bson_iter_next(&host); i++) {
+		bson_t reply;
+		if (!BSON_ITER_HOLDS_UTF8(&host))
+			continue;
+		const char *name = bson_iter_utf8(&host, NULL);
+		if (!ask_alone(s, name, &reply))
+			buf_printf(out, "%s%.200s", out->len ? ", " : "", name);
+		bson_destroy(&reply);
+	}
+}
+
+static void diagnose(struct source_mongo *s, struct err *err)
+{
+	const mongoc_host_list_t *first = mongoc_uri_get_hosts(s->uri);
+	struct buf unreachable;
+	bson_t hello;
+	if (!first) /* mongodb+srv: no host of its own */
+		return;
+	buf_init(&unreachable, 600);
+	if (ask_alone(s, first->host_and_port, &hello)) {
+		list_unreachable(s, &hello, &unreachable);
+		explain_hello(s, &hello, buf_cstr(&unreachable), err);
+	}
+	bson_destroy(&hello);
 	buf_free(&unreachable);
 }
 
@@ -325,7 +351,7 @@ static bool select_server(struct source_mongo *s, mongoc_client_t *client, mongo
 		return true;
 	mongo_fail(s, err, ERR_SOURCE_CONNECT, &e, NULL, "cannot reach MongoDB");
 	if (err->code == ERR_SOURCE_CONNECT)
-		diagnose(s, client, err);
+		diagnose(s, err);
 	return false;
 }
 

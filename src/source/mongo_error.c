@@ -192,6 +192,9 @@ bool mongo_fail(const struct source_mongo *s, struct err *err, enum err_code cod
 		err_set(err, ERR_SOURCE_AUTH, "%s as user %s of database %s", text, mongoc_uri_get_username(s->uri),
 			mongoc_uri_get_auth_source(s->uri));
 	quote_driver(s, e, quoted, sizeof(quoted));
+	char *command = is_privilege(e) ? strstr(quoted, " to execute command {") : NULL;
+	if (command) /* the rest is the whole command, with signatures */
+		*command = 0;
 	if (is_server(e))
 		err_detail(err, "the server says (error %u): %s", e->code, quoted);
 	else

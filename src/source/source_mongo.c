@@ -104,18 +104,21 @@ static bool list_once(struct mongo_conn *c, const char *only, bool name_only, fo
 	return ok;
 }
 
-static bool list(struct mongo_conn *c, const char *only, found_collection *found, void *ctx, struct err *err)
+/* *partial: the user may not list the database, and what was found are the collections that it may read. */
+static bool list(struct mongo_conn *c, const char *only, found_collection *found, void *ctx, bool *partial,
+		 struct err *err)
 {
 	bson_error_t e = {0};
+	*partial = false;
 	if (list_once(c, only, false, found, ctx, &e))
 		return true;
 	mongo_fail(c->source, err, ERR_SOURCE_READ, &e, NULL, "cannot list the collections of database %s",
 		   c->source->base.database);
-	if (err->code == ERR_SOURCE_PRIVILEGE && list_once(c, only, true, found, ctx, &e)) {
-		err_clear(err);
-		return true;
-	}
-	return false;
+	if (err->code != ERR_SOURCE_PRIVILEGE || !list_once(c, only, true, found, ctx, &e))
+		return false;
+	err_clear(err);
+	*partial = true;
+	return true;
 }
 
 /* ---- one collection ---- */
@@ -138,8 +141,14 @@ bool mongo_kind(struct mongo_conn *c, const char *collection, enum source_kind *
 		struct err *err)
 {
 	struct one one = {0};
-	if (!list(c, collection, keep_one, &one, err))
+	bool partial;
+	if (!list(c, collection, keep_one, &one, &partial, err))
 		return false;
+	if (!one.found && partial) {
+		err_set(err, ERR_SOURCE_PRIVILEGE, "the user sees no collection %s in database %s", collection,
+			c->source->base.database);
+		return err_hint(err, "grant the user the role \"read\" on this database");
+	}
 	if (!one.found) {
 		err_set(err, ERR_COLLECTION_MISSING, "there is no collection %s in database %s", collection,
 			c->source->base.database);
@@ -223,6 +232,10 @@ static bool has_stats(const struct source_collection *c)
 	return !c->skipped && c->kind != SOURCE_VIEW;
 }
 
+static const char note_partial[] = "the user may not list the database's collections: only those that it may read "
+				   "are seen, and an optional one that "
+				   "is not seen counts as absent";
+
 static bool collections(struct source *base, struct arena *a, struct source_collection **out, size_t *n,
 			struct err *err)
 {
@@ -230,7 +243,10 @@ static bool collections(struct source *base, struct arena *a, struct source_coll
 	struct listing l = {.arena = a};
 	if (!mongo_borrow(mongo_of(base), false, &c, err))
 		return false;
-	bool ok = list(&c, NULL, keep_listed, &l, err);
+	bool partial;
+	bool ok = list(&c, NULL, keep_listed, &l, &partial, err);
+	if (ok && partial)
+		source_add_note(base, note_partial, true);
 	for (size_t i = 0; ok && i < l.n; i++)
 		if (has_stats(&l.items[i]))
 			mongo_estimate(&c, l.items[i].name, &l.items[i].est_docs, &l.items[i].est_bytes);

@@ -1,8 +1,11 @@
 """Bad input: each gets one clear message (what, why, what next), the right exit status, and leaves nothing half done."""
 
+import contextlib
 import os
 import re
+import socket
 import subprocess
+import threading
 import time
 
 import psycopg
@@ -202,8 +205,80 @@ def test_source_without_user(job, pg15, guarded):
 
 
 def test_source_privileges(job, pg15, guarded):
-    fails(at(job, mongo=guarded.address("shop", "stranger", SECRET)), 3, "DR-3003")
+    complaint = fails(at(job, mongo=guarded.address("shop", "stranger", SECRET)), 3, "DR-3003")
+    assert "not authorized on shop" in complaint.detail
+    assert "execute command" not in complaint.detail  # it would go on with the whole command, signatures and all
+    assert "read" in complaint.hint
     untouched(pg15)
+
+
+def test_source_that_may_not_be_listed(job, pg15, guarded):
+    """A user with the right to read one collection, and none to list them."""
+    things = {"resource": {"db": "shop", "collection": "things"}, "actions": ["find"]}
+    guarded.client.shop.command("createRole", "things_only", privileges=[things], roles=[])
+    guarded.client.shop.others.insert_one({"t": "not to be seen"})
+    guarded.add_user("narrow", SECRET, [{"role": "things_only", "db": "shop"}])
+    narrow = at(job, mongo=guarded.address("shop", "narrow", SECRET))
+    result = narrow.run("migrate", "--mapping", "./m.yaml", status=0)
+    assert pg15.one("SELECT count(*) FROM things") == DOCUMENTS
+    for text in (result.stdout, result.stderr):
+        assert " ".join(text.split()).count("the user may not list the database's collections") == 1
+    (job.folder / "m.yaml").write_text(MAPPING.replace("    optional: true\n", ""))
+    complaint = fails(narrow, 2, "DR-2103", "migrate", "--clean", "--mapping", "./m.yaml")
+    assert "others" in complaint.detail
+
+
+def test_source_in_no_working_replica_set(job, pg15, session_folder):
+    from lib import servers
+
+    server = servers.Mongo(session_folder / "uninitiated-mongo")
+    server.data.mkdir(exist_ok=True)
+    server.launch_on_free_port()
+    try:
+        complaint = fails(at(job, mongo=server.address("shop", serverSelectionTimeoutMS=1500)), 3, "DR-3001")
+        assert "no working replica set" in complaint.hint
+    finally:
+        server.stop()
+    untouched(pg15)
+
+
+class Renamed:
+    """A way to a replica set whose members go by names that mean nothing here: bytes are passed on, and in the answers the
+    member's name is another one."""
+
+    def __init__(self, server):
+        inside = f"127.0.0.1:{server.port}".encode()
+        self.name = f"db-in.bad:{server.port}".encode()
+        assert len(inside) == len(self.name)
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self.listener.getsockname()[1]
+        self.server, self.inside = server, inside
+        threading.Thread(target=self.accept, daemon=True).start()
+
+    def accept(self):
+        with contextlib.suppress(OSError):
+            while True:
+                here, _ = self.listener.accept()
+                there = socket.create_connection(("127.0.0.1", self.server.port))
+                for pair in ((here, there, None), (there, here, (self.inside, self.name))):
+                    threading.Thread(target=self.pump, args=pair, daemon=True).start()
+
+    @staticmethod
+    def pump(source, sink, names):
+        with contextlib.suppress(OSError):
+            while data := source.recv(65536):
+                sink.sendall(data.replace(*names) if names else data)
+            sink.shutdown(socket.SHUT_WR)
+
+
+def test_members_that_cannot_be_reached_by_name(job, pg15, things):
+    way = Renamed(things.server)
+    address = f"mongodb://127.0.0.1:{way.port}/{things.name}?replicaSet=rs0&serverSelectionTimeoutMS=1500"
+    complaint = fails(at(job, mongo=address), 3, "DR-3001")
+    assert way.name.decode() in complaint.hint and "directConnection=true" in complaint.hint
+    untouched(pg15)
+    works(at(job, mongo=address.replace("replicaSet=rs0", "directConnection=true")), pg15)
+    way.listener.close()
 
 
 def test_wrong_database_name(job, pg15, mongo):
@@ -473,3 +548,12 @@ def test_full_disk(small_disk, make_postgres, make_docrow, mongo):
     job.run("migrate", "--mapping", "./m.yaml", "--resume", status=0)
     assert pg.one("SELECT count(*) FROM others") == 3000
     assert pg.one("SELECT count(*) FROM things") == DOCUMENTS
+
+
+def test_nothing_is_left_in_shared_memory(job):
+    """The driver's counters would stay there after kill -9."""
+    process = job.start("migrate", "--mapping", "./m.yaml", "--batch-size", "1")
+    processes.wait_for(lambda: os.path.exists(f"/proc/{process.pid}/task") and len(os.listdir(f"/proc/{process.pid}/task")) > 2, 30)
+    process.kill()
+    process.communicate()
+    assert not os.path.exists(f"/dev/shm/mongoc-{process.pid}")

@@ -38,9 +38,6 @@ class Docrow:
             if not k.startswith(("DOCROW_", "PG", "MONGODB_", "DATABASE_URL")) and k != "NO_COLOR"
         }
         self.environment["LC_ALL"] = "C.UTF-8"
-        # libmongoc keeps counters in /dev/shm by process id. What a killed docrow left there would make a later one with
-        # the same id say so.
-        self.environment["MONGOC_DISABLE_SHM"] = "1"
         if mongo is not None:
             self.environment["MONGODB_URI"] = mongo if isinstance(mongo, str) else mongo.uri
         if postgres is not None:

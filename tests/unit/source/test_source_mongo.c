@@ -674,12 +674,21 @@ static void operation_time_is_taken(void **state)
 	source_close(s);
 }
 
+/* env.uri with one more option; the caller frees it. */
+static char *with_option(const char *option)
+{
+	size_t size = strlen(env.uri) + strlen(option) + 3;
+	char *uri = mem_alloc(size);
+	const char *path = strchr(strstr(env.uri, "://") + 3, '/');
+	snprintf(uri, size, "%s%s%s", env.uri, !path ? "/?" : (strchr(path, '?') ? "&" : "?"), option);
+	return uri;
+}
+
 /* Every document written before source_open is read, from a secondary too (where there is one; the proof is strongest
  * with one that lags). */
 static void reads_come_after_the_start(void **state)
 {
-	char *uri = mem_alloc(strlen(env.uri) + 64);
-	sprintf(uri, "%s%sreadPreference=secondaryPreferred", env.uri, strchr(env.uri, '?') ? "&" : "/?");
+	char *uri = with_option("readPreference=secondaryPreferred");
 	for (int round = 0; round < 3; round++) {
 		struct err err;
 		uint64_t n;
