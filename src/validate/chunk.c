@@ -329,6 +329,18 @@ static bool row_key(struct batch *b, const struct pg_result *r, int i, const str
 
 /* --- child tables --- */
 
+/* Compared counts belong to the table that the rows are in. */
+static void send_counts(struct batch *b, int table)
+{
+	struct found *f = b->w->v->found;
+
+	FOUND_COUNT(f, table, compared, b->compared);
+	FOUND_COUNT(f, table, matched, b->matched);
+	FOUND_COUNT(f, table, mismatched, b->mismatched);
+	FOUND_COUNT(f, table, fields, b->fields);
+	b->compared = b->matched = b->mismatched = b->fields = 0;
+}
+
 static bool compare_children(struct batch *b, const struct feed_table *t, struct owner *owners, size_t n,
 			     struct err *err);
 
@@ -510,22 +522,11 @@ static bool compare_children(struct batch *b, const struct feed_table *t, struct
 	for (size_t i = 0; i < n; i++)
 		compare_elements(&c, &owners[i]);
 	pg_result_free(c.rows);
+	send_counts(b, t->table);
 	for (size_t i = 0; ok && i < t->nchildren; i++)
 		ok = compare_children(b, &t->children[i], c.inner, c.ninner, err);
 	free(c.inner);
 	return ok;
-}
-
-/* Compared counts belong to the table that the rows are in. */
-static void send_counts(struct batch *b, int table)
-{
-	struct found *f = b->w->v->found;
-
-	FOUND_COUNT(f, table, compared, b->compared);
-	FOUND_COUNT(f, table, matched, b->matched);
-	FOUND_COUNT(f, table, mismatched, b->mismatched);
-	FOUND_COUNT(f, table, fields, b->fields);
-	b->compared = b->matched = b->mismatched = b->fields = 0;
 }
 
 static bool compare_all_children(struct batch *b, struct err *err)
@@ -548,7 +549,6 @@ static bool compare_all_children(struct batch *b, struct err *err)
 			owners[n++] = o;
 		}
 		ok = compare_children(b, t, owners, n, err);
-		send_counts(b, t->table);
 	}
 	return ok;
 }
@@ -976,7 +976,8 @@ static bool read_chunk(struct batch *b, struct err *err)
 			return err_set(err, ERR_STOPPED, "stopped by a signal");
 		wait_for_turn(v, b->documents);
 		note_document(b, doc, len);
-		atomic_fetch_add_explicit(&b->feed->done, 1, memory_order_relaxed);
+		if (!b->reads_only)
+			atomic_fetch_add_explicit(&b->feed->done, 1, memory_order_relaxed);
 		if (b->n == 0)
 			arena_reset(b->w->arena);
 		if (batch_is_full(b) && !compare_batch(b, err))

@@ -202,7 +202,7 @@ static void normal_key(struct reading *r, const char *table, struct field_bytes 
 	}
 }
 
-enum { R_COLLECTION, R_TABLE, R_FAULT, R_ID, R_KEY, R_ORDINAL, R_DOCUMENT, R_COLUMNS };
+enum { R_COLLECTION, R_TABLE, R_FAULT, R_ID, R_KEY, R_ORDINAL, R_DOCUMENT, R_SETTLED, R_COLUMNS };
 
 static bool is_main_table(const struct schema_table *t)
 {
@@ -229,6 +229,8 @@ static void take_absent(struct reading *r, const struct field_bytes *f)
 	const struct schema_table *t = table_of(r, table);
 	enum fault fault = fault_of(text_of(r, f[R_FAULT]));
 	int64_t ordinal = ordinal_of(f[R_ORDINAL]);
+	/* what was refused on reading, and is no element, is the whole document, whichever table it failed for */
+	bool whole = is_main_table(t) || (ordinal < 0 && f[R_SETTLED].len == 1 && f[R_SETTLED].data[0] == 0);
 
 	if (collection == NULL && t != NULL)
 		collection = t->collection;
@@ -238,7 +240,7 @@ static void take_absent(struct reading *r, const struct field_bytes *f)
 		count(r->l, LISTED_ELEMENT, table, NULL);
 		return;
 	}
-	if (is_main_table(t)) {
+	if (whole) {
 		count(r->l, LISTED_DOCUMENT, t != NULL ? table : NULL, NULL);
 		if (f[R_ID].len >= 0)
 			add(r->l, listed_document(collection, f[R_ID].data, (size_t)f[R_ID].len), fault);
@@ -247,7 +249,7 @@ static void take_absent(struct reading *r, const struct field_bytes *f)
 	} else {
 		count(r->l, LISTED_ELEMENT, table, NULL);
 	}
-	if ((!is_main_table(t) || f[R_ID].len < 0) && f[R_KEY].len >= 0) {
+	if ((!whole || (f[R_ID].len < 0 && is_main_table(t))) && f[R_KEY].len >= 0) {
 		normal_key(r, table, f[R_KEY]);
 		add(r->l, listed_key(table, r->key.data, r->key.len), fault);
 	}
@@ -371,12 +373,12 @@ bool listed_load(struct listed *l, struct pg *pg, int64_t run, const struct plan
 	buf_init(&sql, 0);
 	buf_printf(&sql,
 		   "COPY (SELECT collection, table_name, fault, doc_id, key, ordinal, CASE WHEN doc_id IS NULL THEN "
-		   "document END FROM docrow.reject WHERE run = %lld AND state = 'open') TO STDOUT (FORMAT binary)",
+		   "document END, row_text IS NOT NULL FROM docrow.reject WHERE run = %lld AND state = 'open') TO STDOUT (FORMAT binary)",
 		   (long long)run);
 	bool ok = read_all(&r, pg, buf_cstr(&sql), R_COLUMNS, take_absent, err);
 	buf_reset(&sql);
 	buf_printf(&sql,
-		   "COPY (SELECT collection, table_name, fault, doc_id, key, ordinal, NULL::bytea, kind, column_name "
+		   "COPY (SELECT collection, table_name, fault, doc_id, key, ordinal, NULL::bytea, true, kind, column_name "
 		   "FROM docrow.finding WHERE run = %lld AND kind <> 'one_sided') TO STDOUT (FORMAT binary)",
 		   (long long)run);
 	ok = ok && read_all(&r, pg, buf_cstr(&sql), F_COLUMNS, take_finding, err);

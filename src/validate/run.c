@@ -372,8 +372,6 @@ static bool name_odd(struct validation *v)
 			t->bounds_len = chunks[i].bounds_len;
 		}
 	free(chunks);
-	for (size_t i = 0; i < v->nfeeds; i++)
-		v->feeds[i].documents = v->feeds[i].documents; /* kept: naming reads them once more */
 	return run_pool(v);
 }
 
@@ -557,8 +555,6 @@ static bool prove(struct validation *v, struct pg **pg, struct err *err)
 		*err = v->first_error;
 		return false;
 	}
-	for (size_t i = 0; i < v->nfeeds; i++)
-		atomic_store(&v->feeds[i].found, atomic_load(&v->feeds[i].done)); /* what was read; naming reads on */
 	v->doing = "adding up";
 	if (reads_documents(v) && (!compare_parts(v) || !name_odd(v))) {
 		*err = v->first_error;
@@ -638,6 +634,7 @@ void validate_poll(struct validation *v, struct validate_snapshot *out)
 		uint64_t done = atomic_load_explicit(&v->feeds[i].done, memory_order_relaxed);
 		struct validate_progress *p = &v->progress[i];
 		p->done = done < p->total ? done : p->total;
+		p->found = atomic_load_explicit(&v->feeds[i].found, memory_order_relaxed);
 		p->is_done = p->total > 0 && done >= p->total;
 	}
 	*out = (struct validate_snapshot){.finished = atomic_load(&v->finished),
