@@ -36,7 +36,7 @@ struct owner {
 struct batch {
 	struct worker *w;
 	struct feed *feed;
-	struct buf docs, keys, scratch, owner;
+	struct buf docs, keys, scratch, owner, leftover;
 	struct item items[BATCH_DOCUMENTS];
 	size_t n;
 	bool reads_only; /* naming: nothing is compared */
@@ -271,14 +271,51 @@ static bool is_compared(const struct column *c)
 	return c->map != NULL && (c->feed == PLAN_FEED_SLOT || c->feed == PLAN_FEED_ID);
 }
 
+/* The rest of the document where it is to be kept, and none where it is to be refused. */
+static bool compare_leftover(struct batch *b, const struct row *r, const struct column *c,
+			     const struct val *whole_val)
+{
+	struct cell cell = {.result = CELL_DIFFERENT};
+	struct field_bytes f = field_of(r, c);
+	enum verdict same;
+
+	if (!leftover_of(r->t, whole_val, &b->leftover, &cell.val)) {
+		if (f.len < 0)
+			return true;
+		cell.expects_null = true;
+		tell_cell(b, r, c, &cell, FOUND_NOT_NULL, f);
+		return false;
+	}
+	same = check_value(&b->w->judge, &c->spec, &cell.val, f);
+	cell.why = b->w->judge.why;
+	if (same != SAME)
+		tell_cell(b, r, c, &cell, same == UNFIT ? FOUND_UNFIT : f.len < 0 ? FOUND_NULLED : FOUND_VALUE, f);
+	return same == SAME;
+}
+
+static bool has_unwanted_rest(struct batch *b, const struct row *r, const struct val *whole_val)
+{
+	struct val rest;
+
+	if (r->t->unmapped != MAP_UNMAPPED_REJECT || !leftover_of(r->t, whole_val, &b->leftover, &rest))
+		return false;
+	tell(b, r->item, r->t,
+	     (struct validate_finding){.kind = FOUND_UNFIT, .key = r->key, .detail = fault_sentence(FAULT_UNMAPPED)});
+	return true;
+}
+
 /* Every column of the row; the view is of the document or element. */
 static bool compare_row(struct batch *b, const struct row *r, struct view *v)
 {
 	struct cell cell;
-	bool ok = true;
+	bool ok = !has_unwanted_rest(b, r, &v->val);
 
 	for (size_t i = 0; i < r->t->ncolumns; i++) {
 		const struct column *c = &r->t->columns[i];
+		if (c->feed == PLAN_FEED_UNMAPPED) {
+			ok &= compare_leftover(b, r, c, &v->val);
+			b->fields++;
+		}
 		if (!is_compared(c))
 			continue;
 		struct field_bytes f = field_of(r, c);
@@ -998,6 +1035,7 @@ static bool run_chunk(struct worker *w, const struct task *t, bool reads_only, s
 	buf_init(&b->keys, 0);
 	buf_init(&b->scratch, 0);
 	buf_init(&b->owner, 0);
+	buf_init(&b->leftover, 0);
 	b->elements = mem_zalloc((w->v->plan->schema.ntables + 1) * sizeof *b->elements);
 	bool ok = (w->reader != NULL || source_reader_open(&w->reader, w->v->source, err)) &&
 		  source_read(w->reader, b->feed->collection->name, t->bounds, t->bounds_len, err) &&
@@ -1014,6 +1052,7 @@ static bool run_chunk(struct worker *w, const struct task *t, bool reads_only, s
 	buf_free(&b->keys);
 	buf_free(&b->scratch);
 	buf_free(&b->owner);
+	buf_free(&b->leftover);
 	free(b->elements);
 	free(b);
 	return ok || err_where(err, "%s", w->v->feeds[t->index].collection->name);

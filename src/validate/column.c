@@ -1,6 +1,7 @@
 /* column.c - see column.h. */
 #include "column.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 /* --- views --- */
@@ -84,6 +85,30 @@ static enum at_path kind_of(const struct val *v)
 	return val_is_nothing(v) ? AT_NULL : AT_VALUE;
 }
 
+static enum at_path find_below(const struct val *v, const char *const *path, size_t n, enum dup_policy twins,
+			       struct val *out);
+
+/* In a list a number is a position. */
+static enum at_path find_in_list(const struct val *v, const char *const *path, size_t n, enum dup_policy twins,
+				 struct val *out)
+{
+	struct doc_iter it;
+	struct field f;
+	char position[24];
+
+	if (path[0][0] == '\0' || strspn(path[0], "0123456789") != strlen(path[0]))
+		return AT_MISPLACED;
+	*out = (struct val){0};
+	if (!doc_iter_val(&it, v))
+		return AT_MISSING;
+	for (unsigned long i = 0; doc_iter_next(&it, &f); i++) {
+		snprintf(position, sizeof position, "%lu", i);
+		if (strcmp(position, path[0]) == 0)
+			return find_below(&f.val, path + 1, n - 1, twins, out);
+	}
+	return AT_MISSING;
+}
+
 /* The rest of a path below a value that is no top-level field: small documents, plain search. */
 static enum at_path find_below(const struct val *v, const char *const *path, size_t n, enum dup_policy twins,
 			       struct val *out)
@@ -100,8 +125,8 @@ static enum at_path find_below(const struct val *v, const char *const *path, siz
 	*out = *v;
 	if (v->kind != BSON_K_DOCUMENT && v->kind != BSON_K_ARRAY)
 		return AT_MISPLACED;
-	if (v->kind == BSON_K_ARRAY && strspn(path[0], "0123456789") != strlen(path[0]))
-		return AT_MISPLACED;
+	if (v->kind == BSON_K_ARRAY)
+		return find_in_list(v, path, n, twins, out);
 	view_set(&inner, v);
 	r = view_find(&inner, path, n, twins, out);
 	view_free(&inner);

@@ -156,6 +156,7 @@ static void compile_table(struct arena *a, const struct plan *p, const struct pl
 	struct buf sql;
 
 	t->table = o->copy.table;
+	t->unmapped = o->unmapped;
 	t->key = t->parent = t->ordinal = -1;
 	t->ncolumns = o->ncolumns;
 	t->columns = arena_alloc(a, (o->ncolumns + 1) * sizeof *t->columns);
@@ -229,6 +230,22 @@ static void compile_pairs(struct arena *a, const struct plan *p, const struct pl
 			     order_of(p, other->collection), own->accept, false);
 }
 
+/* Rests are written as the collection's policies say. */
+static void prepare_leftovers(struct arena *a, const struct feed *f, struct feed_table *t)
+{
+	const struct map_policies *p = &f->collection->map->policies;
+
+	leftover_prepare(a, f, t);
+	for (size_t i = 0; i < t->ncolumns; i++)
+		if (t->columns[i].feed == PLAN_FEED_UNMAPPED) {
+			t->columns[i].spec.encoding = p->encoding;
+			t->columns[i].spec.json = p->json;
+			t->columns[i].spec.duplicate_keys = p->duplicate_keys;
+		}
+	for (size_t i = 0; i < t->nchildren; i++)
+		prepare_leftovers(a, f, &t->children[i]);
+}
+
 static void compile_feed(struct arena *a, const struct plan *p, const struct plan_collection *k, struct feed *f)
 {
 	f->collection = k;
@@ -239,6 +256,7 @@ static void compile_feed(struct arena *a, const struct plan *p, const struct pla
 	for (size_t i = 0; i < k->noutputs; i++)
 		if (k->outputs[i].kind == PLAN_OUTPUT_PAIRS)
 			compile_pairs(a, p, &k->outputs[i], k, &f->pairs[f->npairs++]);
+	prepare_leftovers(a, f, &f->main);
 }
 
 struct feed *feeds_new(struct arena *a, const struct plan *p, size_t *n)

@@ -373,12 +373,14 @@ bool listed_load(struct listed *l, struct pg *pg, int64_t run, const struct plan
 	buf_init(&sql, 0);
 	buf_printf(&sql,
 		   "COPY (SELECT collection, table_name, fault, doc_id, key, ordinal, CASE WHEN doc_id IS NULL THEN "
-		   "document END, row_text IS NOT NULL FROM docrow.reject WHERE run = %lld AND state = 'open') TO STDOUT (FORMAT binary)",
+		   "document END, row_text IS NOT NULL FROM docrow.reject WHERE run = %lld AND state = 'open') TO "
+		   "STDOUT (FORMAT binary)",
 		   (long long)run);
 	bool ok = read_all(&r, pg, buf_cstr(&sql), R_COLUMNS, take_absent, err);
 	buf_reset(&sql);
 	buf_printf(&sql,
-		   "COPY (SELECT collection, table_name, fault, doc_id, key, ordinal, NULL::bytea, true, kind, column_name "
+		   "COPY (SELECT collection, table_name, fault, doc_id, key, ordinal, NULL::bytea, true, kind, "
+		   "column_name "
 		   "FROM docrow.finding WHERE run = %lld AND kind <> 'one_sided') TO STDOUT (FORMAT binary)",
 		   (long long)run);
 	ok = ok && read_all(&r, pg, buf_cstr(&sql), F_COLUMNS, take_finding, err);

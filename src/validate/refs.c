@@ -234,9 +234,9 @@ bool reference_check(struct worker *w, const struct reference *r, struct err *er
 	_cleanup_(buf_free) struct buf sql;
 	uint64_t n;
 
+	buf_init(&sql, 0);
 	if (!w->v->exists[r->table] || !w->v->exists[r->ref_table] || (!r->checked && is_a_key(t, r->column)))
 		return true;
-	buf_init(&sql, 0);
 	buf_puts(&sql, "SELECT count(*)");
 	put_orphans(&sql, s, r);
 	if (!pg_query(w->pg, buf_cstr(&sql), NULL, 0, &res, err))

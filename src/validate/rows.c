@@ -177,13 +177,13 @@ static void name_row(struct worker *w, int table, const int *columns, const stru
 	bool pair = junction_of(p, table) != NULL;
 	_cleanup_(buf_free) struct buf text;
 
+	buf_init(&text, 0);
 	if (odd_find(w->v, (uint32_t)table, hash, false) == NULL)
 		return;
 	if (!pair && k->n == 1 && listed_has(w->v->listed, listed_stub(t->name, k->first.data, k->first.len), NULL)) {
 		FOUND_COUNT(w->v->found, table, stubs, 1);
 		return;
 	}
-	buf_init(&text, 0);
 	if (k->n > 1)
 		buf_putc(&text, '(');
 	if (k->n > 0)

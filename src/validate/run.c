@@ -16,6 +16,7 @@
 #define SETTINGS                                                                                                     \
 	"SET LOCAL statement_timeout = 0; SET LOCAL idle_in_transaction_session_timeout = 0; "                       \
 	"SET LOCAL lock_timeout = 0; SET LOCAL TimeZone = 'UTC'; SET LOCAL jit = off; SET LOCAL work_mem = '64MB'"
+#define LEAST_SAMPLE  10 /* documents of a collection, however small the share */
 #define BEGIN_READING "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; " SETTINGS
 
 bool wants_layer(const struct validation *v, enum validate_layer l)
@@ -261,7 +262,11 @@ static bool is_there(const struct source_collection *all, size_t n, const char *
 static void set_sample(const struct validation *v, struct feed *f)
 {
 	double n = (double)f->documents, want = (double)v->o.sample;
-	double share = v->o.sample > 0 ? (want + 5 * sqrt(want) + 5) / (n > 0 ? n : 1) : v->o.sample_share;
+	double least = v->o.sample > 0 ? want : LEAST_SAMPLE;
+	double share = (least + 5 * sqrt(least) + 5) / (n > 0 ? n : 1);
+
+	if (v->o.sample == 0 && v->o.sample_share > share)
+		share = v->o.sample_share;
 
 	f->below = share >= 1 ? UINT64_MAX : (uint64_t)(share * 18446744073709549568.0);
 }

@@ -70,6 +70,9 @@ static void judge_row(struct part *p, const struct tally_key *k)
 	bool child = t->parent_table >= 0;
 	struct sums *s = &p->sums[k->set];
 
+	/* a document that is listed as rejected has no row; of elements only the position is listed, not the list */
+	if (!child)
+		maybe = 0;
 	s->expected += docs + (rows > docs ? (rows - docs < maybe ? rows - docs : maybe) : 0);
 	s->explained += maybe;
 	if (rows < docs)

@@ -1,6 +1,7 @@
 /* validate_private.h - what the files of src/validate share.
  *
  *   feed.c     the mapping compiled for checking: which columns of which table a collection's documents feed
+ *   leftover.c fields that no column takes
  *   listed.c   what schema docrow lists as rejected, dropped, replaced: it explains what is missing
  *   found.c    findings and counts, thread-safe
  *   catalog.c  layer schema, and the foreign keys of layer references
@@ -35,11 +36,13 @@ struct feed_table {
 	const char *path_text;
 	struct column *columns;
 	size_t ncolumns;
-	int key;             /* of columns: the one that identifies a row (main: takes _id); -1   */
-	int parent, ordinal; /* of columns; -1                                                    */
-	struct spec owner;   /* children of the main table: the document's key as parent          */
-	bool takes_element;  /* some column takes the element itself                              */
-	const char *select;  /* rows by key (main) or by parent (child): text array as $1; NULL   */
+	int key;                    /* of columns: the one that identifies a row (main: takes _id); -1   */
+	int parent, ordinal;        /* of columns; -1                                                    */
+	struct spec owner;          /* children of the main table: the document's key as parent          */
+	bool takes_element;         /* some column takes the element itself                              */
+	enum map_unmapped unmapped; /* fields that no column takes */
+	struct known *known;        /* paths that the mapping names */
+	const char *select;         /* rows by key (main) or by parent (child): text array as $1; NULL   */
 	struct feed_table *children;
 	size_t nchildren;
 };
@@ -71,6 +74,12 @@ bool feeds_read_literals(struct pg *pg, const struct plan *p, struct feed *feeds
 			 struct err *err) MUST_CHECK;
 /* key and parent columns' hash inputs: what a row of a table is known by in the tally. */
 void feed_row_key_columns(const struct plan *p, int table, int columns[2], size_t *n);
+
+/* --- leftover.c --- */
+
+void leftover_prepare(struct arena *a, const struct feed *f, struct feed_table *t);
+/* The fields of v (a document or element) that no column takes, as a document in out; false: none are left. */
+bool leftover_of(const struct feed_table *t, const struct val *v, struct buf *out, struct val *rest);
 
 /* --- listed.c --- */
 
