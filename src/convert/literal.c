@@ -51,50 +51,74 @@ static const char *read_element(const char *p, struct buf *out, bool *is_null)
 	return (*p == ',' || *p == '}') && (quoted || out->len > 0) ? p : NULL;
 }
 
-static bool put_array_element(struct conv *c, struct column *e, struct buf *text, bool is_null)
+/* An array literal is walked twice: to measure it, then to write its elements. */
+struct array_text {
+	struct conv *c;
+	struct column *e; /* NULL: measuring */
+	const char *p;
+	struct buf element;
+	int ndims;
+	int32_t dims[PGTYPE_MAX_DIMS]; /* -1: not met yet */
+	bool has_null;
+};
+
+static bool take_element(struct array_text *t)
 {
+	bool is_null;
+	t->p = read_element(t->p, &t->element, &is_null);
+	if (t->p == NULL)
+		return false;
+	t->has_null |= is_null;
+	if (t->e == NULL)
+		return true;
 	if (!is_null)
-		return put_scalar(c, e, buf_cstr(text), text->len);
-	rowbuf_put_null(e->rows);
-	return true;
+		return put_scalar(t->c, t->e, buf_cstr(&t->element), t->element.len);
+	rowbuf_put_null(t->e->rows);
+	return !t->e->type.domain_not_null;
 }
 
-/* How many elements, and whether one is NULL; -1: not an array literal. */
-static int32_t count_elements(const char *text, struct buf *scratch, bool *has_null)
+/* "{…}" of one dimension; all of one dimension must have one length. Recursion is as deep as the type has dimensions.
+ */
+static bool take_dimension(struct array_text *t, int depth)
 {
 	int32_t n = 0;
-	bool is_null;
-	const char *p = text;
-	if (*p++ != '{')
-		return -1;
-	if (strcmp(p, "}") == 0)
-		return 0;
-	for (;; n++) {
-		p = read_element(p, scratch, &is_null);
-		if (p == NULL)
-			return -1;
-		*has_null |= is_null;
-		if (*p++ == '}')
-			return *p == '\0' ? n + 1 : -1;
+	if (*t->p++ != '{')
+		return false;
+	for (char end = *t->p == '}' ? *t->p++ : ','; end != '}'; n++) {
+		if (!(depth + 1 < t->ndims ? take_dimension(t, depth + 1) : take_element(t)))
+			return false;
+		end = *t->p++;
+		if (end != ',' && end != '}')
+			return false;
 	}
+	if (t->dims[depth] < 0)
+		t->dims[depth] = n;
+	return t->dims[depth] == n && (n > 0 || depth == 0);
+}
+
+static bool put_measured(struct array_text *t, struct column *col, const char *text)
+{
+	if (!take_dimension(t, 0) || *t->p != '\0')
+		return false;
+	size_t mark =
+		rowbuf_open_array_n(col->rows, col->type.oid, t->dims[0] == 0 ? 0 : t->ndims, t->dims, t->has_null);
+	t->p = text;
+	t->e = col->element;
+	if (!take_dimension(t, 0))
+		return false;
+	rowbuf_close_array(col->rows, mark);
+	return true;
 }
 
 static bool put_array_literal(struct conv *c, struct column *col, const char *text)
 {
-	_cleanup_(buf_free) struct buf element;
-	bool has_null = false, is_null, ok = true;
-	buf_init(&element, 0);
-	int32_t n = col->type.dims > 1 && strcmp(text, "{}") != 0 ? -1 : count_elements(text, &element, &has_null);
-	if (n < 0)
-		return false;
-	size_t mark = rowbuf_open_array(col->rows, col->type.oid, n, has_null);
-	const char *p = text;
-	for (int32_t i = 0; ok && i < n; i++) {
-		p = read_element(p + 1, &element, &is_null);
-		ok = put_array_element(c, col->element, &element, is_null);
-	}
-	if (ok)
-		rowbuf_close_array(col->rows, mark);
+	struct array_text t = {.c = c,
+			       .p = text,
+			       .ndims = col->type.dims > 0 ? col->type.dims : 1,
+			       .dims = {-1, -1, -1, -1, -1, -1}};
+	buf_init(&t.element, 0);
+	bool ok = put_measured(&t, col, text);
+	buf_free(&t.element);
 	return ok;
 }
 

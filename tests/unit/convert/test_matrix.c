@@ -264,7 +264,7 @@ static const struct matrix_row *last_row(enum pgt base, unsigned kind, unsigned 
 struct total {
 	int in, refused, by_type;
 };
-static struct total totals[PGT_COUNT][MATRIX_KINDS][20];
+static struct total totals[PGT_COUNT][MATRIX_KINDS][32];
 
 static void check_column(size_t type, unsigned word, unsigned accept, bool is_key)
 {
@@ -425,7 +425,7 @@ static void check_others_are_refused(void)
 int main(void)
 {
 	walk_words(0, 0);
-	for (unsigned bit = 0; bit < 15; bit++)
+	for (unsigned bit = 0; bit < 31 && strcmp(map_accept_word((enum map_accept)(1u << bit)), "?") != 0; bit++)
 		walk_words(bit + 1, 1u << bit);
 	for (size_t i = 0; i < NTYPES; i++)
 		for (unsigned kind = 1; kind < MATRIX_KINDS; kind++)
