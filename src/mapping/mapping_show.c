@@ -284,6 +284,12 @@ static void show_side(struct buf *out, struct arena *a, const struct map_side *s
 	if (s->npath > 0)
 		buf_printf(out, ", which keeps a list in %s", map_path_text(a, s->path, s->npath));
 	buf_putc(out, '\n');
+	if (s->npath == 0 || s->accept == 0)
+		return;
+	buf_puts(out, "      accept: ");
+	show_accept_words(out, s->accept);
+	buf_puts(out, (s->given & MAP_GIVEN_ACCEPT) != 0 ? " (side, and as the key does)\n"
+							 : " (policies, and as the key does)\n");
 }
 
 static void show_junction(struct buf *out, struct arena *a, const struct plan *p, size_t i)
