@@ -95,6 +95,9 @@ enum fault put_type(struct conv *c, struct column *col, const struct val *v)
 		if ((words & bit) != 0)
 			snprintf(text + strlen(text), sizeof text - strlen(text), "%s%s", *text != '\0' ? ", " : "",
 				 map_accept_word((enum map_accept)bit));
+	if (*text == '\0' && kind == BSON_K_ARRAY)
+		return fault_note(c, FAULT_TYPE, "type %s[] or jsonb would do",
+				  col->type.base == PGT_ENUM ? col->type.enum_name : pgt_name(col->type.base));
 	return *text != '\0' ? fault_note(c, FAULT_TYPE, "goes in by accept: %s", text)
 			     : fault_note(c, FAULT_TYPE, "type %s would do", matrix_natural_type(kind));
 }

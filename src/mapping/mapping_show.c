@@ -2,6 +2,7 @@
 #include <stdlib.h>
 
 #include "map_private.h"
+#include "matrix.h"
 #include "plan.h"
 
 static const char *plural(size_t n, const char *one, const char *many)
@@ -101,6 +102,20 @@ static void show_accept(struct list *l)
 	buf_printf(l->out, " (as the key of %s does)", l->of->references.table);
 }
 
+static void show_bson(struct list *l)
+{
+	const char *before = "";
+	if (!is_in_force(l->of, MAP_GIVEN_BSON))
+		return;
+	begin_policy(l, "bson");
+	for (unsigned kind = 1; kind < MATRIX_KINDS; kind++)
+		if ((l->of->bson & 1u << kind) != 0) {
+			buf_printf(l->out, "%s%s", before, matrix_kind_name(kind));
+			before = ", ";
+		}
+	end_policy(l, MAP_GIVEN_BSON);
+}
+
 static void show_labels(struct list *l)
 {
 	if (!is_in_force(l->of, MAP_GIVEN_LABELS))
@@ -140,6 +155,7 @@ static void show_policies(struct buf *out, struct arena *a, const struct map_col
 	show_value(&l, "if_null", &k->if_null, MAP_GIVEN_IF_NULL);
 	show_value(&l, "if_invalid", &k->if_invalid, MAP_GIVEN_IF_INVALID);
 	show_accept(&l);
+	show_bson(&l);
 	show_labels(&l);
 	show_word(&l, "fold_case", k->fold_case ? "true" : "false", MAP_GIVEN_FOLD_CASE);
 	show_word(&l, "encoding", map_encoding_word(k->encoding), MAP_GIVEN_ENCODING);

@@ -351,6 +351,8 @@ static void the_facts_of_a_fault(void **state)
 	assert_string_equal(x.where.note, "goes in by accept: number-text, json-text");
 	assert_int_equal(convert(&x, "{\"_id\":" OID("11") ",\"d\":true}"), FAULT_TYPE);
 	assert_string_equal(x.where.note, "type boolean would do");
+	assert_int_equal(convert(&x, "{\"_id\":" OID("11") ",\"d\":[]}"), FAULT_TYPE);
+	assert_string_equal(x.where.note, "type date[] or jsonb would do");
 	assert_int_equal(convert(&x, "{\"_id\":" OID("11") ",\"e\":\"x\"}"), FAULT_TYPE);
 	assert_string_equal(x.where.note, "no array");
 	assert_int_equal(convert(&x, "{\"_id\":" OID("11") ",\"e\":[\"x\"," OID("12") "]}"), FAULT_TYPE);
