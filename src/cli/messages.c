@@ -124,8 +124,9 @@ static const char *const fault_advice[FAULT_COUNT] = {
 	[FAULT_UTF8] = "`encoding: replace` or `encoding: strip` mends such texts and counts them.",
 	[FAULT_TOO_LONG] = "Take text or a longer varchar.",
 	[FAULT_FORMAT] = "Correct the value in the source, or use `if_invalid`.",
-	[FAULT_DUPLICATE_KEY] = "jsonb would keep only one of the two. `duplicate_keys: first` or `last` decides, "
-				"where the column allows it.",
+	[FAULT_DUPLICATE_KEY] = "A key stands twice: in the document, or inside what goes into json or jsonb. "
+				"`duplicate_keys: first` or `last`, at the column or in policies, says which value "
+				"counts; an _id that stands twice is always a reject.",
 	[FAULT_TOO_LARGE] = "PostgreSQL takes at most 1 GB a value; large arrays belong into a child table.",
 	[FAULT_CORRUPT] = "The bytes are damaged. Look at the document in the source, or dump it again.",
 	[FAULT_SHAPE] = "The column needs an array of the given depth. `accept: [scalar-array]` takes a single value "
