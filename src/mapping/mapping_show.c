@@ -135,6 +135,13 @@ static void show_word(struct list *l, const char *key, const char *word, unsigne
 	end_policy(l, bit);
 }
 
+static const char *level_of_reference(const struct map_column *k, unsigned bit)
+{
+	const struct map_reference *r = &k->references;
+	unsigned all = r->given | k->from_collection | k->from_mapping;
+	return (all & bit) != 0 ? level_of(r->given, k->from_collection, bit) : "default";
+}
+
 static void show_orphans(struct list *l)
 {
 	const struct map_reference *r = &l->of->references;
@@ -144,8 +151,19 @@ static void show_orphans(struct list *l)
 	buf_puts(l->out, map_orphan_word(r->if_orphan));
 	if (r->if_orphan == ORPHAN_MOVE_TO)
 		buf_printf(l->out, " %s, else %s", r->move_to, map_orphan_word(r->otherwise));
-	unsigned bit = MAP_GIVEN_IF_ORPHAN, all = r->given | l->of->from_collection | l->of->from_mapping;
-	buf_printf(l->out, " (%s)", (all & bit) != 0 ? level_of(r->given, l->of->from_collection, bit) : "default");
+	buf_printf(l->out, " (%s)", level_of_reference(l->of, MAP_GIVEN_IF_ORPHAN));
+}
+
+static void show_action(struct list *l, const char *key, enum fk_action action, unsigned bit)
+{
+	const struct map_reference *r = &l->of->references;
+	unsigned all = r->given | l->of->from_collection | l->of->from_mapping;
+	if (r->table == NULL || !r->constraint || (all & bit) == 0)
+		return;
+	begin_policy(l, key);
+	for (const char *s = fk_action_sql(action); *s != '\0'; s++) /* as the mapping writes it */
+		buf_putc(l->out, (char)(*s >= 'A' && *s <= 'Z' ? *s | 0x20 : *s));
+	buf_printf(l->out, " (%s)", level_of_reference(l->of, bit));
 }
 
 static void show_policies(struct buf *out, struct arena *a, const struct map_column *k)
@@ -163,6 +181,8 @@ static void show_policies(struct buf *out, struct arena *a, const struct map_col
 	show_word(&l, "duplicate_keys", map_duplicate_word(k->duplicate_keys), MAP_GIVEN_DUPLICATE_KEYS);
 	show_word(&l, "uuid_order", map_uuid_order_word(k->uuid_order), MAP_GIVEN_UUID_ORDER);
 	show_orphans(&l);
+	show_action(&l, "on_delete", k->references.on_delete, MAP_GIVEN_ON_DELETE);
+	show_action(&l, "on_update", k->references.on_update, MAP_GIVEN_ON_UPDATE);
 	if (l.any)
 		buf_putc(out, '\n');
 }

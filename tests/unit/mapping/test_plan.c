@@ -259,6 +259,7 @@ static void show_tells_what_becomes_what(void **state)
 		"  fixed                    text <- nothing\n",
 		"  rest                     jsonb <- the fields that are not mapped\n",
 		" -> users\n      orphans: keep (column)\n",
+		"      accept: hex-id (mapping); orphans: reject (default); on_delete: restrict (column)\n",
 		"table lines from orders, elements of lines; ",
 		"table watching, pairs; sides: union; orphans: reject\n",
 		"  user_id                  ids of users, which keeps a list in watched\n",
