@@ -160,6 +160,30 @@ static void warn_takes_nothing(const struct mapping *m, const struct map_column 
 			       type_text(m->arena, &k->type), any_of(m->arena, words));
 }
 
+static bool fold_to_one(const char *a, const char *b)
+{
+	for (; *a != '\0' && *b != '\0'; a++, b++) {
+		char x = *a >= 'A' && *a <= 'Z' ? (char)(*a | 0x20) : *a,
+		     y = *b >= 'A' && *b <= 'Z' ? (char)(*b | 0x20) : *b;
+		if (x != y)
+			return false;
+	}
+	return *a == *b;
+}
+
+static void warn_of_folding(const struct mapping *m, const struct map_column *k, struct complaints *c)
+{
+	const struct schema_enum *e = k->type.base == PGT_ENUM ? &m->enums[k->type.enum_index] : NULL;
+	for (size_t i = 1; e != NULL && k->fold_case && i < e->nlabels; i++)
+		for (size_t j = 0; j < i; j++)
+			if (fold_to_one(e->labels[i], e->labels[j]))
+				complain_field(
+					c, m, &k->fold_case, k->line, k->col,
+					"fold_case cannot tell \"%s\" and \"%s\" of enum \"%s\" apart: another "
+					"case of them is no label",
+					e->labels[j], e->labels[i], e->name);
+}
+
 static void warn_of_type(const struct mapping *m, const struct map_column *k, bool is_key, struct complaints *c)
 {
 	const struct pgtype *t = &k->type;
@@ -167,6 +191,7 @@ static void warn_of_type(const struct mapping *m, const struct map_column *k, bo
 	if (c == NULL)
 		return;
 	warn_takes_nothing(m, k, is_key, c);
+	warn_of_folding(m, k, c);
 	if (t->base == PGT_FLOAT4)
 		complain_field(c, m, &k->type, k->line, k->col,
 			       "column \"%s\" is real: a double that needs more digits than a real holds is refused "

@@ -313,3 +313,57 @@ void map_check_policy_labels(const struct mapping *m, const struct map_policies 
 			complain_field(c, m, &p->labels[i].to, 0, 0,
 				       "labels: \"%s\" is a label of no enum of this mapping", p->labels[i].to);
 }
+
+/* ---- warnings ---- */
+
+static unsigned inherited_of(const struct map_collection *k, const struct map_owner *owners, size_t n)
+{
+	unsigned bits = 0;
+	for (size_t i = 0; i < n; i++)
+		for (size_t j = 0; owners[i].collection == k && j < owners[i].ncolumns; j++)
+			bits |= owners[i].columns[j].from_collection;
+	return bits;
+}
+
+/* What a collection says for its columns and none of them takes up is maybe not what was meant. Those that have a
+ * meaning beside columns (for _id, arrays, kept fields) are passed over. */
+static void warn_of_collection(const struct mapping *m, const struct map_collection *k, unsigned in_force,
+			       struct complaints *warnings)
+{
+	const struct map_policies *p = &k->policies;
+	const struct {
+		unsigned bit;
+		const void *field;
+		const char *key;
+	} policies[] = {
+		{MAP_GIVEN_ACCEPT, &p->accept, "accept"},
+		{MAP_GIVEN_IF_MISSING, &p->if_missing, "if_missing"},
+		{MAP_GIVEN_IF_NULL, &p->if_null, "if_null"},
+		{MAP_GIVEN_IF_INVALID, &p->if_invalid, "if_invalid"},
+		{MAP_GIVEN_LABELS, &p->labels, "labels"},
+		{MAP_GIVEN_FOLD_CASE, &p->fold_case, "fold_case"},
+		{MAP_GIVEN_ENCODING, &p->encoding, "encoding"},
+		{MAP_GIVEN_JSON, &p->json, "json"},
+		{MAP_GIVEN_IF_ORPHAN, &p->if_orphan, "if_orphan"},
+		{MAP_GIVEN_ON_DELETE, &p->on_delete, "on_delete"},
+		{MAP_GIVEN_ON_UPDATE, &p->on_update, "on_update"},
+	};
+	const unsigned of_kept = MAP_GIVEN_ENCODING | MAP_GIVEN_JSON;
+	for (size_t i = 0; i < COUNT_OF(policies); i++) {
+		bool is_idle = (p->own & ~in_force & policies[i].bit) != 0;
+		bool is_empty_accept = policies[i].bit == MAP_GIVEN_ACCEPT && p->accept == 0;
+		bool is_for_kept = (policies[i].bit & of_kept) != 0 && k->unmapped.how == MAP_UNMAPPED_KEEP;
+		if (is_idle && !is_empty_accept && !is_for_kept)
+			complain_field(warnings, m, policies[i].field, k->line, k->col,
+				       "%s in the policies of collection \"%s\" is in force for none of its columns",
+				       policies[i].key, k->name);
+	}
+}
+
+void map_warn_policies(const struct mapping *m, const struct map_owner *owners, size_t n, struct complaints *warnings)
+{
+	for (size_t i = 0; warnings != NULL && i < m->ncollections; i++)
+		if (m->collections[i].name != NULL)
+			warn_of_collection(m, &m->collections[i], inherited_of(&m->collections[i], owners, n),
+					   warnings);
+}

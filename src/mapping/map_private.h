@@ -128,6 +128,9 @@ void map_inherit_policies(struct map_policies *to, const struct map_policies *p)
 /* Has the policy (one bit of enum map_given) a meaning for a column of this type and role? `why` (may be NULL) gets
  * what it is for. True for bits that are no policies. */
 bool map_policy_suits(const struct map_column *k, unsigned role, unsigned bit, const char **why);
+/* Policies of a collection that none of its columns takes up. */
+void map_warn_policies(const struct mapping *m, const struct map_owner *owners, size_t n,
+		       struct complaints *warnings);
 /* Labels in policies that no enum has. */
 void map_check_policy_labels(const struct mapping *m, const struct map_policies *p, struct complaints *c);
 

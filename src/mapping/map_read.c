@@ -458,6 +458,7 @@ static void read_value(struct reader *r, const yaml_node_t *n, const struct map_
 	struct map_value *v = field;
 	int kind;
 	if (k->arg != NULL) { /* policies: reject or null */
+		remember(r, v, n);
 		if (find_word(r, n, k->name, k->arg, &kind))
 			v->kind = (enum map_value_kind)kind;
 	} else if (n->type == YAML_SEQUENCE_NODE) {

@@ -286,6 +286,7 @@ void map_schema_build(struct schema *s, struct arena *a, const struct mapping *m
 	b.owners = map_owners(a, m, &b.nowners);
 	check_target(&b);
 	map_check_policy_labels(m, &m->policies, c);
+	map_warn_policies(m, b.owners, b.nowners, c->warnings);
 	build_enums(&b);
 	s->domains = m->domains;
 	s->ndomains = m->ndomains;

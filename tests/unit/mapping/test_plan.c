@@ -310,6 +310,43 @@ static void types_of_the_mapping_are_shown(void **state)
 	mapping_free(mine);
 }
 
+static void policies_that_say_nothing_are_warned_of(void **state)
+{
+	static const char *const warned[] = {
+		":6:25: warning: accept in the policies of collection \"a\" is in force for none of its columns\n",
+		":6:49: warning: if_missing in the policies of collection \"a\" is in force for none of its "
+		"columns\n",
+		":6:65: warning: encoding in the policies of collection \"a\" is in force for none of its columns\n",
+		":9:9: warning: fold_case cannot tell \"OK\" and \"Ok\" of enum \"mood\" apart",
+	};
+	struct mapping *mine =
+		parse("docrow: 1\n"
+		      "policies: { fold_case: true, json: plain, if_orphan: \"null\" }\n"
+		      "enums: [{ name: mood, labels: [OK, sad, Ok] }]\n"
+		      "collections:\n"
+		      "  - collection: a\n"
+		      "    policies: { accept: [epoch-ms], if_missing: null, encoding: strip, "
+		      "duplicate_keys: last }\n"
+		      "    columns:\n"
+		      "      - { name: id, from: _id, type: uuid, primary_key: true }\n"
+		      "      - { name: m, type: mood, not_null: true, encoding: reject }\n"
+		      "  - collection: b\n"
+		      "    unmapped: keep\n"
+		      "    policies: { encoding: strip, if_missing: reject, accept: [] }\n"
+		      "    columns: [{ name: id, from: _id, type: uuid, primary_key: true }, { name: x, type: "
+		      "integer }]\n");
+	struct plan *plan = compile(mine);
+	size_t n = 0;
+	for (size_t i = 0; i < sizeof warned / sizeof warned[0]; i++)
+		if (strstr(plan->warnings, warned[i]) == NULL)
+			fail_msg("not warned of: %s\nin:\n%s", warned[i], plan->warnings);
+	for (const char *s = plan->warnings; *s != '\0'; s++)
+		n += *s == '\n';
+	assert_int_equal(n, sizeof warned / sizeof warned[0]);
+	plan_free(plan);
+	mapping_free(mine);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -323,6 +360,7 @@ int main(void)
 		cmocka_unit_test(move_to_finds_the_other_table),
 		cmocka_unit_test(two_collections_feed_one_table),
 		cmocka_unit_test(show_tells_what_becomes_what),
+		cmocka_unit_test(policies_that_say_nothing_are_warned_of),
 		cmocka_unit_test(types_of_the_mapping_are_shown),
 	};
 	return cmocka_run_group_tests_name("plan", tests, setup, teardown);
