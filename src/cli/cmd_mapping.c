@@ -218,11 +218,12 @@ const struct command cmd_mapping = {
 	.min_args = 1,
 	.max_args = 2,
 	.needs_settings = true,
-	.description = "check reads a mapping and prints every error with file, line and column, or one line that "
-		       "says what is in "
-		       "it. show prints the tables and columns that it makes. list names the installed mappings. No "
-		       "server is "
-		       "asked.",
+	.description =
+		"check reads a mapping and prints every error with file, line and column, or warnings of types "
+		"that hold less than they seem to and one line that says what is in it. show prints the tables and "
+		"columns that it makes. list names the installed mappings. No "
+		"server is "
+		"asked.",
 	.examples = examples,
 	.run = run,
 };

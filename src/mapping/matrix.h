@@ -27,8 +27,6 @@ enum matrix_way {
 	MATRIX_IF     /* each value is checked; what does not fit is a fault */
 };
 
-/* --- reading it --- */
-
 struct matrix_row {
 	uint32_t types, kinds;
 	enum matrix_way way;
