@@ -184,7 +184,6 @@ static void show(struct job *j, const struct validate_snapshot *s)
 		t->present = p->total > 0;
 		t->est_docs = p->total;
 		t->docs = p->done;
-		t->rejects = p->found;
 		t->started = p->done > 0;
 		t->finished = p->is_done;
 	}

@@ -178,7 +178,8 @@ static void name_row(struct worker *w, int table, const int *columns, const stru
 	_cleanup_(buf_free) struct buf text;
 
 	buf_init(&text, 0);
-	if (odd_find(w->v, (uint32_t)table, hash, false) == NULL)
+	const struct odd *odd = odd_find(w->v, (uint32_t)table, hash, false);
+	if (odd == NULL)
 		return;
 	if (!pair && k->n == 1 && listed_has(w->v->listed, listed_stub(t->name, k->first.data, k->first.len), NULL)) {
 		FOUND_COUNT(w->v->found, table, stubs, 1);
@@ -193,9 +194,7 @@ static void name_row(struct worker *w, int table, const int *columns, const stru
 		key_write(&t->columns[columns[1]].type, k->second.data, k->second.len, &text);
 		buf_putc(&text, ')');
 	}
-	found_add(w->v->found, &(struct validate_finding){.kind = pair                   ? FOUND_EXTRA_PAIR
-								  : t->parent_table >= 0 ? FOUND_EXTRA_ELEMENT
-											 : FOUND_EXTRA_ROW,
+	found_add(w->v->found, &(struct validate_finding){.kind = odd->kind,
 							  .table = t->name,
 							  .collection = t->collection,
 							  .key = buf_cstr(&text)});
