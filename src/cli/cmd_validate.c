@@ -148,6 +148,7 @@ static bool options_of(const struct job *j, struct validate_options *o, struct e
 		.seed = (uint64_t)s->v[OPT_SEED].number,
 		.threshold = s->v[OPT_THRESHOLD].number,
 		.log_values = settings_flag(s, OPT_LOG_VALUES),
+		.allow_drift = settings_flag(s, OPT_ALLOW_DRIFT),
 		.no_search_indexes = j->no_search_indexes,
 		.max_rate = s->v[OPT_MAX_RATE].number,
 		.retry_seconds = s->v[OPT_RETRY_FOR].number,

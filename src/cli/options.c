@@ -286,6 +286,15 @@ const struct option options[OPT_COUNT] = {
 		       .value = "FILE",
 		       .commands = BIT(VALIDATE),
 		       .help = "Also write the result as JUnit XML: a suite for each layer, a case for each table."},
+	[OPT_ALLOW_DRIFT] =
+		{.name = "allow-drift",
+		 .kind = OPT_KIND_FLAG,
+		 .commands = BIT(VALIDATE),
+		 .env =
+			 "DOCROW_ALLOW_DRIFT",
+		 .help = "Pass also when documents that were added, changed or deleted after the copy began "
+			 "differ from their rows, and nothing else. They are told apart by the source's own "
+			 "record of changes, and listed either way."},
 	[OPT_LOG_VALUES] =
 		{.name = "log-values",
 		 .kind = OPT_KIND_FLAG,

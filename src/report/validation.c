@@ -181,8 +181,15 @@ static void put_end(struct page *p, const struct validation_facts *f)
 		   text_thousands(p->r->rows, n[1]), text_thousands(p->r->total, n[2]),
 		   text_duration(p->r->seconds, n[3]));
 	if (p->r->drift > 0)
-		buf_printf(p->out, "; %s documents changed after the copy", text_thousands(p->r->drift, n[0]));
+		buf_printf(p->out, "; %s more are of documents that changed after the copy",
+			   text_thousands(p->r->drift, n[0]));
 	buf_putc(p->out, '\n');
+	if (p->r->drift > 0 && p->r->total == 0)
+		buf_puts(p->out, p->r->passed
+					 ? "Only documents that changed after the copy differ, which --allow-drift "
+					   "passes.\n"
+					 : "Only documents that changed after the copy differ: what changed is not "
+					   "in the target. --allow-drift passes that.\n");
 	if (f->report_file != NULL)
 		buf_printf(p->out, "Everything that was found: %s\n", f->report_file);
 }
@@ -359,6 +366,7 @@ static void put_sums(json_t *o, const struct validate_result *r)
 	put_count(o, "type_errors", types);
 	put_count(o, "findings_total", r->total);
 	put_count(o, "drift", r->drift);
+	put_count(o, "changed_documents", r->changed);
 }
 
 void validation_json(struct buf *out, const struct validation_facts *f)

@@ -5,6 +5,7 @@
  *   mongo_error.c       a driver's error becomes a struct err with class and hint
  *   mongo_split.c       borders on the _id index
  *   mongo_read.c        a reader: one range at a time
+ *   mongo_changes.c     which documents changed after a moment
  *
  * API common to libmongoc 1.23 and 2.x only. Clients of the pool (short operations: a batch, a ping) stop waiting
  * for an answer after the driver's five minutes; a "patient" client (counting, sampling) waits for an hour.
@@ -90,5 +91,10 @@ int mongo_next(struct source_reader *r, const uint8_t **doc, size_t *len, struct
 bool mongo_read_ids(struct source_reader *r, const char *collection, const uint8_t *const *ids, const size_t *lens,
 		    size_t n, struct err *err);
 void mongo_interrupt(struct source_reader *r);
+
+/* "ssssssssiiiiiiii" in hex; false: not such a text. */
+bool mongo_parse_time(const char *text, struct mongo_time *t);
+bool mongo_changed_since(struct source *base, const char *operation_time, source_changed *each, void *ctx,
+			 bool *known, struct err *err) MUST_CHECK;
 
 #endif

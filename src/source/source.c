@@ -85,6 +85,13 @@ bool source_set_operation_time(struct source *s, const char *operation_time, str
 	return s->ops->set_operation_time(s, operation_time, err);
 }
 
+bool source_changed_since(struct source *s, const char *operation_time, source_changed *each, void *ctx, bool *known,
+			  struct err *err)
+{
+	*known = false;
+	return s->ops->changed_since == NULL || s->ops->changed_since(s, operation_time, each, ctx, known, err);
+}
+
 bool source_collections(struct source *s, struct arena *a, struct source_collection **out, size_t *n, struct err *err)
 {
 	return s->ops->collections(s, a, out, n, err);

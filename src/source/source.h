@@ -65,6 +65,14 @@ const char *source_operation_time(const struct source *s);
 /* Reads from now on are causally after this (resume: the time stored with the run). */
 bool source_set_operation_time(struct source *s, const char *operation_time, struct err *err) MUST_CHECK;
 
+/* Documents that were inserted, changed or deleted since an operation time, by the source's own record: `each` gets
+ * the collection and {_id: ...}, or no id where the whole collection changed (dropped, renamed). *known false: the
+ * source cannot say (a dump, a standalone server, a record that does not reach back so far, a user who may not read
+ * it). */
+typedef void source_changed(void *ctx, const char *collection, const uint8_t *id, size_t len);
+bool source_changed_since(struct source *s, const char *operation_time, source_changed *each, void *ctx, bool *known,
+			  struct err *err) MUST_CHECK;
+
 /* All collections with their estimates, sorted by name, in the arena. */
 bool source_collections(struct source *s, struct arena *a, struct source_collection **out, size_t *n,
 			struct err *err) MUST_CHECK;

@@ -341,7 +341,7 @@ static bool count(struct source *base, const char *collection, uint64_t *n, stru
 
 /* ---- the operation time of an earlier start ---- */
 
-static bool parse_time(const char *text, struct mongo_time *t)
+bool mongo_parse_time(const char *text, struct mongo_time *t)
 {
 	uint8_t b[8];
 	if (strlen(text) != 16 || !text_unhex(text, 16, b))
@@ -362,7 +362,7 @@ static bool set_operation_time(struct source *base, const char *text, struct err
 {
 	struct source_mongo *s = mongo_of(base);
 	struct mongo_time t = {0};
-	if (*text && !parse_time(text, &t))
+	if (*text && !mongo_parse_time(text, &t))
 		return err_set(err, ERR_INTERNAL, "an operation time is 16 hex digits, not \"%s\"", text);
 	if ((t.seconds != 0) != (s->after.seconds != 0) || is_later(t, s->after)) {
 		err_set(err, ERR_SOURCE_CHANGED, "the source is behind the time at which the run started");
@@ -404,6 +404,7 @@ static const struct source_ops mongo_ops = {
 	.name = "mongodb",
 	.close = close_source,
 	.set_operation_time = set_operation_time,
+	.changed_since = mongo_changed_since,
 	.collections = collections,
 	.collection_identity = collection_identity,
 	.split = mongo_split,

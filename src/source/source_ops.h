@@ -10,6 +10,9 @@ struct source_ops {
 	const char *name;
 	void (*close)(struct source *s);
 	bool (*set_operation_time)(struct source *s, const char *t, struct err *err);
+	/* NULL: the source does not change, or cannot say */
+	bool (*changed_since)(struct source *s, const char *t, source_changed *each, void *ctx, bool *known,
+			      struct err *err);
 	bool (*collections)(struct source *s, struct arena *a, struct source_collection **out, size_t *n,
 			    struct err *err);
 	bool (*collection_identity)(struct source *s, const char *collection, struct buf *out, struct err *err);

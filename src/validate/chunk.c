@@ -94,6 +94,7 @@ static void tell(struct batch *b, const struct item *it, const struct feed_table
 	x.table = t != NULL ? table_name(b, t->table) : x.table;
 	x.collection = b->feed->collection->name;
 	x.id = id_text(b, &it->id);
+	x.id_hash = listed_document(x.collection, it->wrapped, it->wrapped_len);
 	if (x.key == NULL)
 		x.key = key_text_of(b, &b->feed->main, it->key, it->key_len);
 	found_add(b->w->v->found, &x);

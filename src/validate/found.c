@@ -101,7 +101,10 @@ static void keep(struct found *f, const struct validate_finding *x)
 						    .object = copy(f, x->object),
 						    .detail = copy(f, x->detail),
 						    .expected = copy(f, x->expected),
-						    .found = copy(f, x->found)};
+						    .found = copy(f, x->found),
+						    .id_hash = x->id_hash,
+						    .owner_hash = {x->owner_hash[0], x->owner_hash[1]},
+						    .size = x->size};
 }
 
 void found_add(struct found *f, const struct validate_finding *x)

@@ -160,6 +160,16 @@ uint64_t listed_count(const struct listed *l, enum listed_kind k, const char *ta
 	return 0;
 }
 
+uint64_t owner_hash(int table, const uint8_t *key, size_t n)
+{
+	return key_hash((uint64_t)table + 5000, key, n) | 1; /* 0 is none */
+}
+
+void listed_add(struct listed *l, uint64_t hash)
+{
+	add(l, hash, FAULT_OK);
+}
+
 /* --- reading --- */
 
 struct reading {

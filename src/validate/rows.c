@@ -170,6 +170,20 @@ bool rows_tally(struct worker *w, int table, struct err *err)
 
 /* --- naming --- */
 
+/* The document whose row, element or pair it is: the hash of its key in its own table. */
+static uint64_t owner_of(const struct plan *p, int table, int end, const struct row_key *k)
+{
+	const struct schema_junction *j = junction_of(p, table);
+	const struct schema_table *t = &p->schema.tables[table];
+
+	if (j != NULL)
+		return end == 0 ? owner_hash(j->left_table, k->first.data, k->first.len)
+				: owner_hash(j->right_table, k->second.data, k->second.len);
+	if (end == 1 || (t->parent_table >= 0 && k->n < 2))
+		return 0;
+	return owner_hash(t->parent_table >= 0 ? t->parent_table : table, k->first.data, k->first.len);
+}
+
 static void name_row(struct worker *w, int table, const int *columns, const struct row_key *k, uint64_t hash)
 {
 	const struct plan *p = w->v->plan;
@@ -194,10 +208,12 @@ static void name_row(struct worker *w, int table, const int *columns, const stru
 		key_write(&t->columns[columns[1]].type, k->second.data, k->second.len, &text);
 		buf_putc(&text, ')');
 	}
-	found_add(w->v->found, &(struct validate_finding){.kind = odd->kind,
-							  .table = t->name,
-							  .collection = t->collection,
-							  .key = buf_cstr(&text)});
+	found_add(w->v->found,
+		  &(struct validate_finding){.kind = odd->kind,
+					     .table = t->name,
+					     .collection = t->collection,
+					     .owner_hash = {owner_of(p, table, 0, k), owner_of(p, table, 1, k)},
+					     .key = buf_cstr(&text)});
 }
 
 bool rows_name(struct worker *w, int table, struct err *err)

@@ -482,6 +482,7 @@ static void finish_layers(struct validation *v)
 			r->layers[validate_kind_layer((enum validate_kind)k)].found += t->found[k];
 		r->layers[LAYER_VALUES].checked += t->compared;
 		r->rows += t->rows;
+		r->drift += t->drift;
 	}
 	for (size_t i = 0; i < n; i++)
 		if (list[i].table == NULL)
@@ -514,6 +515,7 @@ static void apply_threshold(struct validation *v)
 			   (unsigned long long)mismatched, 100 * v->o.threshold);
 		r->layers[LAYER_VALUES].passed = true;
 	}
+	r->passed = r->drift == 0 || v->o.allow_drift;
 	for (int l = 0; l < LAYER_COUNT; l++)
 		r->passed = r->passed && (r->layers[l].passed || !r->layers[l].ran);
 }
@@ -569,7 +571,7 @@ static bool prove(struct validation *v, struct pg **pg, struct err *err)
 		counts_check(v);
 	if (wants_layer(v, LAYER_TYPES))
 		stats_check(v);
-	return true;
+	return drift_check(v, err);
 }
 
 static void *coordinate(void *arg)

@@ -155,14 +155,15 @@ bool odd_has(const struct validation *v, int table, bool missing)
 
 /* --- counts --- */
 
-static void tell(struct validation *v, int table, enum validate_kind kind, const char *detail)
+static void tell(struct validation *v, int table, enum validate_kind kind, const char *detail, uint64_t size)
 {
 	const struct schema_table *t = table >= 0 ? &v->plan->schema.tables[table] : NULL;
 
 	found_add(v->found, &(struct validate_finding){.kind = kind,
 						       .table = t != NULL ? t->name : NULL,
 						       .collection = t != NULL ? t->collection : NULL,
-						       .detail = detail});
+						       .detail = detail,
+						       .size = size});
 }
 
 static void check_source(struct validation *v, const struct feed *f)
@@ -174,7 +175,7 @@ static void check_source(struct validation *v, const struct feed *f)
 		return;
 	snprintf(detail, sizeof detail, "%llu documents were read, the source itself counts %llu",
 		 (unsigned long long)read, (unsigned long long)f->documents);
-	tell(v, f->main.table, FOUND_COUNT, detail);
+	tell(v, f->main.table, FOUND_COUNT, detail, read > f->documents ? read - f->documents : f->documents - read);
 }
 
 static void check_table(struct validation *v, int table)
@@ -193,7 +194,7 @@ static void check_table(struct validation *v, int table)
 		return;
 	snprintf(detail, sizeof detail, "%llu rows expected, %llu found",
 		 (unsigned long long)(t->expected + t->stubs), (unsigned long long)t->rows);
-	tell(v, table, FOUND_COUNT, detail);
+	tell(v, table, FOUND_COUNT, detail, 0);
 }
 
 static void check_compared(struct validation *v, const struct feed *f)
@@ -204,9 +205,9 @@ static void check_compared(struct validation *v, const struct feed *f)
 		return;
 	if (f->main.select == NULL)
 		tell(v, f->main.table, FOUND_NOT_COMPARED,
-		     "no column holds _id: documents and rows cannot be told apart, only counted");
+		     "no column holds _id: documents and rows cannot be told apart, only counted", 0);
 	else if (t->compared == 0)
-		tell(v, f->main.table, FOUND_NOTHING, "documents and rows are there, but none was compared");
+		tell(v, f->main.table, FOUND_NOTHING, "documents and rows are there, but none was compared", 0);
 }
 
 void counts_check(struct validation *v)
@@ -221,5 +222,5 @@ void counts_check(struct validation *v)
 	for (size_t i = 0; i < v->plan->schema.ntables; i++)
 		check_table(v, (int)i);
 	if (documents == 0)
-		tell(v, -1, FOUND_NOTHING, "none of the mapped collections holds a document");
+		tell(v, -1, FOUND_NOTHING, "none of the mapped collections holds a document", 0);
 }

@@ -1,5 +1,6 @@
 /* types.c - layer types: what the columns hold as a whole, against what the documents hold as a whole. */
 #include <inttypes.h>
+#include <stdlib.h>
 
 #include <stdio.h>
 
@@ -86,13 +87,14 @@ bool types_check(struct worker *w, int table, struct err *err)
 /* --- both sides --- */
 
 static void tell(struct validation *v, const struct schema_table *t, const struct schema_column *c,
-		 enum validate_kind kind, const char *detail)
+		 enum validate_kind kind, const char *detail, uint64_t size)
 {
 	found_add(v->found, &(struct validate_finding){.kind = kind,
 						       .table = t->name,
 						       .collection = t->collection,
 						       .column = c->name,
-						       .detail = detail});
+						       .detail = detail,
+						       .size = size});
 }
 
 /* References that were set to NULL or moved away, and those that came here, all of them listed. */
@@ -129,7 +131,8 @@ static void check_values(struct validation *v, int table, int column, const stru
 	if (want == (int64_t)r->values)
 		return;
 	snprintf(detail, sizeof detail, "%" PRIi64 " values expected, %" PRIu64 " found", want, r->values);
-	tell(v, t, &t->columns[column], r->values == 0 ? FOUND_ALL_NULL : FOUND_NULLS, detail);
+	tell(v, t, &t->columns[column], r->values == 0 ? FOUND_ALL_NULL : FOUND_NULLS, detail,
+	     (uint64_t)llabs(want - (int64_t)r->values));
 }
 
 static bool in_run(const struct validation *v, int64_t us)
@@ -146,7 +149,7 @@ static void check_times(struct validation *v, int table, int column, const struc
 	if (!r->has_times || d->least > d->most || v->run_started <= 0)
 		return;
 	if (in_run(v, r->least) && in_run(v, r->most) && !(in_run(v, d->least * 1000) && in_run(v, d->most * 1000)))
-		tell(v, t, &t->columns[column], FOUND_RUN_TIME, "the documents' dates are others");
+		tell(v, t, &t->columns[column], FOUND_RUN_TIME, "the documents' dates are others", 0);
 }
 
 static void check_column(struct validation *v, int table, int column, bool complete)
@@ -161,14 +164,14 @@ static void check_column(struct validation *v, int table, int column, bool compl
 	v->layer_checked[LAYER_TYPES]++;
 	if (r->infinite > 0) {
 		snprintf(detail, sizeof detail, "%" PRIu64 " values", r->infinite);
-		tell(v, t, &t->columns[column], FOUND_INFINITY, detail);
+		tell(v, t, &t->columns[column], FOUND_INFINITY, detail, 0);
 	}
 	if (!complete)
 		return;
 	if (r->nan > d->nan) {
 		snprintf(detail, sizeof detail, "%" PRIu64 " values, at most %" PRIu64 " in the documents", r->nan,
 			 d->nan);
-		tell(v, t, &t->columns[column], FOUND_NAN, detail);
+		tell(v, t, &t->columns[column], FOUND_NAN, detail, 0);
 	}
 	check_values(v, table, column, d, r);
 	check_times(v, table, column, d, r);

@@ -94,6 +94,9 @@ struct validate_finding { /* texts may be NULL */
 	const char *detail;           /* facts without document values              */
 	const char *expected, *found; /* with --log-values only           */
 	bool drift;                   /* the document changed after the copy        */
+	/* for telling drift apart: hashes of the document's _id, of the keys of the documents that the row belongs
+	 * to (0: none), and how many values are too many or too few */
+	uint64_t id_hash, owner_hash[2], size;
 };
 
 struct validate_table {
@@ -126,8 +129,9 @@ struct validate_result {
 	size_t ntables;
 	const struct validate_finding *findings;
 	size_t nfindings;
-	uint64_t total; /* findings in all, drift left out */
-	uint64_t drift; /* documents that changed after the copy */
+	uint64_t total;   /* findings in all, drift left out */
+	uint64_t drift;   /* findings that a change of the document after the copy explains */
+	uint64_t changed; /* documents that changed after the copy began, where that was asked */
 	const char **notes;
 	size_t nnotes;
 	const char *source, *target, *mapping, *started, *finished, *mapping_digest;

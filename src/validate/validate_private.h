@@ -116,6 +116,10 @@ uint64_t listed_count(const struct listed *l, enum listed_kind k, const char *ta
 
 uint64_t pair_hash(const uint8_t *l, size_t nl, const uint8_t *r, size_t nr);
 
+void listed_add(struct listed *l, uint64_t hash);
+/* Of a document, by the key of its row. */
+uint64_t owner_hash(int table, const uint8_t *key, size_t n);
+
 /* --- found.c --- */
 
 struct found;
@@ -241,6 +245,8 @@ bool chunk_name(struct worker *w, const struct task *t, struct err *err) MUST_CH
 const struct odd *odd_find(const struct validation *v, uint32_t set, uint64_t hash, bool missing);
 void odd_sort(struct validation *v);
 bool odd_has(const struct validation *v, int table, bool missing);
+/* Findings that a change of the document after the copy explains are marked, and taken out of the counts. */
+bool drift_check(struct validation *v, struct err *err) MUST_CHECK;
 bool part_compare(struct worker *w, int part, struct err *err) MUST_CHECK;
 void counts_check(struct validation *v);
 void stats_check(struct validation *v);
