@@ -35,6 +35,14 @@ static bool read_status(struct pg *pg, struct arena *a, struct status *s, struct
 	       gather_times(pg, s->run.id, a, &s->times, err) && gather_rate(pg, s->run.id, &s->rate, err);
 }
 
+/* The limit that stopped the run would stop it at once again. */
+static bool stopped_at_limit(const struct state_run *run)
+{
+	const char *code = err_code_text(ERR_MAX_REJECTS);
+
+	return run->error && strncmp(run->error, code, strlen(code)) == 0;
+}
+
 static void add_up(struct cli *c, struct status *s)
 {
 	bool masked;
@@ -54,7 +62,9 @@ static void add_up(struct cli *c, struct status *s)
 	for (size_t i = 0; i < s->nrejects; i++)
 		s->reject_count += s->rejects[i].n;
 	if (s->run.phase != STATE_DONE && s->live == 0)
-		s->way_on = settings_resume_command(&c->settings, c->program, OPT_COUNT, &masked);
+		s->way_on = arena_printf(
+			c->arena, "%s%s", settings_resume_command(&c->settings, c->program, OPT_COUNT, &masked),
+			stopped_at_limit(&s->run) ? " --max-rejects N   (with a higher limit in place of N)" : "");
 }
 
 /* The row says "running" until somebody says otherwise; a killed process cannot. */

@@ -171,9 +171,12 @@ static void record_end(struct engine *e)
 {
 	struct err err;
 	const char *status = e->failed ? "failed" : "stopped";
+	char error[sizeof e->error.message + 16] = "";
 	_cleanup_(pg_closep) struct pg *pg = NULL;
+	if (e->failed)
+		snprintf(error, sizeof error, "%s: %s", err_code_text(e->error.code), e->error.message);
 	if (!pg_open(&pg, e->target_uri, "docrow", &err) ||
-	    !state_run_set_status(pg, e->run, status, e->failed ? e->error.message : NULL, &err))
+	    !state_run_set_status(pg, e->run, status, e->failed ? error : NULL, &err))
 		log_line(LOG_WARN, "the run's status could not be recorded: %s", err.message);
 }
 

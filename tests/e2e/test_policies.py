@@ -4,6 +4,7 @@ rejects; what the ledger counts, what the summary says, and that the account bal
 
 import json
 import pathlib
+import re
 import struct
 
 import bson
@@ -318,6 +319,9 @@ def test_limits(arguments, mapping, collection, limit, told, mongo, docrow, tmp_
     assert json.loads((tmp_path / "migration-checkpoint.json").read_text())["resume"] == way_on.strip()
     if arguments != ("--max-rejects", "7"):
         return
+    status = docrow.run("status", status=0).stdout
+    assert re.search(r"^error +DR-1001: .*more than 7 documents of c were rejected$", status, re.MULTILINE), status
+    assert "migrate --resume --max-rejects N   (with a higher limit in place of N)\n" in status
     # the command as it stands there, with a number in place of N
     words = way_on.replace("--max-rejects N", "--max-rejects 20").split()[1:]
     done = docrow.run(*words, status=1)
