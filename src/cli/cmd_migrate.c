@@ -35,11 +35,14 @@ struct job {
 static void set_way_on(struct job *j, bool another_limit)
 {
 	bool masked;
+	const char *source = settings_text(&j->c->settings, OPT_SOURCE);
 	const char *command = settings_resume_command(&j->c->settings, j->c->program,
 						      another_limit ? OPT_MAX_REJECTS : OPT_COUNT, &masked);
 
 	j->way_on = arena_printf(j->c->arena, "%s%s%s", command, another_limit ? " --max-rejects N" : "",
 				 masked ? "   (with the password in place of ***)" : "");
+	if (source && strcmp(source, "-") == 0)
+		j->way_on = arena_printf(j->c->arena, "%s < ARCHIVE   (the same one again)", j->way_on);
 }
 
 /* --- before the start --- */

@@ -70,6 +70,9 @@ def test_a_piped_archive_equals_the_live_server(archive, pg15, make_docrow, tmp_
 
     with subprocess.Popen(["cat", path], stdout=subprocess.PIPE) as cat:
         job.kill_when(is_under_way, *command, stdin=cat.stdout)
+    with subprocess.Popen(["cat", path], stdout=subprocess.PIPE) as cat:
+        result = job.run(*command, "--resume", "--max-rejects", "1", stdin=cat.stdout, status=1)
+    assert "< ARCHIVE   (the same one again)" in result.stderr
     with subprocess.Popen(["cat", other], stdout=subprocess.PIPE) as cat:
         result = job.run(*command, "--resume", stdin=cat.stdout, status=2)
     assert "DR-2205" in result.stderr
