@@ -454,9 +454,6 @@ static int run_engine(struct job *j)
 	struct engine_options o = options_of(j);
 	struct err err;
 
-	j->progress =
-		progress_new(progress_mode_of(j), STDERR_FILENO, term_has_colour(STDERR_FILENO), term_is_utf8());
-	log_set_writer(progress_log_writer, j->progress);
 	if (j->mode != ENGINE_CLEAN_ONLY)
 		cli_say_left_out(j->c, j->plan);
 	tell_notes(j);
@@ -470,9 +467,21 @@ static int run_engine(struct job *j)
 		status = fail(j, &err);
 	}
 	engine_free(j->engine);
+	return status;
+}
+
+/* Everything that is logged from here on, and what opening the source says, goes through the display. */
+static void open_display(struct job *j)
+{
+	j->progress =
+		progress_new(progress_mode_of(j), STDERR_FILENO, term_has_colour(STDERR_FILENO), term_is_utf8());
+	log_set_writer(progress_log_writer, j->progress);
+}
+
+static void close_display(struct job *j)
+{
 	log_set_writer(NULL, NULL);
 	progress_free(j->progress);
-	return status;
 }
 
 static int run(struct cli *c)
@@ -484,12 +493,14 @@ static int run(struct cli *c)
 
 	if (settings_flag(&c->settings, OPT_DRY_RUN))
 		return check_everything(c, 2);
+	open_display(&j);
 	if (!prepare(&j, &nothing_to_do, &err))
 		status = fail(&j, &err);
 	else if (nothing_to_do)
 		cli_say(c, "there is no run on this target: nothing to take back");
 	else
 		status = run_engine(&j);
+	close_display(&j);
 	stop_close_within_a_second(status);
 	if (j.source)
 		source_close(j.source);
