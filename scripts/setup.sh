@@ -17,7 +17,7 @@ cd "$(dirname "$0")/.."
 packages_build='gcc libc6-dev meson ninja-build pkg-config|pkgconf libmongoc-dev libpq-dev libyaml-dev
 	libjansson-dev zlib1g-dev libzstd-dev libssl-dev libcmocka-dev'
 packages_demo='postgresql postgresql-client python3 python3-venv libcurl4|libcurl4t64'
-packages_test='pgbouncer zsh fish dpkg-dev'
+packages_test='pgbouncer zsh fish tmux dpkg-dev'
 packages_deb='dpkg-dev'
 packages_lint='clang clang-tidy'
 packages_soak='clang libclang-rt-dev|libclang-rt-14-dev|libclang-rt-19-dev'

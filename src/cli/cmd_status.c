@@ -2,10 +2,15 @@
 #include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "cli.h"
 #include "gather.h"
+#include "sys.h"
+#include "term.h"
 #include "text.h"
+
+#define CLEAR_SCREEN "\033[H\033[2J"
 
 struct status {
 	struct state_run run;
@@ -22,6 +27,7 @@ struct status {
 	struct report_facts times;
 	double rate;
 	uint64_t live, est_docs, docs, reject_count, steps, steps_done;
+	FILE *out;
 	const char *target, *way_on; /* way_on: NULL when there is nothing to resume */
 };
 
@@ -77,7 +83,7 @@ static const char *status_word(const struct status *s)
 
 /* --- for people --- */
 
-static void put_text(const char *label, const char *text)
+static void put_text(const struct status *s, const char *label, const char *text)
 {
 	struct buf b;
 
@@ -85,11 +91,11 @@ static void put_text(const char *label, const char *text)
 		return;
 	buf_init(&b, 0);
 	text_escape(&b, text, strlen(text));
-	printf("%-9s %s\n", label, buf_cstr(&b));
+	fprintf(s->out, "%-9s %s\n", label, buf_cstr(&b));
 	buf_free(&b);
 }
 
-static void put_progress(const struct state_progress *p)
+static void put_progress(const struct status *s, const struct state_progress *p)
 {
 	char docs[32], rejects[32], seconds[32];
 	struct buf name;
@@ -97,12 +103,12 @@ static void put_progress(const struct state_progress *p)
 	buf_init(&name, 0);
 	text_escape(&name, p->name, strlen(p->name));
 	if (p->phase == STATE_LOAD)
-		printf("  %-32s %5llu of %5llu chunks %12s documents %9s rejects  %s\n", buf_cstr(&name),
-		       (unsigned long long)p->done, (unsigned long long)p->total, text_thousands(p->docs, docs),
-		       text_thousands(p->rejects, rejects), text_duration(p->seconds, seconds));
+		fprintf(s->out, "  %-32s %5llu of %5llu chunks %12s documents %9s rejects  %s\n", buf_cstr(&name),
+			(unsigned long long)p->done, (unsigned long long)p->total, text_thousands(p->docs, docs),
+			text_thousands(p->rejects, rejects), text_duration(p->seconds, seconds));
 	else
-		printf("  %-32s %5llu of %5llu steps  %s\n", buf_cstr(&name), (unsigned long long)p->done,
-		       (unsigned long long)p->total, text_duration(p->seconds, seconds));
+		fprintf(s->out, "  %-32s %5llu of %5llu steps  %s\n", buf_cstr(&name), (unsigned long long)p->done,
+			(unsigned long long)p->total, text_duration(p->seconds, seconds));
 	buf_free(&name);
 }
 
@@ -116,9 +122,9 @@ static void put_all_progress(const struct status *s)
 			if ((s->progress[i].phase == STATE_LOAD) != (load == 1))
 				continue;
 			if (!any)
-				puts(load ? "\nCollections" : "\nSteps");
+				fprintf(s->out, "%s\n", load ? "\nCollections" : "\nSteps");
 			any = true;
-			put_progress(&s->progress[i]);
+			put_progress(s, &s->progress[i]);
 		}
 	}
 }
@@ -126,69 +132,71 @@ static void put_all_progress(const struct status *s)
 static void put_workers(const struct status *s)
 {
 	if (s->nworkers > 0)
-		puts("\nWorkers");
+		fprintf(s->out, "%s\n", "\nWorkers");
 	for (size_t i = 0; i < s->nworkers; i++) {
 		const struct state_worker *w = &s->workers[i];
 		char age[32];
-		printf("  %s, process %d: %s, heartbeat %s ago%s%s\n", w->host, w->pid, w->live ? "alive" : "gone",
-		       text_duration(w->age, age), w->unit ? ", at " : "", w->unit ? w->unit : "");
+		fprintf(s->out, "  %s, process %d: %s, heartbeat %s ago%s%s\n", w->host, w->pid,
+			w->live ? "alive" : "gone", text_duration(w->age, age), w->unit ? ", at " : "",
+			w->unit ? w->unit : "");
 	}
 }
 
 static void put_failed(const struct status *s)
 {
 	if (s->nfailed > 0)
-		puts("\nUnfinished, last attempt failed");
+		fprintf(s->out, "%s\n", "\nUnfinished, last attempt failed");
 	for (size_t i = 0; i < s->nfailed; i++)
-		printf("  %s (%d attempts): %s\n", s->failed[i].name, s->failed[i].attempts,
-		       s->failed[i].error ? s->failed[i].error : "");
+		fprintf(s->out, "  %s (%d attempts): %s\n", s->failed[i].name, s->failed[i].attempts,
+			s->failed[i].error ? s->failed[i].error : "");
 }
 
 static void put_refused(const struct status *s)
 {
 	if (s->nrefused > 0)
-		puts("\nIndexes that the server refused (docrow.ddl has their definitions)");
+		fprintf(s->out, "%s\n", "\nIndexes that the server refused (docrow.ddl has their definitions)");
 	for (size_t i = 0; i < s->nrefused; i++)
-		printf("  %s on %s: %s (SQLSTATE %s)\n", s->refused[i].object, s->refused[i].table,
-		       s->refused[i].reason, s->refused[i].sqlstate);
+		fprintf(s->out, "  %s on %s: %s (SQLSTATE %s)\n", s->refused[i].object, s->refused[i].table,
+			s->refused[i].reason, s->refused[i].sqlstate);
 }
 
 static void put_totals(const struct status *s)
 {
 	char n[4][32];
 
-	printf("documents %s of about %s", text_thousands(s->docs, n[0]), text_thousands(s->est_docs, n[1]));
+	fprintf(s->out, "documents %s of about %s", text_thousands(s->docs, n[0]), text_thousands(s->est_docs, n[1]));
 	if (s->rate >= 0.5 && s->live > 0) {
-		printf(", %s a second", text_thousands((uint64_t)(s->rate + 0.5), n[2]));
+		fprintf(s->out, ", %s a second", text_thousands((uint64_t)(s->rate + 0.5), n[2]));
 		if (s->est_docs > s->docs)
-			printf(", about %s left", text_duration((double)(s->est_docs - s->docs) / s->rate, n[3]));
+			fprintf(s->out, ", about %s left",
+				text_duration((double)(s->est_docs - s->docs) / s->rate, n[3]));
 	}
-	printf("\nsteps     %llu of %llu\nrejects   %s%s\n", (unsigned long long)s->steps_done,
-	       (unsigned long long)s->steps, text_thousands(s->reject_count, n[0]),
-	       s->reject_count > 0 ? " (docrow rejects)" : "");
+	fprintf(s->out, "\nsteps     %llu of %llu\nrejects   %s%s\n", (unsigned long long)s->steps_done,
+		(unsigned long long)s->steps, text_thousands(s->reject_count, n[0]),
+		s->reject_count > 0 ? " (docrow rejects)" : "");
 }
 
 static void print_status(const struct status *s)
 {
 	char n[32];
 
-	printf("run       %lld: %s, phase %s\n", (long long)s->run.id, status_word(s),
-	       state_phase_name(s->run.phase));
-	put_text("mapping", s->run.mapping_name);
-	put_text("source", s->run.source_describe);
-	put_text("target", s->target);
-	put_text("started", s->run.started);
-	put_text("finished", s->run.finished);
-	printf("time      rows %s", text_duration(s->times.load_seconds, n));
-	printf(", keys and indexes %s\n", text_duration(s->times.settle_seconds, n));
+	fprintf(s->out, "run       %lld: %s, phase %s\n", (long long)s->run.id, status_word(s),
+		state_phase_name(s->run.phase));
+	put_text(s, "mapping", s->run.mapping_name);
+	put_text(s, "source", s->run.source_describe);
+	put_text(s, "target", s->target);
+	put_text(s, "started", s->run.started);
+	put_text(s, "finished", s->run.finished);
+	fprintf(s->out, "time      rows %s", text_duration(s->times.load_seconds, n));
+	fprintf(s->out, ", keys and indexes %s\n", text_duration(s->times.settle_seconds, n));
 	put_totals(s);
-	put_text("error", s->run.error);
+	put_text(s, "error", s->run.error);
 	put_all_progress(s);
 	put_workers(s);
 	put_failed(s);
 	put_refused(s);
 	if (s->way_on)
-		printf("\nGo on with: %s\n", s->way_on);
+		fprintf(s->out, "\nGo on with: %s\n", s->way_on);
 }
 
 /* --- for machines --- */
@@ -306,42 +314,91 @@ static void print_json(const struct status *s)
 	json_decref(root);
 }
 
-static int no_run(const struct cli *c)
+static void no_run(const struct cli *c)
 {
 	if (settings_flag(&c->settings, OPT_JSON))
 		puts("{\"run\": null}");
 	else
 		puts("there is no run on this target");
-	return 0;
+}
+
+/* On a screen that is written over, what does not fit is left out, or it would scroll. */
+static void print_page(struct status *s, bool is_screen)
+{
+	char *text = NULL;
+	size_t size = 0;
+
+	s->out = open_memstream(&text, &size);
+	if (s->out == NULL)
+		return;
+	print_status(s);
+	fclose(s->out);
+	int rows = is_screen ? term_rows(STDOUT_FILENO) : 0, line = 0;
+	for (const char *p = text; *p != '\0'; line++) {
+		size_t n = strcspn(p, "\n");
+		if (rows > 0 && line >= rows - 2) {
+			puts("... (the window is too low for the rest)");
+			break;
+		}
+		printf("%.*s\n", (int)n, p);
+		p += n + (p[n] == '\n');
+	}
+	free(text);
+}
+
+/* One look. *is_over: nothing more will change. */
+static bool look(struct cli *c, struct pg *pg, const char *before, bool *is_over, struct err *err)
+{
+	struct status s = {0};
+	bool found = false;
+
+	if (!state_is_installed(pg, &found, err) || (found && !state_run_find(pg, c->arena, &s.run, &found, err)))
+		return false;
+	*is_over = found && s.run.phase == STATE_DONE;
+	s.target = pg_describe(pg);
+	if (found && !read_status(pg, c->arena, &s, err))
+		return false;
+	add_up(c, &s);
+	fputs(before, stdout);
+	if (!found)
+		no_run(c);
+	else if (settings_flag(&c->settings, OPT_JSON))
+		print_json(&s);
+	else
+		print_page(&s, before[0] != '\0' && before[0] != '\n');
+	fflush(stdout);
+	return true;
 }
 
 static int run(struct cli *c)
 {
 	_cleanup_(pg_closep) struct pg *pg = NULL;
-	struct status s = {0};
+	double every = c->settings.v[OPT_WATCH].number;
+	bool is_screen = every > 0 && term_is_screen(STDOUT_FILENO);
+	bool is_over = false;
 	struct err err;
-	bool found = false;
 
-	if (!cli_open_target(c, &pg, &err) || !state_is_installed(pg, &found, &err) ||
-	    (found && !state_run_find(pg, c->arena, &s.run, &found, &err)))
+	if (!cli_open_target(c, &pg, &err))
 		return cli_fail(&err);
-	if (!found)
-		return no_run(c);
-	s.target = pg_describe(pg);
-	if (!read_status(pg, c->arena, &s, &err))
+	if (!look(c, pg, is_screen ? CLEAR_SCREEN : "", &is_over, &err))
 		return cli_fail(&err);
-	add_up(c, &s);
-	if (settings_flag(&c->settings, OPT_JSON))
-		print_json(&s);
-	else
-		print_status(&s);
+	while (every > 0 && !is_over) {
+		struct arena *kept = c->arena;
+		clock_sleep_ms((unsigned)(every * 1000));
+		c->arena = arena_new(); /* of one look */
+		bool ok = look(c, pg, is_screen ? CLEAR_SCREEN : "\n", &is_over, &err);
+		arena_free(c->arena);
+		c->arena = kept;
+		if (!ok)
+			return cli_fail(&err);
+	}
 	return 0;
 }
 
 static const char *const examples[] = {"docrow status",
 				       "where the run stands",
-				       "watch docrow status",
-				       "the same, again and again",
+				       "docrow status --watch 2",
+				       "the same every two seconds, until the run is over",
 				       "docrow status --json",
 				       "for scripts",
 				       NULL};

@@ -378,6 +378,14 @@ const struct option options[OPT_COUNT] = {
 			 .kind = OPT_KIND_FLAG,
 			 .commands = BIT(SYNTH),
 			 .help = "Replace collections or files that are there already. Without it they are refused."},
+	[OPT_WATCH] = {.name = "watch",
+		       .kind = OPT_KIND_SECONDS,
+		       .value = "SECONDS",
+		       .commands = BIT(STATUS),
+		       .min = 0.2,
+		       .max = 86400,
+		       .help = "Look again every SECONDS until the run is over (also before it begins); on a "
+			       "terminal in place."},
 	[OPT_JSON] = {.name = "json",
 		      .kind = OPT_KIND_FLAG,
 		      .commands =

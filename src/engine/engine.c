@@ -133,6 +133,10 @@ void engine_poll(struct engine *e, struct engine_snapshot *out)
 	out->started_at = e->started_at;
 	out->steps = atomic_load(&e->steps);
 	out->steps_done = atomic_load(&e->steps_done);
+	out->weight = atomic_load(&e->weight);
+	out->weight_done = atomic_load(&e->weight_done);
+	out->settle_started_at = atomic_load(&e->settle_started_at);
+	out->settle_weight_done = atomic_load(&e->settle_weight_done);
 	pthread_mutex_lock(&e->lock);
 	memcpy(out->current, e->current, sizeof out->current);
 	memcpy(out->message, e->message, sizeof out->message);

@@ -51,8 +51,11 @@ struct engine_snapshot {
 	const struct engine_table *tables; /* lent until the next poll */
 	size_t ntables;
 	uint64_t steps, steps_done;
-	char current[160]; /* "index crm_Accounts_status_idx"                           */
-	char message[256]; /* "PostgreSQL is away: trying again (3)", or ""             */
+	/* Of settling, as state_weights gives it; 0: not known yet. */
+	double weight, weight_done;
+	double settle_started_at, settle_weight_done; /* when it began, 0: not yet; weight_done then */
+	char current[160];                            /* "index crm_Accounts_status_idx"                           */
+	char message[256];                            /* "PostgreSQL is away: trying again (3)", or ""             */
 };
 
 bool engine_start(struct engine **e, struct plan *p, struct source *s, const struct engine_options *o,

@@ -70,6 +70,7 @@ struct engine {
 	atomic_int phase;
 	atomic_int running; /* worker threads that have not returned                  */
 	atomic_ullong steps, steps_done;
+	_Atomic double weight, weight_done, settle_started_at, settle_weight_done; /* for the display */
 	atomic_ullong units_done; /* by this process: a sign that trouble is over           */
 	char message[256], current[160];
 	struct pace pace;

@@ -13,6 +13,7 @@
 
 #define BUSY_WAIT_MS             30
 #define LOOK_AT_REPLICAS_SECONDS 1.0
+#define LOOK_AT_WEIGHTS_SECONDS  1.0
 #define CANCEL_AFTER_SECONDS     1.0 /* after a stop, units may roll back by themselves for so long */
 
 static void worker_disconnect(struct worker *w)
@@ -303,13 +304,30 @@ static void look_at_replicas(struct engine *e, struct pg **pg)
 			 text_bytes(behind, text[0]));
 }
 
+/* How far settling is, for the display only. */
+static void look_at_weights(struct engine *e, struct pg **pg)
+{
+	double all, done;
+	struct err err;
+	if (!heartbeat_connect(e, pg, &err) || !state_weights(*pg, e->run, &all, &done, &err)) {
+		log_line(LOG_DEBUG, "weights: %s", err.message);
+		return;
+	}
+	if (atomic_load(&e->phase) == STATE_SETTLE && atomic_load(&e->settle_started_at) == 0) {
+		atomic_store(&e->settle_weight_done, done);
+		atomic_store(&e->settle_started_at, clock_seconds());
+	}
+	atomic_store(&e->weight, all);
+	atomic_store(&e->weight_done, done);
+}
+
 /* Renews the leases three times as often as they run out, and cancels what still runs a second after a stop. */
 void *heartbeat_main(void *arg)
 {
 	struct engine *e = arg;
 	struct pg *pg = NULL;
 	struct err err;
-	double next = 0, next_look = 0, cancel_at = 0;
+	double next = 0, next_look = 0, next_weights = 0, cancel_at = 0;
 	while (atomic_load(&e->running) > 0) {
 		double now = clock_seconds();
 		if (engine_is_stopping(e)) {
@@ -322,6 +340,10 @@ void *heartbeat_main(void *arg)
 			next = now + e->options.lease_seconds / 4;
 			if (!beat(e, &pg, &err))
 				log_line(LOG_DEBUG, "heartbeat: %s", err.message);
+		}
+		if (now >= next_weights) {
+			next_weights = now + LOOK_AT_WEIGHTS_SECONDS;
+			look_at_weights(e, &pg);
 		}
 		if (e->options.max_lag > 0 && now >= next_look) {
 			next_look = now + LOOK_AT_REPLICAS_SECONDS;

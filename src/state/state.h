@@ -270,6 +270,9 @@ struct state_unit_line {
 	int attempts;
 	double seconds;
 };
+/* What settling costs and what of it is done, in documents loaded (as much work as loading so many): weights of the
+ * steps times what a step of the kind costs for one document, as measured with NextCRM. For the display only. */
+bool state_weights(struct pg *pg, int64_t run, double *all, double *done, struct err *err) MUST_CHECK;
 /* Indexes that the server refused to build: docrow.ddl, state 'refused'. */
 struct state_refused {
 	const char *object, *table, *sqlstate, *reason, *definition;

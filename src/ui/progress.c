@@ -175,6 +175,21 @@ static void take_table(struct progress *p, size_t i, const struct engine_table *
 	o->left = seconds_left(o);
 }
 
+/* Seconds to the end of the run, keys and indexes too; < 0: not known. Before settling itself can be measured it is
+ * taken to cost what its weight says, in documents loaded. */
+static double whole_left(const struct engine_snapshot *s, const struct screen_view *v, double now)
+{
+	double rest = s->weight > s->weight_done ? s->weight - s->weight_done : 0;
+
+	if (s->weight <= 0)
+		return -1;
+	if (!v->settling)
+		return v->all.rate > 0 && v->all.left >= 0 ? v->all.left + rest / v->all.rate : -1;
+	double seconds = s->settle_started_at > 0 ? now - s->settle_started_at : 0;
+	double gone = s->weight_done - s->settle_weight_done;
+	return seconds >= SECONDS_KNOWN && gone > 0 ? rest * seconds / gone : -1;
+}
+
 static void take_snapshot(struct progress *p, const struct engine_snapshot *s, double now)
 {
 	struct screen_view *v = &p->view;
@@ -206,6 +221,7 @@ static void take_snapshot(struct progress *p, const struct engine_snapshot *s, d
 	v->message = p->message;
 	v->settling = s->phase == STATE_SETTLE || s->phase == STATE_DONE;
 	v->stopping = s->stopping;
+	v->left = whole_left(s, v, now);
 }
 
 /* --- on a terminal --- */
@@ -329,6 +345,7 @@ static void finished_line(struct progress *p, const struct engine_table *t, size
 static void plain(struct progress *p, const struct engine_snapshot *s, double now, bool last)
 {
 	struct buf line;
+	char left[32];
 
 	buf_init(&line, 0);
 	for (size_t i = 0; i < p->ntables; i++) {
@@ -348,6 +365,8 @@ static void plain(struct progress *p, const struct engine_snapshot *s, double no
 				   (unsigned long long)p->view.steps_done, (unsigned long long)p->view.steps);
 		else
 			load_line(&p->view, &line);
+		if (p->view.left >= 0 && !s->finished)
+			buf_printf(&line, ", about %s to the end", screen_short_time(p->view.left, left));
 		if (p->current[0] != '\0' && !s->finished)
 			buf_printf(&line, "; %s", p->current);
 		if (p->message[0] != '\0')
@@ -440,6 +459,7 @@ static void json(struct progress *p, const struct engine_snapshot *s, double now
 		json_count(&o, "steps_done", p->view.steps_done);
 		json_number(&o, "rate", p->view.all.rate);
 		json_number(&o, "seconds_left", p->view.all.left);
+		json_number(&o, "seconds_left_run", p->view.left);
 		json_number(&o, "seconds", p->view.elapsed);
 		json_text(&o, "current", p->current);
 		json_text(&o, "message", p->message);

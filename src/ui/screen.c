@@ -274,7 +274,7 @@ static struct screen_table settling_line(const struct screen_view *v)
 
 	t.state = v->steps_done == v->steps && v->steps > 0 ? SCREEN_FINISHED : SCREEN_RUNNING;
 	t.rate = -1;
-	t.left = -1;
+	t.left = v->left;
 	return t;
 }
 
@@ -303,13 +303,15 @@ static void running_lines(struct picture *p, const struct layout *l, const struc
 static void tally(const struct screen_view *v, char *text, size_t size)
 {
 	size_t n[3] = {0};
-	char elapsed[32];
+	char elapsed[32], left[32];
 
 	for (size_t i = 0; i < v->ntables; i++)
 		n[v->tables[i].state]++;
 	screen_short_time(v->elapsed, elapsed);
-	snprintf(text, size, "%zu of %zu collections loaded, %zu waiting; %s so far", n[SCREEN_FINISHED], v->ntables,
-		 n[SCREEN_WAITING], elapsed);
+	int len = snprintf(text, size, "%zu of %zu collections loaded, %zu waiting; %s so far", n[SCREEN_FINISHED],
+			   v->ntables, n[SCREEN_WAITING], elapsed);
+	if (v->left >= 0 && len > 0 && (size_t)len < size)
+		snprintf(text + len, size - (size_t)len, ", about %s to the end", screen_short_time(v->left, left));
 }
 
 int screen_draw(const struct screen_view *v, const struct screen_style *s, struct buf *out)

@@ -27,6 +27,7 @@ struct screen_view {
 	struct screen_table all; /* name unused */
 	uint64_t steps, steps_done;
 	double elapsed;
+	double left;         /* seconds to the end of the whole run, keys and indexes too; < 0: not known */
 	const char *current; /* what is at work beside the tables, or "" */
 	const char *message; /* trouble that is being waited out, or ""  */
 	bool settling;       /* steps count, not documents               */

@@ -109,6 +109,26 @@ static void test_settling_and_trouble(void **state)
 	close_fixture(&f);
 }
 
+/* The end of the run counts keys and indexes, by what they are taken to cost first, then by what they are seen to. */
+static void test_time_to_the_end(void **state)
+{
+	struct fixture f;
+
+	open_fixture(&f, PROGRESS_PLAIN);
+	f.s.weight = 2000;
+	load_some(&f, 0, 100);
+	load_some(&f, 100, 110); /* 10 a second, 950 to go, and 2,000 more in keys and indexes */
+	assert_string_equal(written(&f),
+			    "load: 100 of 1,050 documents, 10/s, about 1m35s left, about 4m55s to the end\n");
+	f.s.phase = STATE_SETTLE;
+	f.s.settle_started_at = 120;
+	f.s.settle_weight_done = 200;
+	f.s.weight_done = 1400; /* 1,200 in 30 seconds, 600 to go */
+	load_some(&f, 1000, 150);
+	assert_non_null(strstr(written(&f), ", about 15s to the end\n"));
+	close_fixture(&f);
+}
+
 static void test_none_is_silent(void **state)
 {
 	struct fixture f;
@@ -268,6 +288,7 @@ int main(void)
 		cmocka_unit_test(test_plain_every_ten_seconds),
 		cmocka_unit_test(test_plain_does_not_tell_what_an_earlier_process_did),
 		cmocka_unit_test(test_settling_and_trouble),
+		cmocka_unit_test(test_time_to_the_end),
 		cmocka_unit_test(test_none_is_silent),
 		cmocka_unit_test(test_json_is_one_object_a_line),
 		cmocka_unit_test(test_screen_is_redrawn_in_place),

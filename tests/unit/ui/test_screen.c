@@ -28,7 +28,7 @@ static struct screen_view sample_view(size_t running)
 					  "🙂🙂🙂_emoji",
 					  "a_very_long_collection_name_that_does_not_fit_anywhere_at_all",
 					  "x"};
-	struct screen_view v = {.phase = "load", .tables = tables, .ntables = TABLES, .elapsed = 75};
+	struct screen_view v = {.phase = "load", .tables = tables, .ntables = TABLES, .elapsed = 75, .left = 4000};
 
 	for (size_t i = 0; i < TABLES; i++) {
 		snprintf(names[i], sizeof(names[i]), "%s", odd[i % 6]);
@@ -135,6 +135,7 @@ static void test_80x24_with_39_tables(void **state)
 	assert_non_null(strstr(text, "left"));
 	assert_non_null(strstr(text, "rate"));
 	assert_non_null(strstr(text, "of 39 collections loaded"));
+	assert_non_null(strstr(text, "1m15s so far, about 1h06m to the end"));
 	assert_non_null(strstr(text, "PostgreSQL is away"));
 
 	v = sample_view(39); /* more at work than lines: said so, and the whole is still there */
