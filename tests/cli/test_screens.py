@@ -195,4 +195,4 @@ def test_status_watch(sample, terminal):
     t.type(migrate(400) + " >/dev/null 2>&1 & sleep 1; clear; docrow status --watch 0.5; echo over")
     wait_for(lambda: "Collections" in t.screen(), 30, "the first look")
     t.wait("over", 60)
-    assert "run       1: done" in t.screen()
+    assert "run       1: done" in t.screen(history=True)
