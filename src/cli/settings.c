@@ -348,6 +348,34 @@ static void database_url_as_source(struct settings *s, char **environment, bool 
 		*target = (struct setting){0};
 }
 
+static const char *value_in(char **environment, const char *name)
+{
+	size_t n = strlen(name);
+
+	for (; environment && *environment; environment++)
+		if (strncmp(*environment, name, n) == 0 && (*environment)[n] == '=' && (*environment)[n + 1] != '\0')
+			return *environment + n + 1;
+	return NULL;
+}
+
+/* Without an address libpq takes PostgreSQL's own variables, as psql does. */
+static void target_from_libpq(struct settings *s, char **environment)
+{
+	static const char *const names[] = {"PGSERVICE", "PGDATABASE", "PGHOST"};
+	struct setting *target = &s->v[OPT_TARGET];
+
+	for (size_t i = 0; !target->text && i < sizeof(names) / sizeof(names[0]); i++) {
+		if (!value_in(environment, names[i]))
+			continue;
+		*target = (struct setting){.text = "postgresql://", .from = FROM_ENVIRONMENT, .name = names[i]};
+		note(s, arena_printf(
+				s->arena,
+				"%s is set and no DATABASE_URL: PostgreSQL's own variables (PGHOST, PGDATABASE ...) "
+				"say where the target is",
+				names[i]));
+	}
+}
+
 static bool check_addresses(struct settings *s, struct err *err)
 {
 	struct setting *source = &s->v[OPT_SOURCE];
@@ -374,6 +402,8 @@ bool settings_complete(struct settings *s, char **environment, enum command_id c
 		if (every || option_belongs((enum opt)o, c))
 			take_one(s, (enum opt)o, environment);
 	database_url_as_source(s, environment, every || option_belongs(OPT_SOURCE, c));
+	if (every || option_belongs(OPT_TARGET, c))
+		target_from_libpq(s, environment);
 	note_unknown_names(s, environment);
 	for (int o = 0; o < OPT_COUNT; o++)
 		if (!settings_check(s, (enum opt)o, err))

@@ -192,6 +192,26 @@ def test_prisma_parameters(things, pg15):
     assert pg15.tables("crm") == []
 
 
+def test_variables_of_postgresql_and_pgpass(things, pg15, tmp_path):
+    server = pg15.server
+    words = tmp_path / "pgpass"
+    password = server.role_password.replace("\\", "\\\\").replace(":", "\\:")
+    words.write_text(f"127.0.0.1:{server.port}:*:docrow:{password}\n")
+    words.chmod(0o600)
+    docrow = things(None)
+    docrow.environment |= {
+        "PGHOST": "127.0.0.1",
+        "PGPORT": str(server.port),
+        "PGDATABASE": pg15.name,
+        "PGUSER": "docrow",
+        "PGPASSFILE": str(words),
+    }
+    result = migrate(docrow)
+    assert "PGDATABASE is set" in result.stderr
+    assert pg15.one("SELECT count(*) FROM things") == 3000
+    assert "PGDATABASE" in docrow.run("config", status=0).stdout
+
+
 def test_resume_into_another_schema_is_refused(things, mongo, pg15):
     mongo["things"].insert_many({"n": f"no {n}"} for n in range(50))
     migrate(things(pg15.uri + "?schema=crm"), "--max-rejects", "5", "--batch-size", "100", status=1)
