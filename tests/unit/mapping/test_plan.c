@@ -313,10 +313,9 @@ static void types_of_the_mapping_are_shown(void **state)
 static void policies_that_say_nothing_are_warned_of(void **state)
 {
 	static const char *const warned[] = {
-		":6:25: warning: accept in the policies of collection \"a\" is in force for none of its columns\n",
-		":6:49: warning: if_missing in the policies of collection \"a\" is in force for none of its "
-		"columns\n",
-		":6:65: warning: encoding in the policies of collection \"a\" is in force for none of its columns\n",
+		":6:25: warning: accept in the policies of collection \"a\" is in force for none",
+		":6:49: warning: if_missing in the policies of collection \"a\" is in force for none",
+		":6:65: warning: encoding in the policies of collection \"a\" is in force for none",
 		":9:9: warning: fold_case cannot tell \"OK\" and \"Ok\" of enum \"mood\" apart",
 	};
 	struct mapping *mine =
