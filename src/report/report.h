@@ -51,6 +51,10 @@ struct report_facts {
 	const char *resume_command;                /* of a run that is not finished, or NULL      */
 };
 
+/* Paths that the mapping names and no document that loaded has ("users.adress.city"; of arrays: no document has an
+ * element in one), in the mapping's order. Into the arena. */
+size_t absent_paths(struct arena *a, const struct report_facts *f, const char ***list);
+
 /* --- the account: the ledger put in order, and the identities that must hold --- */
 
 struct account_collection {

@@ -496,6 +496,24 @@ static void about_source(struct page *p)
 		put_sentence(p, p->f->notes[i]);
 }
 
+static void absent(struct page *p)
+{
+	struct arena *a = arena_new();
+	const char **list;
+	size_t n = absent_paths(a, p->f, &list), shown = n <= PATHS_SHOWN + 1 ? n : PATHS_SHOWN;
+
+	if (n > 0)
+		heading(p, "Paths that no document has (of those that loaded; of arrays: none has an element)");
+	for (size_t i = 0; i < shown; i++) {
+		blanks(p->out, 14);
+		put_escaped(p->out, list[i]);
+		buf_putc(p->out, '\n');
+	}
+	if (n > shown)
+		buf_printf(p->out, "              and %zu more\n", n - shown);
+	arena_free(a);
+}
+
 static void tables(struct page *p)
 {
 	collections(p);
@@ -503,6 +521,7 @@ static void tables(struct page *p)
 	junctions(p);
 	for (size_t i = 0; i < sizeof(sections) / sizeof(sections[0]); i++)
 		section(p, &sections[i]);
+	absent(p);
 	patterns(p);
 }
 
