@@ -88,8 +88,6 @@ static uint32_t be(const uint8_t *p, size_t n)
 /* Rows of COPY BINARY: counts and lengths fill the buffer to its end. */
 static void check_rows(const struct rowbuf *rb, uint32_t ncolumns)
 {
-	if (rb->buf.len == 0)
-		return 0;
 	const uint8_t *p = rb->buf.data, *end = p + rb->buf.len;
 	uint64_t rows = 0;
 	for (; p < end; rows++) {

@@ -90,6 +90,8 @@ static void put_mapping(struct buf *yaml, const uint8_t *head, const uint8_t *ki
 /* Rows as COPY has them: a count of fields, each with its length. Returns how many. */
 static uint64_t walk_rows(const struct rowbuf *rb)
 {
+	if (rb->buf.len == 0)
+		return 0;
 	const uint8_t *p = rb->buf.data, *end = p + rb->buf.len;
 	uint64_t rows = 0;
 	for (; p < end; rows++) {
