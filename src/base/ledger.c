@@ -162,9 +162,26 @@ void ledger_merge(struct ledger *l, const struct ledger *from)
 	for (i = 0; i < from->count; i++) {
 		const struct entry *e = from->order[i];
 
-		if (e->n > 0)
+		if (e->n != 0)
 			*ledger_slot_n(l, e->kind, e->object, e->path, e->path_len) += e->n;
 	}
+}
+
+void ledger_take_back(struct ledger *l, const struct ledger *from)
+{
+	for (size_t i = 0; i < from->count; i++) {
+		const struct entry *e = from->order[i];
+
+		if (e->n != 0)
+			*ledger_slot_n(l, e->kind, e->object, e->path, e->path_len) -= e->n;
+	}
+}
+
+void ledger_forget(struct ledger *l, const char *object)
+{
+	for (size_t i = 0; i < l->count; i++)
+		if (strcmp(l->order[i]->object, object) == 0)
+			l->order[i]->n = 0;
 }
 
 uint64_t ledger_sum(const struct ledger *l, enum ledger_kind kind, const char *object)
@@ -197,7 +214,7 @@ void ledger_to_json(const struct ledger *l, struct buf *out)
 		text_json_string(out, e->object, e->object_len);
 		buf_putc(out, ',');
 		text_json_string(out, e->path, e->path_len);
-		buf_printf(out, ",%llu]", (unsigned long long)e->n);
+		buf_printf(out, ",%lld]", (long long)e->n);
 		separator = ",[\"";
 	}
 	buf_puts(out, separator[0] == ',' ? "]" : "[]");

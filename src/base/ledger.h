@@ -24,9 +24,13 @@
 	X(REJECT, "reject", "collection", "fault", "documents rejected on reading")                                  \
 	X(REJECT_ROW, "reject_row", "table", "fault", "rows taken out while settling")                               \
 	X(REJECT_ELEMENT, "reject_element", "table", "fault", "array elements rejected")                             \
+	X(RETRIED, "retried", "collection", "fault", "documents rejected on reading that docrow retry loaded")       \
+	X(RETRIED_ROW, "retried_row", "table", "fault", "rows taken out while settling that docrow retry put back")  \
+	X(RETRIED_ELEMENT, "retried_element", "table", "fault", "rejected array elements that docrow retry loaded")  \
 	X(CHILD_OF_REJECT, "child_of_reject", "table", "", "child rows taken out with their parent")                 \
 	X(DROPPED, "dropped", "table", "key", "rows dropped by a duplicate policy")                                  \
 	X(STUB, "stub", "table", "column", "rows made to stand in for a missing parent")                             \
+	X(STUB_FILLED, "stub_filled", "table", "", "stand-ins that became the real row by docrow retry")             \
 	X(UNMAPPED, "unmapped", "collection", "path", "values of fields that the mapping does not name")             \
 	X(KEPT, "kept", "collection", "path", "values of fields that the mapping does not name, put into a column")  \
 	X(DEFAULT_MISSING, "default_missing", "table", "column", "missing fields filled by if_missing")              \
@@ -48,6 +52,7 @@
 	X(ORPHAN_NULL, "orphan_null", "table", "column", "orphan references set to NULL")                            \
 	X(ORPHAN_MOVED, "orphan_moved", "table", "column", "references moved to another column")                     \
 	X(ORPHAN_KEPT, "orphan_kept", "table", "column", "orphan references kept")                                   \
+	X(RESTORED, "restored", "table", "column", "references and pairs that got back what they named, by retry")   \
 	X(ELEMENTS, "elements", "junction", "collection", "elements of arrays that feed a junction or child table")  \
 	X(ELEMENT_REJECTED_DOC, "element_rejected_doc", "junction", "collection", "elements of rejected documents")  \
 	X(PAIRS, "pairs", "junction", "", "distinct pairs")                                                          \
@@ -82,9 +87,14 @@ uint64_t *ledger_slot_n(struct ledger *l, enum ledger_kind kind, const char *obj
 void ledger_add(struct ledger *l, enum ledger_kind kind, const char *object, const char *path, uint64_t n);
 /* Adds all counts of `from` to l. */
 void ledger_merge(struct ledger *l, const struct ledger *from);
+/* Takes all counts of `from` off l: what is counted anew was counted before. */
+void ledger_take_back(struct ledger *l, const struct ledger *from);
+/* All counts of this object to 0. */
+void ledger_forget(struct ledger *l, const char *object);
 /* Sum over all entries of this kind and object (object NULL: any). */
 uint64_t ledger_sum(const struct ledger *l, enum ledger_kind kind, const char *object);
-/* Appends [["read","crm_Accounts","",1000],...]: valid JSON whatever the names hold (bad bytes and NUL are
+/* A count may be taken back by a later unit (docrow retry): add (uint64_t)-n, and it stands in the JSON as -n.
+ * Appends [["read","crm_Accounts","",1000],...]: valid JSON whatever the names hold (bad bytes and NUL are
  * escaped as \xHH inside the text), non-zero entries only. */
 void ledger_to_json(const struct ledger *l, struct buf *out);
 

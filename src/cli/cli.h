@@ -39,8 +39,8 @@ struct command {
 
 extern const struct command *const commands[CMD_COUNT];
 
-extern const struct command cmd_check, cmd_migrate, cmd_validate, cmd_status, cmd_rejects, cmd_mapping, cmd_synth,
-	cmd_id, cmd_config, cmd_help;
+extern const struct command cmd_check, cmd_migrate, cmd_validate, cmd_status, cmd_rejects, cmd_retry, cmd_mapping,
+	cmd_synth, cmd_id, cmd_config, cmd_help;
 
 /* Prints the error to stderr, wrapped and coloured where that is a terminal, addresses without passwords. Returns the
  * exit status. */
@@ -59,6 +59,11 @@ bool cli_has_choice(const struct cli *c);
 /* What they leave out of the mapping, as plan_choose writes it. */
 bool cli_choose(const struct cli *c, const struct mapping *m, struct buf *left_out, struct err *err) MUST_CHECK;
 void cli_say_left_out(const struct cli *c, const struct plan *p);
+
+/* "crm_Accounts.address.city", or what there is of it (cmd_rejects.c). */
+void cli_put_place(struct buf *out, const char *collection, const char *table, const char *path, const char *column);
+/* A misspelt --fault would look like "no rejects". NULL is none. */
+bool cli_check_fault(const char *name, struct err *err) MUST_CHECK;
 
 /* help.c */
 void help_first_steps(FILE *out);

@@ -8,13 +8,13 @@
 #include "engine.h"
 #include "gather.h"
 #include "progress.h"
+#include "runfiles.h"
 #include "stop.h"
 #include "sys.h"
 #include "term.h"
 #include "text.h"
 
-#define ERRORS_LISTED 1000000 /* more than that stand in docrow.reject only */
-#define POLL_MS       200
+#define POLL_MS 200
 
 enum how { HOW_AUTO, HOW_PLAIN, HOW_JSON, HOW_NONE }; /* order of the choices of --progress */
 
@@ -256,66 +256,6 @@ static void watch(struct job *j)
 
 /* --- after it --- */
 
-struct listing {
-	struct errorlog *log;
-	uint64_t n;
-};
-
-static bool list_one(void *ctx, const struct report_reject *r)
-{
-	struct listing *l = ctx;
-
-	errorlog_add(l->log, r);
-	l->n++;
-	return true;
-}
-
-static uint64_t count_rejects(const struct report_facts *f)
-{
-	uint64_t n = 0;
-
-	for (size_t i = 0; i < f->nrejects; i++)
-		n += f->rejects[i].n;
-	return n;
-}
-
-static bool write_errors(struct pg *pg, const struct report_facts *f, const char *path, struct err *err)
-{
-	static const struct reject_filter all;
-	struct listing l = {0};
-	uint64_t total = count_rejects(f);
-
-	if (!errorlog_open(&l.log, path, err))
-		return false;
-	if (!gather_rejects(pg, f->run.id, &all, ERRORS_LISTED, list_one, &l, err)) {
-		errorlog_abandon(l.log);
-		return false;
-	}
-	return errorlog_close(l.log, f->rejects, f->nrejects, total > l.n ? total - l.n : 0, err);
-}
-
-/* The files are for people: that one cannot be written is told and does not change how the run ended. */
-static void write_files(struct job *j, struct pg *pg, struct report_facts *f, const struct account *a)
-{
-	const char *folder = settings_text(&j->c->settings, OPT_LOG_DIR);
-	const char *errors = arena_printf(j->c->arena, "%s/migration-errors.log", folder);
-	const char *checkpoint = arena_printf(j->c->arena, "%s/migration-checkpoint.json", folder);
-	struct err err;
-
-	if (strcmp(folder, ".") == 0) {
-		errors += 2;
-		checkpoint += 2;
-	}
-	if (write_errors(pg, f, errors, &err))
-		f->errors_file = errors;
-	else
-		log_line(LOG_WARN, "%s", err.message);
-	if (checkpoint_write(checkpoint, f, a, &err))
-		f->checkpoint_file = checkpoint;
-	else
-		log_line(LOG_WARN, "%s", err.message);
-}
-
 static bool look_back(struct job *j, struct pg *pg, bool done, struct report_facts *f, struct account *a,
 		      struct err *err)
 {
@@ -333,7 +273,7 @@ static bool look_back(struct job *j, struct pg *pg, bool done, struct report_fac
 	if (j->source)
 		f->nnotes = source_notes(j->source, &f->notes);
 	account_build(a, f, j->c->arena);
-	write_files(j, pg, f, a);
+	write_run_files(j->c, pg, f, a);
 	return true;
 }
 

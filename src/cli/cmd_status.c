@@ -26,7 +26,7 @@ struct status {
 	size_t nrefused;
 	struct report_facts times;
 	double rate;
-	uint64_t live, est_docs, docs, reject_count, steps, steps_done;
+	uint64_t live, est_docs, docs, reject_count, reject_open, steps, steps_done;
 	FILE *out;
 	const char *target, *way_on; /* way_on: NULL when there is nothing to resume */
 };
@@ -65,8 +65,10 @@ static void add_up(struct cli *c, struct status *s)
 	}
 	for (size_t i = 0; i < s->nworkers; i++)
 		s->live += s->workers[i].live;
-	for (size_t i = 0; i < s->nrejects; i++)
+	for (size_t i = 0; i < s->nrejects; i++) {
 		s->reject_count += s->rejects[i].n;
+		s->reject_open += s->rejects[i].open;
+	}
 	if (s->run.phase != STATE_DONE && s->live == 0)
 		s->way_on = arena_printf(
 			c->arena, "%s%s", settings_resume_command(&c->settings, c->program, OPT_COUNT, &masked),
@@ -171,9 +173,12 @@ static void put_totals(const struct status *s)
 			fprintf(s->out, ", about %s left",
 				text_duration((double)(s->est_docs - s->docs) / s->rate, n[3]));
 	}
-	fprintf(s->out, "\nsteps     %llu of %llu\nrejects   %s%s\n", (unsigned long long)s->steps_done,
-		(unsigned long long)s->steps, text_thousands(s->reject_count, n[0]),
-		s->reject_count > 0 ? " (docrow rejects)" : "");
+	fprintf(s->out, "\nsteps     %llu of %llu\nrejects   %s", (unsigned long long)s->steps_done,
+		(unsigned long long)s->steps, text_thousands(s->reject_count, n[0]));
+	if (s->reject_open < s->reject_count)
+		fprintf(s->out, ", of them retried %s, open %s",
+			text_thousands(s->reject_count - s->reject_open, n[1]), text_thousands(s->reject_open, n[2]));
+	fputs(s->reject_open > 0 ? " (docrow rejects)\n" : "\n", s->out);
 }
 
 static void print_status(const struct status *s)
@@ -299,6 +304,7 @@ static void print_json(const struct status *s)
 	put_count(root, "documents", s->docs);
 	put_count(root, "expected", s->est_docs);
 	put_count(root, "rejects", s->reject_count);
+	put_count(root, "rejects_open", s->reject_open);
 	put_count(root, "steps", s->steps);
 	put_count(root, "steps_done", s->steps_done);
 	put(root, "rate", json_real(s->live > 0 ? s->rate : 0));

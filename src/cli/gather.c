@@ -33,7 +33,7 @@ static const char times_sql[] =
 	"finished - make_interval(secs => seconds) AS s, finished AS f FROM docrow.chunk "
 	"WHERE run = $1::bigint AND state = 'done' "
 	"UNION ALL SELECT name, phase, finished - make_interval(secs => seconds), finished FROM docrow.step "
-	"WHERE run = $1::bigint AND state = 'done' AND phase = 'settle'), "
+	"WHERE run = $1::bigint AND state = 'done' AND phase = 'settle' AND kind <> 'retry'), "
 	"c AS (SELECT name, s, f, max(f) OVER (PARTITION BY name ORDER BY s, f ROWS BETWEEN UNBOUNDED PRECEDING AND "
 	"1 "
 	"PRECEDING) AS pf FROM u WHERE phase = 'load'), "
@@ -182,10 +182,9 @@ bool gather_facts(struct pg *pg, const struct state_run *run, const struct plan 
 static const char rejects_sql[] =
 	"SELECT id, collection, table_name, column_name, path, fault, code, sqlstate, message, bson_type, "
 	"doc_id_text, "
-	"key, ordinal, to_char(created AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.MS\"Z\"') FROM docrow.reject "
-	"WHERE run = $1::bigint AND id > $2::bigint AND ($3::text IS NULL OR collection = $3) AND ($4::text IS NULL "
-	"OR "
-	"table_name = $4) AND ($5::text IS NULL OR fault = $5) ORDER BY id LIMIT $6::bigint";
+	"key, ordinal, to_char(created AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.MS\"Z\"'), state, attempts "
+	"FROM docrow.reject WHERE run = $1::bigint AND " REJECT_FILTER
+	" AND id > $8::bigint ORDER BY id LIMIT $9::bigint";
 
 static struct report_reject reject_of_row(const struct pg_result *r, int i)
 {
@@ -202,12 +201,25 @@ static struct report_reject reject_of_row(const struct pg_result *r, int i)
 				      .doc_id = pg_get(r, i, 10),
 				      .key = pg_get(r, i, 11),
 				      .ordinal = pg_get(r, i, 12),
-				      .created = pg_get(r, i, 13)};
+				      .created = pg_get(r, i, 13),
+				      .state = pg_get(r, i, 14),
+				      .attempts = pg_get(r, i, 15)};
 }
 
 static struct pg_param text_or_null(const char *text)
 {
 	return text ? PG_TEXT(text) : PG_NULL;
+}
+
+void gather_filter(const struct reject_filter *filter, struct pg_param params[7], char id[24])
+{
+	const char *texts[] = {filter->collection, filter->table, filter->fault, filter->path, filter->state};
+
+	for (int i = 0; i < 5; i++)
+		params[i + 1] = text_or_null(texts[i]);
+	params[6] = PG_NULL;
+	if (filter->id > 0)
+		params[6] = number_param(id, filter->id);
 }
 
 bool gather_rejects(struct pg *pg, int64_t run, const struct reject_filter *filter, uint64_t limit, reject_each *each,
@@ -216,13 +228,14 @@ bool gather_rejects(struct pg *pg, int64_t run, const struct reject_filter *filt
 	int64_t last = 0;
 
 	for (uint64_t left = limit; left > 0;) {
-		char texts[3][24];
+		char texts[4][24];
 		uint64_t page = left < PAGE ? left : PAGE;
-		struct pg_param params[] = {number_param(texts[0], run),      number_param(texts[1], last),
-					    text_or_null(filter->collection), text_or_null(filter->table),
-					    text_or_null(filter->fault),      number_param(texts[2], (int64_t)page)};
+		struct pg_param params[9] = {number_param(texts[0], run)};
+		gather_filter(filter, params, texts[1]);
+		params[7] = number_param(texts[2], last);
+		params[8] = number_param(texts[3], (int64_t)page);
 		_cleanup_(pg_result_freep) struct pg_result *r = NULL;
-		if (!pg_query(pg, rejects_sql, params, 6, &r, err))
+		if (!pg_query(pg, rejects_sql, params, 9, &r, err))
 			return false;
 		int n = pg_rows(r);
 		for (int i = 0; i < n; i++) {

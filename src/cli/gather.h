@@ -20,8 +20,16 @@ bool gather_rate(struct pg *pg, int64_t run, double *rate, struct err *err) MUST
 /* Rejects one by one, in the order of their ids, at most `limit`; NULL filters match all. `each` returns false to
  * stop. */
 struct reject_filter {
-	const char *collection, *table, *fault;
+	const char *collection, *table, *fault, *path;
+	const char *state; /* "open", "retried"; NULL: any */
+	int64_t id;        /* 0: any                      */
 };
+/* $2 collection, $3 table, $4 fault, $5 path, $6 state, $7 id of a WHERE over docrow.reject; fills params[1] on. */
+#define REJECT_FILTER                                                                                                \
+	"($2::text IS NULL OR collection = $2) AND ($3::text IS NULL OR table_name = $3) AND ($4::text IS NULL OR "  \
+	"fault = $4) AND ($5::text IS NULL OR path = $5) AND ($6::text IS NULL OR state = $6) AND ($7::bigint IS "   \
+	"NULL OR id = $7)"
+void gather_filter(const struct reject_filter *filter, struct pg_param params[7], char id[24]);
 typedef bool reject_each(void *ctx, const struct report_reject *r);
 bool gather_rejects(struct pg *pg, int64_t run, const struct reject_filter *filter, uint64_t limit, reject_each *each,
 		    void *ctx, struct err *err) MUST_CHECK;

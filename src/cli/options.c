@@ -10,12 +10,12 @@
 
 #define BIT(c)      (1u << CMD_##c)
 #define EVERY       ((1u << CMD_COUNT) - 1)
-#define TARGET_USER (BIT(CHECK) | BIT(MIGRATE) | BIT(VALIDATE) | BIT(STATUS) | BIT(REJECTS))
+#define TARGET_USER (BIT(CHECK) | BIT(MIGRATE) | BIT(VALIDATE) | BIT(STATUS) | BIT(REJECTS) | BIT(RETRY))
 
 const char *const command_words[CMD_COUNT] = {
 	[CMD_CHECK] = "check",     [CMD_MIGRATE] = "migrate", [CMD_VALIDATE] = "validate", [CMD_STATUS] = "status",
-	[CMD_REJECTS] = "rejects", [CMD_MAPPING] = "mapping", [CMD_SYNTH] = "synth",       [CMD_ID] = "id",
-	[CMD_CONFIG] = "config",   [CMD_HELP] = "help"};
+	[CMD_REJECTS] = "rejects", [CMD_RETRY] = "retry",     [CMD_MAPPING] = "mapping",   [CMD_SYNTH] = "synth",
+	[CMD_ID] = "id",           [CMD_CONFIG] = "config",   [CMD_HELP] = "help"};
 
 const struct option options[OPT_COUNT] = {
 	[OPT_MAPPING] =
@@ -23,7 +23,7 @@ const struct option options[OPT_COUNT] = {
 		 .letter = 'm',
 		 .kind = OPT_KIND_TEXT,
 		 .value = "NAME|FILE",
-		 .commands = BIT(MIGRATE) | BIT(SYNTH) | BIT(VALIDATE) | BIT(CHECK),
+		 .commands = BIT(MIGRATE) | BIT(SYNTH) | BIT(VALIDATE) | BIT(CHECK) | BIT(RETRY),
 		 .env = "DOCROW_MAPPING",
 		 .help = "The mapping: a name without a slash is looked up among the installed ones "
 			 "(docrow mapping list), anything with a slash or ending in .yaml is a file. With --resume "
@@ -61,8 +61,10 @@ const struct option options[OPT_COUNT] = {
 			 "Orphans and duplicates are found by a full scan only."},
 	[OPT_DRY_RUN] = {.name = "dry-run",
 			 .kind = OPT_KIND_FLAG,
-			 .commands = BIT(MIGRATE),
-			 .help = "Move nothing; say what would happen: docrow check --scan full."},
+			 .commands = BIT(MIGRATE) | BIT(RETRY),
+			 .help = "Change nothing; say what would happen. migrate: docrow check --scan full; retry: "
+				 "all of it in one "
+				 "transaction, which is rolled back."},
 	[OPT_RESUME] = {.name = "resume",
 			.kind = OPT_KIND_FLAG,
 			.commands = BIT(MIGRATE),
@@ -128,7 +130,7 @@ const struct option options[OPT_COUNT] = {
 		{.name = "lease",
 		 .kind = OPT_KIND_SECONDS,
 		 .value = "SECONDS",
-		 .commands = BIT(MIGRATE),
+		 .commands = BIT(MIGRATE) | BIT(RETRY),
 		 .env = "DOCROW_LEASE",
 		 .otherwise = "15",
 		 .min = 2,
@@ -138,7 +140,7 @@ const struct option options[OPT_COUNT] = {
 	[OPT_RETRY_FOR] = {.name = "retry-for",
 			   .kind = OPT_KIND_SECONDS,
 			   .value = "SECONDS",
-			   .commands = BIT(MIGRATE) | BIT(VALIDATE),
+			   .commands = BIT(MIGRATE) | BIT(VALIDATE) | BIT(RETRY),
 			   .env = "DOCROW_RETRY_FOR",
 			   .otherwise = "120",
 			   .min = 0,
@@ -217,7 +219,7 @@ const struct option options[OPT_COUNT] = {
 		{.name = "progress",
 		 .kind = OPT_KIND_CHOICE,
 		 .value = "HOW",
-		 .commands = BIT(MIGRATE) | BIT(VALIDATE),
+		 .commands = BIT(MIGRATE) | BIT(VALIDATE) | BIT(RETRY),
 		 .env =
 			 "DOCROW_PROGRESS",
 		 .otherwise = "auto",
@@ -227,7 +229,7 @@ const struct option options[OPT_COUNT] = {
 	[OPT_LOG_DIR] = {.name = "log-dir",
 			 .kind = OPT_KIND_TEXT,
 			 .value = "FOLDER",
-			 .commands = BIT(MIGRATE) | BIT(VALIDATE),
+			 .commands = BIT(MIGRATE) | BIT(VALIDATE) | BIT(RETRY),
 			 .env = "DOCROW_LOG_DIR",
 			 .otherwise = ".",
 			 .help = "Where migration-checkpoint.json, migration-errors.log and "
@@ -306,18 +308,51 @@ const struct option options[OPT_COUNT] = {
 	[OPT_COLLECTION] = {.name = "collection",
 			    .kind = OPT_KIND_TEXT,
 			    .value = "NAME",
-			    .commands = BIT(REJECTS),
+			    .commands = BIT(REJECTS) | BIT(RETRY),
 			    .help = "Only rejects of this collection."},
 	[OPT_TABLE] = {.name = "table",
 		       .kind = OPT_KIND_TEXT,
 		       .value = "NAME",
-		       .commands = BIT(REJECTS),
+		       .commands = BIT(REJECTS) | BIT(RETRY),
 		       .help = "Only rejects that were bound for this table."},
 	[OPT_FAULT] = {.name = "fault",
 		       .kind = OPT_KIND_TEXT,
 		       .value = "NAME",
-		       .commands = BIT(REJECTS),
+		       .commands = BIT(REJECTS) | BIT(RETRY),
 		       .help = "Only rejects with this fault (docs/messages.md lists them)."},
+	[OPT_PATH] = {.name = "path",
+		      .kind = OPT_KIND_TEXT,
+		      .value = "PATH",
+		      .commands = BIT(REJECTS) | BIT(RETRY),
+		      .help = "Only rejects at this path of the document, as docrow rejects writes it."},
+	[OPT_ID] = {.name = "id",
+		    .kind = OPT_KIND_COUNT,
+		    .value = "N",
+		    .commands = BIT(REJECTS) | BIT(RETRY),
+		    .min = 1,
+		    .max = 9007199254740992.0,
+		    .help = "Only the reject with this number (docrow rejects list, docrow.reject.id)."},
+	[OPT_STATE] = {.name = "state",
+		       .kind = OPT_KIND_CHOICE,
+		       .value = "STATE",
+		       .commands = BIT(REJECTS),
+		       .otherwise = "open",
+		       .choices = "open retried all",
+		       .help = "open: those that are no rows yet. retried: those that docrow retry loaded."},
+	[OPT_EXPORT] = {.name = "export",
+			.kind = OPT_KIND_TEXT,
+			.value = "FILE",
+			.commands = BIT(REJECTS),
+			.help = "Write the rejected documents themselves into this file, whole, for mongoimport or "
+				"mongorestore. It has mode 0600 and appears when it is complete."},
+	[OPT_FORMAT] = {.name = "format",
+			.kind = OPT_KIND_CHOICE,
+			.value = "FORMAT",
+			.commands = BIT(REJECTS),
+			.otherwise = "json",
+			.choices = "json bson",
+			.help = "Of --export. json: canonical Extended JSON, one document a line. bson: as mongodump "
+				"writes a collection."},
 	[OPT_LIMIT] = {.name = "limit",
 		       .letter = 'n',
 		       .kind = OPT_KIND_COUNT,
@@ -388,8 +423,8 @@ const struct option options[OPT_COUNT] = {
 			       "terminal in place."},
 	[OPT_JSON] = {.name = "json",
 		      .kind = OPT_KIND_FLAG,
-		      .commands =
-			      BIT(STATUS) | BIT(REJECTS) | BIT(CONFIG) | BIT(MAPPING) | BIT(VALIDATE) | BIT(CHECK),
+		      .commands = BIT(STATUS) | BIT(REJECTS) | BIT(CONFIG) | BIT(MAPPING) | BIT(VALIDATE) |
+				  BIT(CHECK) | BIT(RETRY),
 		      .help = "Print JSON for machines."},
 	[OPT_ENV_FILE] = {.name = "env-file",
 			  .kind = OPT_KIND_TEXT,

@@ -196,6 +196,21 @@ static void count_rejected(struct conv *c, struct scope *sc, const struct slot *
 	}
 }
 
+/* Where the element of an inner array stands: the way down to it from the outermost array. */
+static void note_way(struct conv *c, const struct scope *sc, struct conv_note *n)
+{
+	size_t depth = 0;
+	for (const struct scope *s = sc; s->plan->parent >= 0; s = &c->scopes[s->plan->parent])
+		depth++;
+	if (depth < 2 || depth > CONV_MAX_DEPTH)
+		return;
+	n->depth = depth;
+	for (const struct scope *s = sc; s->plan->parent >= 0; s = &c->scopes[s->plan->parent]) {
+		n->at[--depth] = s->ordinal;
+		n->outer = s->element;
+	}
+}
+
 static void reject_element(struct conv *c, const struct scope *sc, const struct output *o, enum fault f,
 			   const char *column, const struct val *v)
 {
@@ -203,6 +218,7 @@ static void reject_element(struct conv *c, const struct scope *sc, const struct 
 	bool is_named = f == FAULT_UNMAPPED && c->unmapped_path != buf_cstr(&c->path_text);
 	note_add(c, true, f, NULL, o->table, is_named ? c->unmapped_path : sc->plan->path_text, c->ordinal, v);
 	c->notes[c->nnotes - 1].column = column;
+	note_way(c, sc, &c->notes[c->nnotes - 1]);
 	c->where.note[0] = '\0';
 }
 
@@ -303,6 +319,8 @@ static enum fault emit_element(struct conv *c, struct scope *sc, const struct va
 	size_t scratch = c->scratch.buf.len, log = c->nlog, twice = c->ntwice;
 	c->slots = sc->slots;
 	c->ordinal = ordinal;
+	sc->element = *v;
+	sc->ordinal = ordinal;
 	if (!fill_slots(c, sc, v))
 		return FAULT_CORRUPT;
 	size_t unmapped = c->nlog;
@@ -492,6 +510,125 @@ enum fault conv_document(struct conv *c, const uint8_t *doc, size_t len, struct 
 	}
 	give_up(c, f);
 	*where = c->where;
+	return f;
+}
+
+/* --- one element --- */
+
+/* The row above, made for its key alone and taken back. */
+static enum fault pass_element(struct conv *c, struct scope *sc, int output, const struct val *v, int64_t ordinal)
+{
+	struct output *o = &c->outputs[output];
+	struct rowbuf_mark mark = rowbuf_mark(&o->rows);
+	size_t log = c->nlog;
+	enum fault f = set_parent(c, o);
+	c->slots = sc->slots;
+	c->ordinal = ordinal;
+	sc->element = *v;
+	sc->ordinal = ordinal;
+	if (f == FAULT_OK && !fill_slots(c, sc, v))
+		f = FAULT_CORRUPT;
+	if (f == FAULT_OK)
+		f = emit_row(c, o, sc);
+	if (f == FAULT_OK)
+		keep_key(c, o);
+	rowbuf_take_back(&o->rows, &mark);
+	c->nlog = log;
+	return f;
+}
+
+static bool find_element(const struct slot *array, int64_t ordinal, struct val *out)
+{
+	struct doc_iter it;
+	struct field f;
+	if (array->at != BSON_K_ARRAY || !doc_iter_val(&it, &array->val))
+		return false;
+	for (int64_t n = 0; doc_iter_next(&it, &f); n++)
+		if (n == ordinal) {
+			*out = f.val;
+			return true;
+		}
+	return false;
+}
+
+/* Outer elements down to the one in question: *v becomes it, c->slots those of the scope around it. */
+static enum fault go_down(struct conv *c, int scope, struct val *v, const int64_t *at, size_t depth)
+{
+	struct scope *sc = &c->scopes[scope];
+	if (depth == 1)
+		return sc->plan->parent == 0 ? FAULT_OK : FAULT_CORRUPT;
+	int above = c->outputs[sc->outputs[0]].above;
+	enum fault f = above >= 0 ? go_down(c, sc->plan->parent, v, at, depth - 1) : FAULT_CORRUPT;
+	if (f == FAULT_OK)
+		f = pass_element(c, &c->scopes[sc->plan->parent], above, v, at[depth - 2]);
+	if (f == FAULT_OK && !find_element(&c->scopes[sc->plan->parent].slots[sc->plan->slot], at[depth - 1], v))
+		f = FAULT_CORRUPT;
+	return f;
+}
+
+/* Arrays inside the element that hang on the row of o; or their counts, when it was rejected. */
+static enum fault emit_inner_of(struct conv *c, struct scope *sc, int output, bool rejected)
+{
+	enum fault f = FAULT_OK;
+	for (size_t i = 0; f == FAULT_OK && i < sc->ninner; i++) {
+		struct scope *inner = &c->scopes[sc->inner[i]];
+		const struct slot *array = &sc->slots[inner->plan->slot];
+		if (inner->noutputs == 0 || c->outputs[inner->outputs[0]].above != output)
+			continue;
+		if (rejected)
+			count_rejected(c, inner, array);
+		else
+			f = emit_scope(c, inner, array);
+	}
+	return f;
+}
+
+static enum fault emit_alone(struct conv *c, int output, const struct val *v, int64_t ordinal)
+{
+	struct output *o = &c->outputs[output];
+	struct scope *sc = &c->scopes[o->plan->scope];
+	enum fault f = set_parent(c, o);
+	c->slots = sc->slots;
+	c->ordinal = ordinal;
+	sc->element = *v;
+	sc->ordinal = ordinal;
+	if (f != FAULT_OK)
+		return f;
+	if (!fill_slots(c, sc, v))
+		return FAULT_CORRUPT;
+	f = emit_output(c, sc, o, v);
+	bool rejected = c->nnotes > 0 && c->notes[c->nnotes - 1].is_reject;
+	if (f == FAULT_OK && !rejected)
+		counts_keep(c);
+	if (f == FAULT_OK)
+		f = emit_inner_of(c, sc, output, rejected);
+	if (f != FAULT_OK || !rejected)
+		return f;
+	const struct conv_note *n = &c->notes[c->nnotes - 1];
+	c->where.table = n->table;
+	c->where.column = n->column;
+	c->where.path = n->path;
+	c->where.kind = n->value.kind;
+	return n->fault;
+}
+
+enum fault conv_element(struct conv *c, int output, const struct val *id, const struct val *element,
+			const int64_t *at, size_t depth, struct conv_where *where)
+{
+	struct val v = *element;
+	begin(c);
+	*c->id = (struct slot){*id, at_of(id->kind)};
+	enum fault f = depth > 0 ? go_down(c, c->outputs[output].plan->scope, &v, at, depth) : FAULT_CORRUPT;
+	if (f == FAULT_OK)
+		f = emit_alone(c, output, &v, at[depth - 1]);
+	c->nlog = f == FAULT_OK ? c->nlog : 0;
+	if (f != FAULT_OK) {
+		for (size_t i = 0; i < c->noutputs; i++)
+			rowbuf_take_back(&c->outputs[i].rows, &c->outputs[i].mark);
+		c->nnotes = 0;
+		*where = c->where;
+	}
+	counts_apply(c);
 	return f;
 }
 

@@ -29,6 +29,8 @@ struct conv_where { /* of the fault; lent until the next conv_document */
 	char note[200];   /* facts without the value: "length 300, at most 40", "year 292278994" */
 };
 
+#define CONV_MAX_DEPTH 8 /* of arrays inside arrays that a note tells of */
+
 /* A value that was set to NULL or replaced by if_invalid, or an array element that was rejected: to be listed one by
  * one. Lent until the next conv_document. */
 struct conv_note {
@@ -37,6 +39,11 @@ struct conv_note {
 	const char *table, *column, *path;
 	int64_t ordinal;  /* of the element, -1 none */
 	struct val value; /* the original */
+	/* A rejected element of an array inside an array: the element of the outermost array that it is in, and the
+	 * ordinals from there to it (depth 0: not inside another; or deeper than can be told). */
+	struct val outer;
+	int64_t at[CONV_MAX_DEPTH];
+	size_t depth;
 };
 
 struct conv *conv_new(const struct plan *p, int collection, struct ledger *ledger);
@@ -50,6 +57,13 @@ void conv_set_server_version(struct conv *c, int version);
 bool conv_check(const struct plan *p, int server_version, struct buf *report) MUST_CHECK;
 
 enum fault conv_document(struct conv *c, const uint8_t *doc, size_t len, struct conv_where *where);
+/* One rejected element by itself, for docrow retry: as conv_document takes it at this place of the document with this
+ * _id. Makes the row of `output` (a child table or pairs) and those of arrays inside the element, nothing else;
+ * counts no LEDGER_ELEMENTS for the element itself, which was counted with its document. at: ordinals from the
+ * outermost array on, whose element is given. The fault is that of the element; notes of elements inside are in
+ * conv_notes. */
+enum fault conv_element(struct conv *c, int output, const struct val *id, const struct val *element,
+			const int64_t *at, size_t depth, struct conv_where *where);
 /* Rows gathered since the caller last reset this buffer (it sends and resets them as it likes). */
 struct rowbuf *conv_rows(struct conv *c, int output);
 size_t conv_notes(const struct conv *c, const struct conv_note **notes);

@@ -183,6 +183,8 @@ struct scope {
 	int *inner; /* scopes whose parent is this one */
 	size_t ninner;
 	bool keeps, refuses; /* fields that are not mapped: some output keeps them, some refuses them */
+	struct val element;  /* in hand, of an array */
+	int64_t ordinal;
 };
 
 struct conv {

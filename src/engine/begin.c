@@ -362,11 +362,27 @@ static bool find_old_run(struct begin *b, struct err *err)
 	return !installed || state_run_find(b->pg, b->arena, &b->old, &b->has_old, err);
 }
 
+/* docrow retry: of a run that is done. */
+static bool begin_rejects(struct begin *b, struct err *err)
+{
+	if (!b->has_old) {
+		err_set(err, ERR_RUN_NONE, "there is no run on this target");
+		return err_hint(err, "start one: docrow migrate --mapping NAME");
+	}
+	if (b->old.phase != STATE_DONE) {
+		err_set(err, ERR_RUN_UNFINISHED, "run %lld is not finished", (long long)b->old.id);
+		return err_hint(err, "its rejects can be tried again when it is: docrow migrate --resume");
+	}
+	return state_install(b->pg, err) && begin_retry(b->e, b->pg, &b->old, b->arena, err);
+}
+
 static bool begin_by_mode(struct begin *b, struct err *err)
 {
 	switch (b->e->options.mode) {
 	case ENGINE_CLEAN_ONLY:
 		return begin_clean(b, err);
+	case ENGINE_RETRY:
+		return begin_rejects(b, err);
 	case ENGINE_CLEAN:
 		return look_at_source(b, err) && begin_clean(b, err) && begin_new(b, err);
 	case ENGINE_NEW:
@@ -387,7 +403,7 @@ bool begin_run(struct engine *e, struct err *err)
 		plan_use_schema(e->plan, pg_uri_schema(b.pg));
 	}
 	ok = ok && check_literals(&b, err) && begin_by_mode(&b, err);
-	if (ok && e->options.mode != ENGINE_CLEAN_ONLY) {
+	if (ok && e->options.mode != ENGINE_CLEAN_ONLY && e->options.mode != ENGINE_RETRY) {
 		for (size_t i = 0; i < e->plan->ncollections; i++)
 			set_reject_limit(e, i);
 		ok = sink_resolve(b.pg, &e->plan->schema, err) && load_progress(&b, err);

@@ -11,7 +11,7 @@
 
 static void workers_init(struct engine *e)
 {
-	e->nworkers = e->options.workers;
+	e->nworkers = e->options.mode == ENGINE_RETRY ? 1 : e->options.workers;
 	e->workers = mem_zalloc(sizeof *e->workers * (size_t)e->nworkers);
 	for (int i = 0; i < e->nworkers; i++) {
 		struct worker *w = &e->workers[i];
@@ -58,7 +58,8 @@ static bool threads_start(struct engine *e, struct err *err)
 	for (int i = 0; i < e->nworkers; i++) {
 		struct worker *w = &e->workers[i];
 		atomic_fetch_add(&e->running, 1);
-		if (pthread_create(&w->thread, NULL, worker_main, w) != 0) {
+		void *(*work)(void *) = e->options.mode == ENGINE_RETRY ? retry_main : worker_main;
+		if (pthread_create(&w->thread, NULL, work, w) != 0) {
 			atomic_fetch_sub(&e->running, 1);
 			err_set(err, ERR_INTERNAL, "cannot start a thread");
 			engine_fail(e, err);
@@ -112,6 +113,7 @@ static void snapshot_tables(struct engine *e)
 		s->present = t->present;
 		s->docs = atomic_load(&t->docs);
 		s->rejects = atomic_load(&t->rejects);
+		s->retried = atomic_load(&t->retried);
 		s->chunks = atomic_load(&t->chunks);
 		s->chunks_done = atomic_load(&t->chunks_done);
 		s->started_at = atomic_load(&t->started_at);
@@ -196,13 +198,18 @@ bool engine_finish(struct engine *e, struct err *err)
 		worker_close(&e->workers[i]);
 	if (!e->failed && (e->options.mode == ENGINE_CLEAN_ONLY || atomic_load(&e->phase) == STATE_DONE))
 		return true;
-	if (e->run != 0 && e->has_heartbeat)
+	if (e->run != 0 && e->has_heartbeat && e->options.mode != ENGINE_RETRY)
 		record_end(e);
 	if (e->failed) {
 		*err = e->error;
 		return false;
 	}
 	return err_set(err, ERR_STOPPED, "stopped before the end");
+}
+
+struct engine_retry engine_retry_result(const struct engine *e)
+{
+	return e->retried;
 }
 
 int64_t engine_run_id(const struct engine *e)
@@ -216,6 +223,7 @@ void engine_free(struct engine *e)
 		return;
 	workers_free(e);
 	settle_free(e->settle);
+	retry_free(e->retry);
 	pthread_mutex_destroy(&e->lock);
 	pthread_mutex_destroy(&e->big_slot);
 	pace_free(&e->pace);

@@ -14,7 +14,20 @@
 #include "source.h"
 #include "state.h"
 
-enum engine_mode { ENGINE_NEW, ENGINE_RESUME, ENGINE_JOIN, ENGINE_CLEAN /* clean, then new */, ENGINE_CLEAN_ONLY };
+enum engine_mode {
+	ENGINE_NEW,
+	ENGINE_RESUME,
+	ENGINE_JOIN,
+	ENGINE_CLEAN /* clean, then new */,
+	ENGINE_CLEAN_ONLY,
+	ENGINE_RETRY /* the rejects of the finished run; needs no source */
+};
+
+/* Which rejects docrow retry takes; NULL and 0: any. */
+struct retry_filter {
+	const char *collection, *table, *fault, *path;
+	int64_t id; /* docrow.reject.id */
+};
 
 struct engine_options {
 	enum engine_mode mode;
@@ -33,13 +46,26 @@ struct engine_options {
 	bool load_only;                 /* stop after the rows (bench): no keys, no indexes         */
 	const char *version;
 	const char *left_out; /* collections that the plan leaves out, as plan_choose wrote them; NULL: none */
+	struct retry_filter retry;
+	bool dry_run; /* ENGINE_RETRY: everything in one transaction, which is rolled back */
 };
 
 struct engine;
 
+/* What docrow retry did. */
+struct engine_retry {
+	uint64_t tried, loaded; /* rejects: a document with all that was rejected of it counts once */
+	uint64_t restored;      /* references and pairs that got back what they named               */
+	uint64_t batches;
+	uint64_t rejects, open;               /* of the run, now (a dry run: as they would be)                     */
+	const struct state_pattern *patterns; /* likewise; lent until engine_free                      */
+	size_t npatterns;
+};
+
 struct engine_table { /* one per collection, in the mapping's order */
 	const char *collection, *table;
 	uint64_t est_docs, docs, rejects, chunks, chunks_done;
+	uint64_t retried; /* docrow retry: loaded */
 	bool present, started, finished;
 	double started_at, finished_at; /* clock_seconds, 0 = not yet */
 };
@@ -64,6 +90,8 @@ void engine_poll(struct engine *e, struct engine_snapshot *out);
 void engine_stop(struct engine *e); /* finish or roll back the current units within a second or two */
 /* Waits for the threads. False: err says why the run did not reach its end (also STOPPED). */
 bool engine_finish(struct engine *e, struct err *err) MUST_CHECK;
+/* After engine_finish said true, of mode ENGINE_RETRY. */
+struct engine_retry engine_retry_result(const struct engine *e);
 int64_t engine_run_id(const struct engine *e);
 void engine_free(struct engine *e);
 

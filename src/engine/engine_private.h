@@ -17,7 +17,7 @@
 #include "sys.h"
 
 struct table_progress {
-	atomic_ullong docs, rejects, chunks, chunks_done;
+	atomic_ullong docs, rejects, chunks, chunks_done, retried;
 	_Atomic double started_at, finished_at;
 	uint64_t est_docs;
 	struct map_limit reject_limit;
@@ -55,6 +55,8 @@ struct engine {
 	int64_t run;
 	int server_version;    /* of the target; known from begin_run on                     */
 	struct settle *settle; /* groups of references: settle.c                         */
+	struct retry *retry;   /* docrow retry: retry.c                                   */
+	struct engine_retry retried;
 	struct table_progress *tables;
 	struct engine_table *shown; /* for engine_poll                                        */
 	struct worker *workers;
@@ -94,6 +96,10 @@ void load_reset_rows(struct conv *conv, const struct plan_collection *c);
 /* One COPY of all rows in rb, which is reset; the server must take every one. *rows gets how many. */
 bool load_copy_rows(struct worker *w, const struct plan_output *o, struct rowbuf *rb, uint64_t *rows,
 		    struct err *err) MUST_CHECK;
+/* What the converter noted of its last document: a rejected element (counted in l), a value that was replaced. */
+void load_note_element(struct worker *w, const char *collection, struct ledger *l, const struct conv *conv,
+		       const struct conv_note *n);
+void load_note_finding(struct worker *w, const char *collection, const struct conv *conv, const struct conv_note *n);
 bool worker_reader(struct worker *w, struct err *err) MUST_CHECK;
 /* Every document of a collection, chunk by chunk; `each` may say that it has seen enough. */
 typedef bool each_document_fn(void *ctx, const uint8_t *doc, size_t len, bool *enough, struct err *err);
@@ -110,8 +116,19 @@ void settle_free(struct settle *s);
 bool settle_add_steps(struct engine *e, struct pg *pg, int64_t run, struct err *err) MUST_CHECK;
 bool settle_step(struct worker *w, const struct state_unit *u, bool *mine, struct err *err) MUST_CHECK;
 
+/* retry.c: after begin_run found the run that is done. */
+bool begin_retry(struct engine *e, struct pg *pg, const struct state_run *run, struct arena *a,
+		 struct err *err) MUST_CHECK;
+void *retry_main(void *arg);
+void retry_free(struct retry *r);
+
 /* worker.c */
 void *worker_main(void *arg);
+/* Opens the connection anew when it was lost, and enters the worker in docrow.worker. */
+bool worker_connect(struct worker *w, struct err *err) MUST_CHECK;
+/* True when the trouble may pass and the worker should try again (it has waited). */
+bool wait_and_retry(struct worker *w, const struct err *err) MUST_CHECK;
+void trouble_is_over(struct worker *w);
 void *heartbeat_main(void *arg);
 void worker_close(struct worker *w);
 

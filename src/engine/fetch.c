@@ -56,17 +56,19 @@ static bool next_rejects(struct fetch *f, int *n, struct err *err)
 }
 
 /* Puts a document beside every reject of its key. Keys are compared as values of their type: one value has several
- * texts. */
+ * texts. Rows of child tables have keys of their own: they are known by the document's _id. */
 static void update_sql(struct fetch *f)
 {
 	_cleanup_(buf_free) struct buf type;
 	buf_init(&type, 0);
-	pgtype_sql(&type, &f->plan->key_type, f->w->engine->plan->schema.name);
+	const struct schema *s = &f->w->engine->plan->schema;
+	pgtype_sql(&type, &f->plan->key_type, s->name);
 	buf_printf(&f->update,
 		   "UPDATE docrow.reject SET document = $3::bytea, document_text = $4::text, doc_id = $5::bytea, "
 		   "doc_id_text = $6::text WHERE run = $1::bigint AND collection = $2::text AND step IS NOT NULL "
-		   "AND document IS NULL AND (key::%s = $7::text::%s OR doc_id = $5::bytea)",
-		   buf_cstr(&type), buf_cstr(&type));
+		   "AND document IS NULL AND (doc_id = $5::bytea OR CASE WHEN table_name = ");
+	sql_literal(&f->update, s->tables[f->plan->outputs[0].copy.table].name);
+	buf_printf(&f->update, " THEN key::%s = $7::text::%s END)", buf_cstr(&type), buf_cstr(&type));
 }
 
 static bool keep_document(struct fetch *f, const uint8_t *doc, size_t len, struct err *err)

@@ -210,46 +210,74 @@ static void note_reject(struct feed *f, enum fault fault, const struct conv_wher
 	atomic_fetch_add_explicit(&f->progress->rejects, 1, memory_order_relaxed);
 }
 
-static void note_element(struct feed *f, const struct conv_note *n)
+/* {v: element}; of an array inside an array {v: element, in: the outermost element around it, at: [ordinals]}, so
+ * that its place can be found again. */
+static size_t wrap_element(const struct conv_note *n, struct buf *out)
 {
-	uint8_t local[256];
-	size_t size = doc_wrap_size("v", &n->value);
-	uint8_t *doc = size <= sizeof local ? local : mem_alloc(size);
+	buf_reset(out);
+	if (!buf_reserve(out, doc_wrap_size("v", &n->value)))
+		return 0;
+	out->len = doc_wrap("v", &n->value, out->data);
+	if (n->depth == 0)
+		return out->len;
+	out->len--; /* the end of the document comes later */
+	buf_putc(out, (char)n->outer.kind);
+	buf_put(out, "in", 3);
+	buf_put(out, n->outer.data, n->outer.len);
+	buf_putc(out, (char)BSON_K_ARRAY);
+	buf_put(out, "at", 3);
+	uint32_t size = (uint32_t)(4 + n->depth * (1 + 2 + 8) + 1);
+	buf_put(out, &size, 4);
+	for (size_t i = 0; i < n->depth; i++) {
+		buf_putc(out, (char)BSON_K_INT64);
+		buf_putc(out, (char)('0' + i));
+		buf_putc(out, '\0');
+		buf_put(out, &n->at[i], 8);
+	}
+	buf_put(out, "\0", 2); /* of the array, of the document */
+	size = (uint32_t)out->len;
+	memcpy(out->data, &size, 4);
+	return out->len;
+}
+
+void load_note_element(struct worker *w, const char *collection, struct ledger *l, const struct conv *conv,
+		       const struct conv_note *n)
+{
+	_cleanup_(buf_free) struct buf doc;
+	buf_init(&doc, 0);
 	struct sink_reject r = {
-		.collection = f->c->name,
+		.collection = collection,
 		.table = n->table,
 		.column = n->column,
 		.path = n->path,
 		.fault = n->fault,
 		.message = fault_sentence(n->fault),
-		.id = conv_id(f->conv),
-		.key = conv_key_text(f->conv),
-		.document = doc,
-		.document_len = doc_wrap("v", &n->value, doc),
+		.id = conv_id(conv),
+		.key = conv_key_text(conv),
+		.document_len = wrap_element(n, &doc),
 		.ordinal = n->ordinal,
 		.kind = n->value.kind,
 	};
-	sink_notes_reject(f->w->notes, &r);
-	ledger_add(f->w->ledger, LEDGER_REJECT_ELEMENT, n->table, fault_name(n->fault), 1);
-	if (doc != local)
-		free(doc);
+	r.document = doc.data;
+	sink_notes_reject(w->notes, &r);
+	ledger_add(l, LEDGER_REJECT_ELEMENT, n->table, fault_name(n->fault), 1);
 }
 
-static void note_finding(struct feed *f, const struct conv_note *n)
+void load_note_finding(struct worker *w, const char *collection, const struct conv *conv, const struct conv_note *n)
 {
 	struct sink_finding finding = {
 		.table = n->table,
 		.column = n->column,
-		.collection = f->c->name,
+		.collection = collection,
 		.path = n->path,
 		.kind = "invalid_replaced",
 		.fault = n->fault,
-		.id = conv_id(f->conv),
-		.key = conv_key_text(f->conv),
+		.id = conv_id(conv),
+		.key = conv_key_text(conv),
 		.value = n->value,
 		.ordinal = n->ordinal,
 	};
-	sink_notes_finding(f->w->notes, &finding);
+	sink_notes_finding(w->notes, &finding);
 }
 
 static void take_notes(struct feed *f)
@@ -257,7 +285,10 @@ static void take_notes(struct feed *f)
 	const struct conv_note *notes;
 	size_t n = conv_notes(f->conv, &notes);
 	for (size_t i = 0; i < n; i++)
-		notes[i].is_reject ? note_element(f, &notes[i]) : note_finding(f, &notes[i]);
+		if (notes[i].is_reject)
+			load_note_element(f->w, f->c->name, f->w->ledger, f->conv, &notes[i]);
+		else
+			load_note_finding(f->w, f->c->name, f->conv, &notes[i]);
 	uint8_t uuid[UUID_SIZE];
 	if (conv_id_needs_map(f->conv, uuid)) {
 		struct val id = conv_id(f->conv);

@@ -24,7 +24,7 @@ static void worker_disconnect(struct worker *w)
 	pthread_mutex_unlock(&w->pg_lock);
 }
 
-static bool worker_connect(struct worker *w, struct err *err)
+bool worker_connect(struct worker *w, struct err *err)
 {
 	struct engine *e = w->engine;
 	if (w->pg != NULL && !pg_is_lost(w->pg))
@@ -146,8 +146,7 @@ static void give_back(struct worker *w, const struct state_unit *u, const struct
 		worker_disconnect(w);
 }
 
-/* True when the trouble may pass and the worker should go round again. */
-static bool wait_and_retry(struct worker *w, const struct err *err)
+bool wait_and_retry(struct worker *w, const struct err *err)
 {
 	struct engine *e = w->engine;
 	if (engine_is_stopping(e))
@@ -170,7 +169,7 @@ static bool wait_and_retry(struct worker *w, const struct err *err)
 
 /* After a round that went well. Where a unit failed, a claim that found nothing to do proves nothing: the same unit
  * would fail again, and patience would start anew each time, without end. */
-static void trouble_is_over(struct worker *w)
+void trouble_is_over(struct worker *w)
 {
 	if (!w->waiting || (w->in_unit && atomic_load(&w->engine->units_done) == w->seen_units))
 		return;

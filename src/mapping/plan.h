@@ -131,6 +131,12 @@ void plan_free(struct plan *p);
 /* Index of a collection by name, -1. */
 int plan_find_collection(const struct plan *p, const char *name);
 
+/* Do both make the same target from the same paths: types, tables, columns, keys, indexes, references and what feeds
+ * them? Policies (if_missing, accept, if_orphan, unmapped: report or reject ...) may differ. False: what differs in
+ * lines
+ * "- as in a", "+ as in b". */
+bool plan_same_structure(const struct plan *a, const struct plan *b, struct buf *report);
+
 /* Text for people, appended to out: tables with their columns, what feeds them and by which policies, keys, indexes
  * and foreign keys. */
 void mapping_show(struct buf *out, const struct plan *p);

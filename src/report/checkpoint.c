@@ -111,6 +111,7 @@ bool checkpoint_write(const char *path, const struct report_facts *f, const stru
 	put(root, "target", text(f->target));
 	put(root, "documents", count(a->read));
 	put(root, "rejects", count(a->rejects));
+	put(root, "retried", count(a->retried));
 	put(root, "collections", collections(f, a));
 	put(root, "left_out", sentences(f->plan->left_out.list, f->plan->left_out.n));
 	put(root, "steps", steps(f));

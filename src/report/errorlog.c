@@ -90,13 +90,15 @@ void errorlog_add(struct errorlog *l, const struct report_reject *r)
 	member(&l->out, "table", r->table);
 	member(&l->out, "column", r->column);
 	member(&l->out, "path", r->path);
-	if (r->ordinal && r->ordinal[0] != '-') /* -1: the document itself */
+	if (r->ordinal)
 		number(&l->out, "ordinal", r->ordinal);
 	member(&l->out, "fault", r->fault);
 	member(&l->out, "code", r->code);
 	member(&l->out, "bson_type", r->bson_type);
 	member(&l->out, "sqlstate", r->sqlstate);
 	member(&l->out, "message", r->message);
+	if (r->state && strcmp(r->state, "open") != 0)
+		member(&l->out, "state", r->state);
 	buf_puts(&l->out, "}\n");
 	l->n++;
 	if (l->out.len > 65536)
@@ -105,7 +107,8 @@ void errorlog_add(struct errorlog *l, const struct report_reject *r)
 
 static void add_pattern(struct errorlog *l, const struct state_pattern *p)
 {
-	buf_printf(&l->out, "{\"kind\":\"pattern\",\"rejects\":%llu", (unsigned long long)p->n);
+	buf_printf(&l->out, "{\"kind\":\"pattern\",\"rejects\":%llu,\"open\":%llu", (unsigned long long)p->n,
+		   (unsigned long long)p->open);
 	member(&l->out, "fault", p->fault);
 	member(&l->out, "code", p->code);
 	member(&l->out, "collection", p->collection);
@@ -121,12 +124,15 @@ static void add_pattern(struct errorlog *l, const struct state_pattern *p)
 bool errorlog_close(struct errorlog *l, const struct state_pattern *patterns, size_t npatterns, uint64_t left_out,
 		    struct err *err)
 {
-	unsigned long long total = l->n + left_out;
+	unsigned long long total = l->n + left_out, open = 0;
 
-	for (size_t i = 0; i < npatterns; i++)
+	for (size_t i = 0; i < npatterns; i++) {
 		add_pattern(l, &patterns[i]);
-	buf_printf(&l->out, "{\"kind\":\"end\",\"rejects\":%llu,\"not_listed\":%llu,\"patterns\":%zu}\n", total,
-		   (unsigned long long)left_out, npatterns);
+		open += patterns[i].open;
+	}
+	buf_printf(&l->out,
+		   "{\"kind\":\"end\",\"rejects\":%llu,\"open\":%llu,\"not_listed\":%llu,\"patterns\":%zu}\n", total,
+		   open, (unsigned long long)left_out, npatterns);
 	flush(l);
 	if (l->error == 0 && fsync(l->fd) != 0)
 		l->error = errno;

@@ -61,17 +61,20 @@ struct account_collection {
 	const char *name;
 	int table;
 	uint64_t read, bytes, rejects;
-	uint64_t source; /* its own exact count afterwards */
+	uint64_t retried; /* of the rejects: loaded by docrow retry */
+	uint64_t source;  /* its own exact count afterwards */
 	bool has_source;
 	double seconds;
 };
 struct account_table {
 	const char *name;
-	uint64_t loaded, stubs;                             /* came in  */
+	uint64_t loaded, stubs, retried_rows;               /* came in  */
 	uint64_t reject_rows, children_of_rejects, dropped; /* went out */
+	uint64_t stubs_filled;                              /* became the real row, which is among the loaded */
 	uint64_t rows;                                      /* hence    */
 	int64_t actual;                                     /* count(*), -1: not counted */
 	uint64_t elements, of_rejected_documents, rejected_elements;
+	uint64_t retried_elements; /* of the rejected ones: loaded by docrow retry */
 	bool is_child, is_junction;
 };
 struct account_side {
@@ -83,7 +86,7 @@ struct account_junction {
 	int table;
 	struct account_side sides[2];
 	size_t nsides;
-	uint64_t pairs, mirrored, left_out, orphans, rejected_elements, rows;
+	uint64_t pairs, mirrored, left_out, orphans, rejected_elements, retried_elements, rows;
 };
 struct account {
 	struct account_collection *collections;
@@ -93,6 +96,7 @@ struct account {
 	struct account_junction *junctions;
 	size_t njunctions;
 	uint64_t read, rejects; /* all kinds of rejects */
+	uint64_t retried;       /* of them: loaded by docrow retry; the others are open */
 	const char **breaks;    /* identities that do not hold: sentences          */
 	size_t nbreaks;
 	const char **changes; /* the source's count differs from what was read   */
@@ -119,7 +123,7 @@ bool checkpoint_write(const char *path, const struct report_facts *f, const stru
 
 struct report_reject { /* texts may be NULL */
 	const char *id, *collection, *table, *column, *path, *fault, *code, *sqlstate, *message, *bson_type, *doc_id,
-		*key, *ordinal, *created;
+		*key, *ordinal, *created, *state, *attempts;
 };
 struct errorlog;
 bool errorlog_open(struct errorlog **l, const char *path, struct err *err) MUST_CHECK;

@@ -325,6 +325,17 @@ static void slowest(struct page *p)
 	}
 }
 
+/* Of a run whose rejects were tried again. */
+static void retried(struct page *p)
+{
+	char n[3][32];
+
+	if (p->a->retried > 0)
+		buf_printf(p->out, "\n  Rejects %s, of them retried %s, open %s\n",
+			   text_thousands(p->a->rejects, n[0]), text_thousands(p->a->retried, n[1]),
+			   text_thousands(p->a->rejects - p->a->retried, n[2]));
+}
+
 static void patterns(struct page *p)
 {
 	size_t n = p->f->nrejects < 10 ? p->f->nrejects : 10;
@@ -439,10 +450,10 @@ static void what_next(struct page *p)
 	else if (p->a->nbreaks > 0)
 		buf_puts(p->out, "  Do not move over: this is a bug in docrow or somebody changed the tables. Please "
 				 "report it.\n");
-	else if (p->a->rejects > 0)
-		buf_puts(p->out,
-			 "  docrow rejects shows what was rejected and why; mend the source or the mapping, then\n"
-			 "  docrow migrate --clean starts anew\n");
+	else if (p->a->rejects > p->a->retried)
+		buf_puts(p->out, "  docrow rejects shows what was rejected and why; with a mended mapping docrow "
+				 "retry loads it;\n"
+				 "  docrow migrate --clean starts anew\n");
 	else if (p->a->nchanges > 0)
 		buf_puts(p->out, "  Stop writes to the source and start anew: docrow migrate --clean\n");
 	else
@@ -523,6 +534,7 @@ static void tables(struct page *p)
 		section(p, &sections[i]);
 	absent(p);
 	patterns(p);
+	retried(p);
 }
 
 void summary_tables(struct buf *out, const struct report_facts *f, const struct account *account, bool colour)

@@ -48,7 +48,7 @@ struct sink_reject {
 	const char *key;         /* text of the key or NULL                           */
 	const uint8_t *document; /* whole document, or {v: element} for an element; may be NULL */
 	size_t document_len;
-	int64_t ordinal; /* of an element; -1: the document itself            */
+	int64_t ordinal; /* of an element; -1: the document itself (NULL)     */
 	uint8_t kind;    /* BSON kind of the value                            */
 };
 void sink_notes_reject(struct sink_notes *n, const struct sink_reject *r);
@@ -60,7 +60,7 @@ struct sink_finding {
 	struct val id;
 	const char *key;
 	struct val value; /* the original                                      */
-	int64_t ordinal;
+	int64_t ordinal;  /* of an element; -1: none (NULL)                    */
 };
 /* Strings are copied. Nothing here fails, whatever bytes the values hold. */
 void sink_notes_finding(struct sink_notes *n, const struct sink_finding *f);
@@ -181,5 +181,42 @@ bool sink_fkey_is_valid(struct pg *pg, const struct schema *s, int table, int fk
 bool sink_settle_sequences(struct pg *pg, const struct schema *s, int table, struct err *err) MUST_CHECK;
 /* VACUUM (FREEZE, ANALYZE): outside a transaction. */
 bool sink_vacuum(struct pg *pg, const struct schema *s, int table, struct err *err) MUST_CHECK;
+
+/* --- retry: rejects that are tried again, inside the caller's transaction (and savepoint) ---
+ *
+ *   sink_retry_new → sink_retry_items, sink_retry_put*, sink_retry_row* → sink_retry_settle → sink_retry_verdicts
+ *                  → sink_retry_store → sink_retry_end → sink_retry_free
+ *
+ * sink_begin_settle comes before. copies: what the documents of one collection feed, its own table first. The ledger
+ * gets what settling counts (orphans, pairs, rows of junctions, child rows taken out, stand-ins filled); all else is
+ * the caller's, who knows what was counted before. */
+struct sink_retry;
+bool sink_retry_new(struct sink_retry **r, struct pg *pg, const struct schema *s, int64_t run, int64_t step,
+		    struct ledger *l, const struct schema_copy *const *copies, size_t n, struct err *err) MUST_CHECK;
+/* COPY rows (item, kind 'd', 'e' or 'r', index of the own row's table, _id as {_id: x}, _id as text, docrow.reject.id
+ * of the document); items are numbered in the order of their _ids. */
+bool sink_retry_items(struct sink_retry *r, struct rowbuf *items, struct err *err) MUST_CHECK;
+/* COPY rows of c with their item in front. Sends and resets them. */
+bool sink_retry_put(struct sink_retry *r, const struct schema_copy *c, struct rowbuf *rows,
+		    struct err *err) MUST_CHECK;
+/* The row that was taken out of a child table, as docrow.reject kept it. */
+bool sink_retry_row(struct sink_retry *r, int64_t item, int table, int64_t reject, struct err *err) MUST_CHECK;
+/* Keys, unique indexes, references: blocks the items that may not go in. */
+bool sink_retry_settle(struct sink_retry *r, struct err *err) MUST_CHECK;
+struct sink_verdict {
+	int64_t item;
+	enum fault fault;
+	const char *column; /* or NULL */
+	const char *message;
+};
+/* The items that are blocked. In the arena. */
+bool sink_retry_verdicts(struct sink_retry *r, struct arena *a, struct sink_verdict **out, size_t *n,
+			 struct err *err) MUST_CHECK;
+/* The others go in; pairs and references that waited for them get what they named. */
+bool sink_retry_store(struct sink_retry *r, struct err *err) MUST_CHECK;
+bool sink_retry_end(struct sink_retry *r, struct err *err) MUST_CHECK; /* drops the temporary tables */
+void sink_retry_free(struct sink_retry *r);
+/* Foreign keys that stayed NOT VALID are validated when no kept orphan of their table is left. In a transaction. */
+bool sink_retry_validate(struct pg *pg, const struct schema *s, int64_t run, struct err *err) MUST_CHECK;
 
 #endif

@@ -168,6 +168,14 @@ static void put_fault(struct sink_notes *n, struct rowbuf *rb, enum fault f)
 	put_text(n, rb, f == FAULT_OK ? NULL : fault_name(f));
 }
 
+static void put_ordinal(struct rowbuf *rb, int64_t ordinal)
+{
+	if (ordinal >= 0)
+		rowbuf_put_i64(rb, ordinal);
+	else
+		rowbuf_put_null(rb);
+}
+
 /* --- rows --- */
 
 static void rows_begin(struct rows *r, const struct notes_table *t)
@@ -203,7 +211,7 @@ static bool put_reject(struct sink_notes *n, const struct sink_reject *r, const 
 	put_text(n, rb, r->kind == 0 ? NULL : bson_kind_name(r->kind));
 	put_value(n, rb, "_id", &r->id);
 	put_text(n, rb, r->key);
-	rowbuf_put_i64(rb, r->ordinal);
+	put_ordinal(rb, r->ordinal);
 	put_document(n, rb, document, r->document_len);
 	return rows_end(&n->rejects);
 }
@@ -230,7 +238,7 @@ void sink_notes_finding(struct sink_notes *n, const struct sink_finding *f)
 	put_fault(n, rb, f->fault);
 	put_value(n, rb, "_id", &f->id);
 	put_text(n, rb, f->key);
-	rowbuf_put_i64(rb, f->ordinal);
+	put_ordinal(rb, f->ordinal);
 	put_value(n, rb, "v", &f->value);
 	(void)rows_end(&n->findings);
 }

@@ -15,7 +15,12 @@ struct settle {
 	struct ledger *ledger;
 	struct err *err;
 	bool *shrunk; /* [ntables] set for tables that lost rows; may be NULL */
+	/* [ntables] of docrow retry: the rows in question wait in pg_temp.docrow_t<i>, beside the table; else NULL.
+	 */
+	const bool *staged;
 };
+/* The table whose rows are settled: itself, or where its rows wait. */
+void settle_table(struct buf *sql, const struct settle *st, int table);
 
 /* Taking rows out. `rows` is a query with the columns spot (ctid), message (text), value (bytea) and value_text
  * (text) over the table; they become rejects, or findings when `drop`. Their rows in child tables go with them. */
@@ -42,6 +47,13 @@ bool orphans_reject(struct settle *st, int ref, uint64_t *removed) MUST_CHECK;
 bool orphans_stub(struct settle *st, int ref) MUST_CHECK;
 /* Moves, NULLs and kept ones of the refs, all of one table, in one UPDATE: a second one of the same row would have
  * the server check its other foreign keys again, whose orphans are not settled yet. */
+/* "SELECT spot, message, value, value_text" and, staged, "item": the rows that orphans_reject takes out. */
+void orphans_put_rejected(struct buf *sql, struct settle *st, int ref);
 bool orphans_change(struct settle *st, const int *refs, size_t n) MUST_CHECK;
+
+/* A query of the statement `name`: a finding for each pair of docrow_d (l, r, nl, nr, has_l, has_r) that `where`
+ * picks. column_name is the left or right one (or both) as when_left and when_right say. */
+void pairs_put_findings(struct buf *sql, const struct settle *st, int junction, const char *name, const char *kind,
+			enum fault fault, const char *when_left, const char *when_right, const char *where);
 
 #endif

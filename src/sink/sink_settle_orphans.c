@@ -34,6 +34,14 @@ bool orphan_can_change(const struct schema_ref *r)
 	return r->policy == ORPHAN_NULL || r->policy == ORPHAN_KEEP || r->policy == ORPHAN_MOVE_TO;
 }
 
+void settle_table(struct buf *sql, const struct settle *st, int table)
+{
+	if (st->staged != NULL && st->staged[table])
+		buf_printf(sql, "pg_temp.docrow_t%d", table);
+	else
+		sql_table(sql, st->s, &st->s->tables[table]);
+}
+
 /* --- the search --- */
 
 static const struct schema_ref *ref_at(const struct settle *st, int ref)
@@ -63,11 +71,38 @@ static bool moves_before(const struct settle *st, int earlier, int ref)
 	return earlier < ref && can_move(e) && e->table == r->table && e->move_to == r->move_to;
 }
 
+/* The parent's row, in the table or among those that wait beside it. Few rows are looked up here, so each is looked
+ * up by itself. */
+static void put_staged_join(struct buf *sql, const struct settle *st, int ref, const char *alias, int table,
+			    int column)
+{
+	const struct schema_table *parent = &st->s->tables[table];
+	buf_puts(sql, " LEFT JOIN LATERAL (");
+	for (int staged = 0; staged < (st->staged[table] ? 2 : 1); staged++) {
+		buf_puts(sql, staged ? " UNION ALL SELECT " : "SELECT ");
+		sql_column(sql, "docrow_x", parent, column);
+		buf_puts(sql, " FROM ");
+		if (staged)
+			settle_table(sql, st, table);
+		else
+			sql_table(sql, st->s, parent);
+		buf_puts(sql, " AS docrow_x WHERE ");
+		sql_column(sql, "docrow_x", parent, column);
+		buf_puts(sql, " = ");
+		sql_column(sql, ROW_ALIAS, child_of(st, ref), ref_at(st, ref)->column);
+	}
+	buf_printf(sql, " LIMIT 1) AS %s ON true", alias);
+}
+
 static void put_join(struct buf *sql, const struct settle *st, int ref, char letter, int table, int column)
 {
 	const struct schema_table *parent = &st->s->tables[table];
 	char alias[32];
 	snprintf(alias, sizeof alias, "docrow_%c%d", letter, ref);
+	if (st->staged != NULL) {
+		put_staged_join(sql, st, ref, alias, table, column);
+		return;
+	}
 	buf_puts(sql, " LEFT JOIN ");
 	sql_table(sql, st->s, parent);
 	buf_printf(sql, " AS %s ON ", alias);
@@ -88,7 +123,7 @@ static void put_joins_of(struct buf *sql, const struct settle *st, int ref)
 static void put_from(struct buf *sql, const struct settle *st, const int *refs, size_t n)
 {
 	buf_puts(sql, " FROM ");
-	sql_table(sql, st->s, child_of(st, refs[0]));
+	settle_table(sql, st, ref_at(st, refs[0])->table);
 	buf_puts(sql, " AS " ROW_ALIAS);
 	for (int ref = 0; ref < (int)st->s->nrefs; ref++) {
 		bool wanted = false;
@@ -176,27 +211,35 @@ bool orphans_count(struct settle *st, const int *refs, size_t n, uint64_t *count
 
 /* --- reject --- */
 
-bool orphans_reject(struct settle *st, int ref, uint64_t *removed)
+void orphans_put_rejected(struct buf *sql, struct settle *st, int ref)
 {
 	const struct schema_ref *r = ref_at(st, ref);
-	_cleanup_(buf_free) struct buf rows;
 	_cleanup_(buf_free) struct buf text;
-	buf_init(&rows, 0);
 	buf_init(&text, 0);
-	buf_puts(&rows, "SELECT " ROW_ALIAS ".ctid AS spot, ");
+	buf_puts(sql, "SELECT " ROW_ALIAS ".ctid AS spot, ");
 	buf_printf(&text, "%s points to ", column_of(st, ref)->name);
-	sql_literal(&rows, buf_cstr(&text));
-	buf_puts(&rows, " || ");
-	put_reference_id(&rows, st, ref, SQL_ID_TEXT);
-	buf_puts(&rows, " || ");
+	sql_literal(sql, buf_cstr(&text));
+	buf_puts(sql, " || ");
+	put_reference_id(sql, st, ref, SQL_ID_TEXT);
+	buf_puts(sql, " || ");
 	buf_reset(&text);
 	buf_printf(&text, ", which is no row of %s", st->s->tables[r->ref_table].name);
 	if (can_move(r))
 		buf_printf(&text, " and cannot go to %s", child_of(st, ref)->columns[r->move_to].name);
-	sql_literal(&rows, buf_cstr(&text));
-	buf_puts(&rows, " AS message, NULL::bytea AS value, NULL::text AS value_text");
-	put_from(&rows, st, &ref, 1);
-	put_where_stuck(&rows, st, ref);
+	sql_literal(sql, buf_cstr(&text));
+	buf_puts(sql, " AS message, NULL::bytea AS value, NULL::text AS value_text");
+	if (st->staged != NULL)
+		buf_puts(sql, ", " ROW_ALIAS ".docrow_item AS item");
+	put_from(sql, st, &ref, 1);
+	put_where_stuck(sql, st, ref);
+}
+
+bool orphans_reject(struct settle *st, int ref, uint64_t *removed)
+{
+	const struct schema_ref *r = ref_at(st, ref);
+	_cleanup_(buf_free) struct buf rows;
+	buf_init(&rows, 0);
+	orphans_put_rejected(&rows, st, ref);
 	struct removal removal = {.table = r->table,
 				  .column = column_of(st, ref)->name,
 				  .fault = FAULT_ORPHAN,
@@ -220,7 +263,18 @@ static bool becomes_null(const struct schema_ref *r)
 static void put_row_columns(struct buf *sql, const struct settle *st, const struct schema_table *child)
 {
 	buf_puts(sql, "WITH docrow_o AS MATERIALIZED (SELECT " ROW_ALIAS ".ctid AS spot, ");
-	sql_row_identity(sql, ROW_ALIAS, st->s, child, st->run);
+	if (st->staged == NULL) {
+		sql_row_identity(sql, ROW_ALIAS, st->s, child, st->run);
+		return;
+	}
+	/* the rows above wait, too: the document is that of the item */
+	sql_key_text(sql, ROW_ALIAS, child);
+	buf_puts(sql,
+		 " AS key, (SELECT i.doc_id FROM pg_temp.docrow_item i WHERE i.item = " ROW_ALIAS ".docrow_item) AS "
+		 "doc_id, (SELECT i.doc_id_text FROM pg_temp.docrow_item i WHERE i.item = " ROW_ALIAS
+		 ".docrow_item) AS doc_id_text, ");
+	sql_ordinal(sql, ROW_ALIAS, child);
+	buf_puts(sql, " AS ordinal");
 }
 
 /* Per ref: what it is (bad_, moved_) and its original (value_, text_). */
@@ -281,7 +335,7 @@ static void put_update(struct buf *sql, const struct settle *st, const int *refs
 	if (sets.len == 0)
 		return;
 	buf_puts(sql, ", docrow_u AS (UPDATE ");
-	sql_table(sql, st->s, child);
+	settle_table(sql, st, ref_at(st, refs[0])->table);
 	buf_printf(sql, " AS " ROW_ALIAS " SET %s FROM docrow_o WHERE " ROW_ALIAS ".ctid = docrow_o.spot AND (false",
 		   buf_cstr(&sets));
 	for (size_t i = 0; i < n; i++)
@@ -381,7 +435,7 @@ static void put_stub_findings(struct buf *sql, const struct settle *st, const st
 	sql_id(sql, SQL_ID_BSON_ID, type, "v", &origin);
 	buf_puts(sql, ", ");
 	sql_id(sql, SQL_ID_JSON, type, "v", &origin);
-	buf_puts(sql, ", v::text, -1, ");
+	buf_puts(sql, ", v::text, NULL::bigint, ");
 	sql_id(sql, SQL_ID_BSON_VALUE, type, "v", &origin);
 	buf_puts(sql, ", ");
 	sql_id(sql, SQL_ID_JSON, type, "v", &origin);

@@ -153,11 +153,19 @@ static void put_findings(struct buf *sql, const struct pairs *p, const char *nam
 	put_named(sql, p, SQL_ID_BSON_ID, true);
 	buf_puts(sql, ", ");
 	put_named(sql, p, SQL_ID_JSON, true);
-	buf_puts(sql, ", ROW(l, r)::text, -1, ");
+	buf_puts(sql, ", ROW(l, r)::text, NULL::bigint, ");
 	put_named(sql, p, SQL_ID_BSON_VALUE, false);
 	buf_puts(sql, ", ");
 	put_named(sql, p, SQL_ID_JSON, false);
 	buf_printf(sql, " FROM docrow_d WHERE %s ORDER BY l, r)", where);
+}
+
+void pairs_put_findings(struct buf *sql, const struct settle *st, int junction, const char *name, const char *kind,
+			enum fault fault, const char *when_left, const char *when_right, const char *where)
+{
+	const struct schema_junction *j = &st->s->junctions[junction];
+	struct pairs p = {.st = *st, .j = j, .t = &st->s->tables[j->table], .index = junction};
+	put_findings(sql, &p, name, kind, fault, when_left, when_right, where);
 }
 
 static bool has_both_sides(const struct pairs *p)

@@ -348,7 +348,7 @@ void sql_ordinal(struct buf *out, const char *alias, const struct schema_table *
 {
 	int last = t->nprimary_key > 1 ? t->primary_key[t->nprimary_key - 1] : -1;
 	if (t->parent_table < 0 || last < 0 || last == t->parent_column || !is_integer(&t->columns[last].type)) {
-		buf_puts(out, "-1::bigint");
+		buf_puts(out, "NULL::bigint");
 		return;
 	}
 	sql_column(out, alias, t, last);

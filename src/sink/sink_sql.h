@@ -41,7 +41,7 @@ void sql_id(struct buf *out, enum sql_id_form form, const struct pgtype *type, c
 /* The id of the document that a row comes from (a child row: of its parent's); NULL for tables of no collection. */
 void sql_document_id(struct buf *out, enum sql_id_form form, const char *alias, const struct schema *s,
 		     const struct schema_table *t, int64_t run);
-/* Position of a child row among its siblings: -1 unless the key's last column is an integer beside the parent's. */
+/* Position of a child row among its siblings: NULL unless the key's last column is an integer beside the parent's. */
 void sql_ordinal(struct buf *out, const char *alias, const struct schema_table *t);
 /* Text literal, or NULL. */
 void sql_text_or_null(struct buf *out, const char *text);

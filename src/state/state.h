@@ -74,6 +74,14 @@ bool state_run_set_operation_time(struct pg *pg, int64_t run, const char *operat
  * transaction. */
 bool state_run_clean(struct pg *pg, int64_t run, struct err *err) MUST_CHECK;
 
+/* The mappings that docrow retry was told to use. state_revision_add writes nothing when the newest (or the run's
+ * own, if there is none) has this digest. */
+bool state_revision_add(struct pg *pg, int64_t run, const char *name, const char *text, const char *digest,
+			const char *version, struct err *err) MUST_CHECK;
+/* The newest; *found false: there is none, the run's own holds. In the arena. */
+bool state_revision_find(struct pg *pg, int64_t run, struct arena *a, char **name, char **text, bool *found,
+			 struct err *err) MUST_CHECK;
+
 /* --- workers and leases --- */
 struct state_lease {
 	int live;            /* workers with a fresh heartbeat                                          */
@@ -121,7 +129,8 @@ bool state_workers(struct pg *pg, int64_t run, struct arena *a, struct state_wor
 	X(INDEX, "index")                                                                                            \
 	X(FKEY, "foreign_key")                                                                                       \
 	X(VALIDATE, "validate")                                                                                      \
-	X(VACUUM, "vacuum")
+	X(VACUUM, "vacuum")                                                                                          \
+	X(RETRY, "retry")
 enum state_step_kind {
 #define X(NAME, name) STEP_##NAME,
 	STATE_STEP_KINDS(X)
@@ -187,6 +196,10 @@ struct state_step_def {
 	const int *after; /* indexes into the same array of definitions                   */
 	int nafter;
 };
+/* A step of kind retry, claimed for the worker with epoch 1. In the caller's transaction, which also finishes it:
+ * nobody ever sees it unfinished. */
+bool state_retry_step(struct pg *pg, int64_t run, int64_t worker, const char *collection, const char *table,
+		      int64_t *step, struct err *err) MUST_CHECK;
 /* In the caller's transaction. */
 bool state_steps_add(struct pg *pg, int64_t run, const struct state_step_def *defs, size_t n,
 		     struct err *err) MUST_CHECK;

@@ -142,10 +142,10 @@ bool state_run_set_operation_time(struct pg *pg, int64_t run, const char *operat
 bool state_run_clean(struct pg *pg, int64_t run, struct err *err)
 {
 	static const char *const statements[] = {
-		"DELETE FROM docrow.worker WHERE run = $1",  "DELETE FROM docrow.chunk WHERE run = $1",
-		"DELETE FROM docrow.step WHERE run = $1",    "DELETE FROM docrow.reject WHERE run = $1",
-		"DELETE FROM docrow.finding WHERE run = $1", "DELETE FROM docrow.id_map WHERE run = $1",
-		"DELETE FROM docrow.ddl WHERE run = $1",
+		"DELETE FROM docrow.worker WHERE run = $1",   "DELETE FROM docrow.chunk WHERE run = $1",
+		"DELETE FROM docrow.step WHERE run = $1",     "DELETE FROM docrow.reject WHERE run = $1",
+		"DELETE FROM docrow.finding WHERE run = $1",  "DELETE FROM docrow.id_map WHERE run = $1",
+		"DELETE FROM docrow.revision WHERE run = $1", "DELETE FROM docrow.ddl WHERE run = $1",
 	};
 	char id[24];
 	const struct pg_param params[] = {param_i64(id, run)};
@@ -158,6 +158,42 @@ bool state_run_clean(struct pg *pg, int64_t run, struct err *err)
 	for (size_t i = 0; i < sizeof(statements) / sizeof(statements[0]); i++)
 		if (!state_exec(pg, statements[i], params, 1, NULL, err))
 			return false;
+	return true;
+}
+
+/* --- revisions of the mapping --- */
+
+bool state_revision_add(struct pg *pg, int64_t run, const char *name, const char *text, const char *digest,
+			const char *version, struct err *err)
+{
+	char id[24];
+	const struct pg_param params[] = {param_i64(id, run), PG_TEXT(name), PG_TEXT(text), PG_TEXT(digest),
+					  PG_TEXT(version)};
+	return state_exec(
+		pg,
+		"INSERT INTO docrow.revision (run, number, mapping_name, mapping_text, mapping_digest, version) "
+		"SELECT r.id, coalesce(v.number, 0) + 1, $2, $3, $4, $5 FROM docrow.run r LEFT JOIN LATERAL "
+		"(SELECT number, mapping_digest FROM docrow.revision WHERE run = r.id ORDER BY number DESC LIMIT 1) "
+		"v ON true WHERE r.id = $1 AND coalesce(v.mapping_digest, r.mapping_digest) <> $4 "
+		"ON CONFLICT DO NOTHING",
+		params, 5, NULL, err);
+}
+
+bool state_revision_find(struct pg *pg, int64_t run, struct arena *a, char **name, char **text, bool *found,
+			 struct err *err)
+{
+	char id[24];
+	struct pg_result *r;
+	const struct pg_param params[] = {param_i64(id, run)};
+	if (!state_query(pg,
+			 "SELECT mapping_name, mapping_text FROM docrow.revision WHERE run = $1 ORDER BY number DESC "
+			 "LIMIT 1",
+			 params, 1, &r, err))
+		return false;
+	*found = pg_rows(r) > 0;
+	*name = *found ? cell(a, r, 0, 0) : NULL;
+	*text = *found ? cell(a, r, 0, 1) : NULL;
+	pg_result_free(r);
 	return true;
 }
 

@@ -154,3 +154,23 @@ bool state_steps_add(struct pg *pg, int64_t run, const struct state_step_def *de
 	arena_free(a);
 	return ok;
 }
+
+bool state_retry_step(struct pg *pg, int64_t run, int64_t worker, const char *collection, const char *table,
+		      int64_t *step, struct err *err)
+{
+	char id[24], who[24];
+	struct pg_result *r;
+	const struct pg_param params[] = {param_i64(id, run), param_i64(who, worker), PG_TEXT(collection),
+					  PG_TEXT(table)};
+	if (!state_query(pg,
+			 "INSERT INTO docrow.step (run, phase, kind, name, collection, state, epoch, worker, "
+			 "attempts) VALUES "
+			 "($1, 'settle', 'retry', 'rejects of ' || $3::text || ' for ' || $4::text, $3, 'running', "
+			 "1, $2, 1) "
+			 "RETURNING id",
+			 params, 4, &r, err))
+		return false;
+	*step = pg_get_i64(r, 0, 0);
+	pg_result_free(r);
+	return true;
+}

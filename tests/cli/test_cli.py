@@ -13,7 +13,7 @@ import time
 import pytest
 from lib.program import BINARY, ROOT
 
-COMMANDS = ["migrate", "status", "rejects", "mapping", "synth", "id", "config", "help"]
+COMMANDS = ["migrate", "status", "rejects", "retry", "mapping", "synth", "id", "config", "help"]
 
 
 @pytest.fixture

@@ -139,7 +139,7 @@ def test_files(job, mongo, pg15):
     lines = [json.loads(line) for line in files[1].read_text().splitlines()]
     assert [line["kind"] for line in lines] == ["reject", "pattern", "end"]
     assert lines[0]["reject"] == pg15.one("SELECT id FROM docrow.reject")
-    assert lines[2] == {"kind": "end", "rejects": 1, "not_listed": 0, "patterns": 1}
+    assert lines[2] == {"kind": "end", "rejects": 1, "open": 1, "not_listed": 0, "patterns": 1}
     assert SECRET_VALUE not in files[0].read_text() + files[1].read_text()
 
 
