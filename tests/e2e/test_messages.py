@@ -1,19 +1,22 @@
 """Bad input: each gets one clear message (what, why, what next), the right exit status, and leaves nothing half done."""
 
 import contextlib
+import json
 import os
+import pathlib
 import re
 import socket
 import subprocess
 import threading
 import time
 
+import bson
 import psycopg
 import psycopg.sql
 import pytest
 from lib import processes
 from lib.databases import PostgresDatabase
-from lib.program import Docrow
+from lib.program import Docrow, Result
 
 MAPPING = """
 docrow: 1
@@ -557,3 +560,153 @@ def test_nothing_is_left_in_shared_memory(job):
     process.kill()
     process.communicate()
     assert not os.path.exists(f"/dev/shm/mongoc-{process.pid}")
+
+
+# --- what goes wrong while it runs ---
+
+
+def start_and_wait(job, pg, *options):
+    process = job.start("migrate", "--mapping", "./m.yaml", "--batch-size", "20", "--max-rate", "60", *options)
+    processes.wait_for(lambda: pg.query("SELECT to_regclass('docrow.chunk')")[0][0], 30)
+    processes.wait_for(lambda: pg.query("SELECT 1 FROM docrow.chunk WHERE state = 'done'"), 30)
+    return process
+
+
+def ended(process, job):
+    stdout, stderr = process.communicate(timeout=60)
+    return Result(["migrate"], process.returncode, stdout, stderr)
+
+
+def test_another_process_is_at_work(job, pg15):
+    process = start_and_wait(job, pg15)
+    complaint = fails(job, 2, "DR-2201")
+    assert "--join" in complaint.hint and "process" in complaint.detail
+    fails(job, 2, "DR-2201", "migrate", "--resume")
+    process.terminate()
+    process.communicate(timeout=30)
+    assert process.returncode == 130
+    job.run("migrate", "--resume", status=0)
+
+
+def test_stopped_is_a_message_for_machines_too(job, pg15):
+    process = start_and_wait(job, pg15, "--progress", "json")
+    process.terminate()
+    _, said = process.communicate(timeout=30)
+    assert process.returncode == 130
+    codes = [json.loads(line).get("code") for line in said.splitlines() if line.startswith("{")]
+    assert "DR-1300" in codes
+
+
+def test_reading_fails_for_good(job, make_mongo, pg15):
+    """A server that answers a read with an error that trying again does not mend."""
+    own = make_mongo()
+    own.client.own.things.insert_many([{"n": i, "mood": "good"} for i in range(DOCUMENTS)])
+    own.fail_command(["find"], times=1000, errorCode=2)
+    mine = at(job, mongo=own.address("own"))
+    complaint = fails(mine, 3, "DR-3005")
+    assert "things" in complaint.text
+    own.fail_command(["find"], times=0)
+    mine.run("migrate", "--resume", status=0)
+
+
+def test_a_dump_that_changes(job, pg15, tmp_path):
+    folder = tmp_path / "dump" / "d"
+    folder.mkdir(parents=True)
+    fields = {"mood": "good", "more": "x" * 20000}  # more than a reader holds at a time
+    documents = [bson.encode({"_id": bson.ObjectId(), "n": i} | fields) for i in range(DOCUMENTS)]
+    (folder / "things.bson").write_bytes(b"".join(documents))
+    mine = at(job, mongo=str(tmp_path / "dump"))
+    process = start_and_wait(mine, pg15)
+    (folder / "things.bson").write_bytes(b"".join(documents[: DOCUMENTS // 4]))
+    result = ended(process, mine)
+    assert result.status == 3 and Complaint(result).code == "DR-3009", result
+
+
+def test_a_document_without_an_id(job, pg15, tmp_path):
+    """mongod gives each one; a file need not."""
+    folder = tmp_path / "dump" / "d"
+    folder.mkdir(parents=True)
+    (folder / "things.bson").write_bytes(bson.encode({"n": 1}) + bson.encode({"_id": bson.ObjectId(), "n": 2}))
+    at(job, mongo=str(tmp_path / "dump")).run("migrate", "--mapping", "./m.yaml", status=1)
+    assert pg15.query("SELECT n FROM things") == [(2,)]
+    assert pg15.query("SELECT fault, doc_id FROM docrow.reject") == [("no_id", None)]
+
+
+def test_the_target_goes_away_for_good(job, make_postgres):
+    own = make_postgres()
+    own.create_database("t")
+    mine = at(job, pg=own.address("t"))
+    process = mine.start("migrate", "--mapping", "./m.yaml", "--batch-size", "20", "--max-rate", "60", "--retry-for", "1")
+    busy = "SELECT 1 FROM docrow.chunk WHERE state = 'done'"
+    with own.connect("t") as admin:
+        processes.wait_for(lambda: admin.execute("SELECT to_regclass('docrow.chunk')").fetchone()[0], 30)
+        processes.wait_for(lambda: admin.execute(busy).fetchone(), 30)
+    own.kill()
+    result = ended(process, mine)
+    complaint = Complaint(result)
+    assert result.status == 4 and complaint.code in ("DR-4009", "DR-4001") and "--resume" in result.stderr, result
+    own.restart()
+    mine.run("migrate", "--resume", "--lease", "2", status=0)
+
+
+def test_a_trigger_that_drops_rows(job, pg15):
+    """Rows that the server takes and does not keep: docrow counts them, and calls it what it is."""
+    with pg15.admin() as admin:
+        admin.execute(
+            "CREATE FUNCTION drop_row() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN RETURN NULL; END$$;"
+            " CREATE FUNCTION add_trigger() RETURNS event_trigger LANGUAGE plpgsql AS $$BEGIN"
+            " IF EXISTS (SELECT FROM pg_event_trigger_ddl_commands() WHERE object_identity = 'public.things') THEN"
+            " CREATE TRIGGER t BEFORE INSERT ON things FOR EACH ROW WHEN (NEW.n = 7) EXECUTE FUNCTION drop_row();"
+            " END IF; END$$;"
+            " CREATE EVENT TRIGGER add_trigger ON ddl_command_end WHEN TAG IN ('CREATE TABLE')"
+            " EXECUTE FUNCTION add_trigger()"
+        )
+    complaint = fails(job, 5, "DR-5001")
+    assert "499 rows of 500" in complaint.text and "trigger" in complaint.text
+
+
+def test_a_unique_index_that_others_break(job, pg15):
+    """Data that the server refuses where no document is to blame."""
+    with pg15.admin() as admin:
+        admin.execute(
+            "CREATE FUNCTION no_key() RETURNS event_trigger LANGUAGE plpgsql AS $$BEGIN"
+            " RAISE EXCEPTION 'not today'; END$$;"
+            " CREATE EVENT TRIGGER no_key ON ddl_command_start WHEN TAG IN ('ALTER TABLE') EXECUTE FUNCTION no_key()"
+        )
+    complaint = fails(job, 4, "DR-4011")
+    assert "P0001" in complaint.text and "not today" not in complaint.text
+
+
+def test_state_of_another_version(job, pg15):
+    works(job, pg15)
+    pg15.execute("UPDATE docrow.meta SET value = '99' WHERE key = 'docrow.version'")
+    complaint = fails(job, 4, "DR-4013", "migrate", "--mapping", "./m.yaml", "--clean")
+    assert "99" in complaint.detail
+
+
+def test_tables_that_are_gone(job, things, pg15):
+    stop_in_the_middle(job, things, pg15)
+    pg15.execute("DROP TABLE things")
+    complaint = fails(job, 4, "DR-4014", "migrate", "--mapping", "./m.yaml", "--resume")
+    assert "--clean" in complaint.hint
+
+
+# Codes that no server here can provoke, and why.
+UNPROVOKED = {
+    "DR-3004": "needs a mongod older than 4.0; the packages bring 6.0",
+    "DR-4004": "needs a PostgreSQL older than 13; the packages bring 15, 16 and 18",
+}
+
+
+def test_every_code_is_provoked_somewhere():
+    """By its code in a test, or, a fault, by its name in a value case."""
+    root = pathlib.Path(__file__).parents[2]
+    files = [p for p in (root / "tests").rglob("*.py") if p.parent.name in ("cli", "e2e", "fault")]
+    tests = "".join(p.read_text().split("# Codes that no server")[0] for p in files)
+    cases = "".join(p.read_text() for p in (root / "tests" / "cases").glob("*.case"))
+    codes = re.findall(r'"(DR-\d{4})"', (root / "src" / "base" / "errcodes.h").read_text())
+    assert len(codes) > 30
+    assert {code for code in codes if code not in tests} == set(UNPROVOKED)
+    faults = re.findall(r'X\(\w+, "(\w+)", "DR-F\d\d"', (root / "src" / "base" / "fault.h").read_text())
+    assert len(faults) > 20
+    assert [name for name in faults if not re.search(rf"\b{name}\b", cases) and f'"{name}"' not in tests] == []
