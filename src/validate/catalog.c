@@ -114,14 +114,18 @@ static const char *type_name(const struct pgtype *t)
 		[PGT_UUID] = "uuid",         [PGT_BYTEA] = "bytea",         [PGT_DATE] = "date",
 		[PGT_TIME] = "time",         [PGT_TIMESTAMP] = "timestamp", [PGT_TIMESTAMPTZ] = "timestamptz",
 		[PGT_INTERVAL] = "interval", [PGT_JSON] = "json",           [PGT_JSONB] = "jsonb",
-		[PGT_INET] = "inet",         [PGT_VECTOR] = "vector",
+		[PGT_INET] = "inet",         [PGT_TSVECTOR] = "tsvector",   [PGT_VECTOR] = "vector",
 	};
+	if (t->domain != NULL)
+		return t->domain;
 	return t->base == PGT_ENUM ? t->enum_name : names[t->base];
 }
 
 /* pg_attribute.atttypmod of the type; -1: none. */
 static int64_t modifier(const struct pgtype *t)
 {
+	if (t->domain != NULL)
+		return -1; /* the domain has it */
 	switch (t->base) {
 	case PGT_VARCHAR:
 	case PGT_CHAR:
@@ -147,7 +151,8 @@ static void check_type(struct cat *c, const struct schema_table *t, const struct
 	bool array = element[0] != '\0';
 	struct buf detail;
 
-	if (array == col->type.array && strcmp(array ? element : own, type_name(&col->type)) == 0 &&
+	if (array == (col->type.array && !(col->type.domain != NULL && col->type.domain_dims > 0)) &&
+	    strcmp(array ? element : own, type_name(&col->type)) == 0 &&
 	    pg_get_i64(c->columns, row, C_MODIFIER) == modifier(&col->type))
 		return;
 	buf_init(&detail, 0);
@@ -185,7 +190,7 @@ static void check_column(struct cat *c, const struct schema_table *t, int column
 		tell(c, FOUND_COLUMN_NULL, t, col->name, NULL,
 		     not_null ? "it takes NULL, NOT NULL is expected"
 			      : "it is NOT NULL, which the mapping does not say");
-	if ((pg_get(c->columns, row, C_DEFAULT) != NULL) != (col->default_sql != NULL))
+	if ((pg_get(c->columns, row, C_DEFAULT) != NULL) != (col->default_sql != NULL || col->generated_sql != NULL))
 		tell(c, FOUND_COLUMN_DEFAULT, t, col->name, NULL,
 		     col->default_sql != NULL ? "there is none" : "there is one, which the mapping does not say");
 }

@@ -187,6 +187,7 @@ static bool expect_spelt(struct judge *j, const struct column *c, const char *li
 
 	memcpy(text, &len, 4);
 	memcpy(text + 4, literal, n);
+	any.spec.bson = 0;
 	any.spec.accept = MAP_ACCEPT_ISO_STRING | MAP_ACCEPT_NUMERIC_STRING | MAP_ACCEPT_BOOL_STRING |
 			  MAP_ACCEPT_UUID_STRING | MAP_ACCEPT_HEX_ID;
 	struct val v = {.data = text, .len = (uint32_t)n + 4, .kind = BSON_K_STRING};

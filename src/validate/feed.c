@@ -21,6 +21,7 @@ static struct spec spec_of(const struct plan *p, const struct pgtype *type, cons
 	if (m == NULL)
 		return s;
 	s.accept = m->accept;
+	s.bson = m->bson;
 	s.encoding = m->encoding;
 	s.json = m->json;
 	s.duplicate_keys = m->duplicate_keys;

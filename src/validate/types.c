@@ -6,7 +6,7 @@
 
 #include "validate_private.h"
 
-#define RUN_SLACK_US 1000000
+#define RUN_SLACK 1.0 /* seconds */
 
 static bool is_instant(const struct pgtype *t)
 {
@@ -20,13 +20,13 @@ static bool may_be_nan(const struct pgtype *t)
 
 enum { C_VALUES, C_ODD, C_LEAST, C_MOST, C_NUMBERS };
 
-static void put_microseconds(struct buf *sql, const char *what, const char *name)
+static void put_seconds(struct buf *sql, const char *what, const char *name)
 {
-	buf_printf(sql, ", (extract(epoch FROM %s(", what);
+	buf_printf(sql, ", extract(epoch FROM %s(", what);
 	sql_ident(sql, name);
 	buf_puts(sql, ") FILTER (WHERE isfinite(");
 	sql_ident(sql, name);
-	buf_puts(sql, "))) * 1000000)::bigint");
+	buf_puts(sql, ")))::double precision");
 }
 
 static void put_column(struct buf *sql, const struct schema_column *c)
@@ -38,8 +38,8 @@ static void put_column(struct buf *sql, const struct schema_column *c)
 		buf_puts(sql, "count(*) FILTER (WHERE NOT isfinite(");
 		sql_ident(sql, c->name);
 		buf_puts(sql, "))");
-		put_microseconds(sql, "min", c->name);
-		put_microseconds(sql, "max", c->name);
+		put_seconds(sql, "min", c->name);
+		put_seconds(sql, "max", c->name);
 		return;
 	}
 	if (may_be_nan(&c->type)) {
@@ -49,7 +49,7 @@ static void put_column(struct buf *sql, const struct schema_column *c)
 	} else {
 		buf_puts(sql, "0");
 	}
-	buf_puts(sql, ", NULL::bigint, NULL::bigint");
+	buf_puts(sql, ", NULL::double precision, NULL::double precision");
 }
 
 static void read_column(const struct pg_result *r, int at, const struct schema_column *c, struct row_stats *s)
@@ -61,8 +61,8 @@ static void read_column(const struct pg_result *r, int at, const struct schema_c
 	else
 		s->nan = (uint64_t)pg_get_i64(r, 0, at + C_ODD);
 	s->has_times = is_instant(&c->type) && pg_get(r, 0, at + C_LEAST) != NULL;
-	s->least = pg_get_i64(r, 0, at + C_LEAST);
-	s->most = pg_get_i64(r, 0, at + C_MOST);
+	s->least = pg_get_double(r, 0, at + C_LEAST);
+	s->most = pg_get_double(r, 0, at + C_MOST);
 }
 
 bool types_check(struct worker *w, int table, struct err *err)
@@ -135,10 +135,9 @@ static void check_values(struct validation *v, int table, int column, const stru
 	     (uint64_t)llabs(want - (int64_t)r->values));
 }
 
-static bool in_run(const struct validation *v, int64_t us)
+static bool in_run(const struct validation *v, double seconds)
 {
-	return (double)us >= v->run_started * 1e6 - RUN_SLACK_US &&
-	       (double)us <= v->run_finished * 1e6 + RUN_SLACK_US;
+	return seconds >= v->run_started - RUN_SLACK && seconds <= v->run_finished + RUN_SLACK;
 }
 
 static void check_times(struct validation *v, int table, int column, const struct column_stats *d,
@@ -148,7 +147,8 @@ static void check_times(struct validation *v, int table, int column, const struc
 
 	if (!r->has_times || d->least > d->most || v->run_started <= 0)
 		return;
-	if (in_run(v, r->least) && in_run(v, r->most) && !(in_run(v, d->least * 1000) && in_run(v, d->most * 1000)))
+	if (in_run(v, r->least) && in_run(v, r->most) &&
+	    !(in_run(v, (double)d->least / 1000) && in_run(v, (double)d->most / 1000)))
 		tell(v, t, &t->columns[column], FOUND_RUN_TIME, "the documents' dates are others", 0);
 }
 

@@ -143,10 +143,10 @@ struct column_stats {        /* what the documents say */
 	uint64_t nan;        /* at most so many NaN                                 */
 	int64_t least, most; /* of dates, milliseconds; least > most: none seen     */
 };
-struct row_stats { /* what the server says; microseconds since 1970 */
+struct row_stats { /* what the server says; seconds since 1970 */
 	bool known;
 	uint64_t values, nan, infinite;
-	int64_t least, most;
+	double least, most;
 	bool has_times;
 };
 

@@ -1,5 +1,6 @@
 /* value.c - which function looks at which type; arrays. */
 #include "value.h"
+#include "matrix.h"
 
 void judge_init(struct judge *j, int server_version)
 {
@@ -49,6 +50,8 @@ static enum verdict check_scalar(struct judge *j, const struct spec *s, const st
 {
 	struct val id;
 
+	if (s->bson != 0 && (s->bson & 1u << matrix_kind(v->kind)) == 0)
+		return unfit(j, FAULT_TYPE);
 	if (behind_dbref(s, v, &id))
 		v = &id;
 	return checks[s->type.base](j, s, v, f);

@@ -24,6 +24,7 @@ struct spec {
 	enum map_id id_rule; /* of the two above                                             */
 	enum map_uuid_order uuid_order;
 	const uint8_t *id_namespace;
+	unsigned bson; /* BSON types that it takes at all, bits of matrix_kind; 0: any        */
 	enum map_encoding encoding;
 	enum map_json json;
 	enum dup_policy duplicate_keys;
@@ -126,6 +127,7 @@ enum verdict check_text(struct judge *j, const struct spec *s, const struct val 
 enum verdict check_enum(struct judge *j, const struct spec *s, const struct val *v, struct field_bytes f);
 enum verdict check_inet(struct judge *j, const struct spec *s, const struct val *v, struct field_bytes f);
 /* The text as the column's encoding leaves it, lent from j->text or the value itself. False: refused (j->why). */
+bool text_is_too_long(const struct pgtype *t, const char *s, size_t n);
 bool text_as_encoded(struct judge *j, const struct spec *s, const char **text, size_t *n);
 
 /* --- value.c --- */

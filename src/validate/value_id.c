@@ -165,7 +165,7 @@ bool id_as_uuid(const struct spec *s, const struct val *v, uint8_t uuid[16])
 static void put_bytes(struct buf *out, uint64_t x, int bytes)
 {
 	while (bytes-- > 0)
-		buf_putc(out, (char)(x >> 8 * bytes));
+		buf_putc(out, (char)(uint8_t)(x >> 8 * bytes));
 }
 
 /* sign, n, powers of two and five; n without factors 2 and 5. */

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "extjson.h"
 #include "json_tree.h"
 #include "value.h"
 
@@ -251,6 +252,23 @@ static bool same_wrapped_text(struct walk *w, const struct json *n, const char *
 
 static bool same_value(struct walk *w, const struct json *n, const struct val *v, int depth);
 
+/* Are the keys one, as they are written? Mending may make two of them the same. */
+static bool same_key(const struct walk *w, const struct field *f, const struct field *g)
+{
+	const char *a = f->key, *b = g->key;
+	size_t na = f->key_len, nb = g->key_len;
+	char *copy;
+
+	if (na == nb && memcmp(a, b, na) == 0)
+		return true;
+	if (w->s->encoding == MAP_ENCODING_REJECT)
+		return false;
+	if (!text_as_encoded(w->j, w->s, &a, &na))
+		return false;
+	copy = arena_strndup(w->j->arena, a, na);
+	return text_as_encoded(w->j, w->s, &b, &nb) && na == nb && memcmp(copy, b, na) == 0;
+}
+
 /* 0: the key stands once; 1: this is the one that counts; 2: another one counts; -1: refused. */
 static int rank_of_twin(const struct walk *w, const struct val *doc, const struct field *f)
 {
@@ -261,7 +279,7 @@ static int rank_of_twin(const struct walk *w, const struct val *doc, const struc
 	if (!doc_iter_val(&it, doc))
 		return -1;
 	while (doc_iter_next(&it, &g)) {
-		if (g.key_len != f->key_len || memcmp(g.key, f->key, g.key_len) != 0 || g.val.data == f->val.data)
+		if (g.val.data == f->val.data || !same_key(w, f, &g))
 			continue;
 		before = before || g.val.data < f->val.data;
 		after = after || g.val.data > f->val.data;
@@ -274,7 +292,7 @@ static int rank_of_twin(const struct walk *w, const struct val *doc, const struc
 }
 
 /* Might a key stand twice? A bloom filter over all keys that says no nearly always. */
-static bool may_have_twins(const struct val *doc)
+static bool may_have_twins(const struct walk *w, const struct val *doc)
 {
 	struct doc_iter it;
 	struct field f;
@@ -284,9 +302,14 @@ static bool may_have_twins(const struct val *doc)
 		return false;
 	while (doc_iter_next(&it, &f)) {
 		uint32_t h = 2166136261u;
-		for (uint32_t i = 0; i < f.key_len; i++)
+		bool plain = true;
+		for (uint32_t i = 0; i < f.key_len; i++) {
+			plain = plain && (uint8_t)f.key[i] < 0x80;
 			h = (h ^ (uint8_t)f.key[i]) * 16777619u;
+		}
 		uint64_t bit = UINT64_C(1) << (h & 63);
+		if (!plain && w->s->encoding != MAP_ENCODING_REJECT)
+			return true;
 		if (seen[h >> 6 & 3] & bit)
 			return true;
 		seen[h >> 6 & 3] |= bit;
@@ -317,7 +340,7 @@ static bool same_object(struct walk *w, const struct json *n, const struct val *
 	struct doc_iter it;
 	struct field f;
 	size_t count = 0;
-	bool twins = may_have_twins(v), refused;
+	bool twins = may_have_twins(w, v), refused;
 	const struct json *cursor = n != NULL && n->kind == JSON_OBJECT ? n->first : NULL;
 
 	if (!doc_iter_val(&it, v))
@@ -465,7 +488,29 @@ enum verdict check_json(struct judge *j, const struct spec *s, const struct val 
 	return check_tree(j, s, v, text, n, s->type.base == PGT_JSONB);
 }
 
+/* The text's length decides whether it fits: only for that is it written here. */
+static bool is_too_long(struct judge *j, const struct spec *s, const struct val *v)
+{
+	static const enum extjson_text texts[] = {[MAP_ENCODING_REJECT] = EXTJSON_TEXT_REFUSE,
+						  [MAP_ENCODING_REPLACE] = EXTJSON_TEXT_REPLACE,
+						  [MAP_ENCODING_STRIP] = EXTJSON_TEXT_STRIP};
+	static const enum extjson_mode modes[] = {[MAP_JSON_RELAXED] = EXTJSON_RELAXED,
+						  [MAP_JSON_CANONICAL] = EXTJSON_CANONICAL,
+						  [MAP_JSON_PLAIN] = EXTJSON_PLAIN};
+	struct extjson_opts o = {.mode = modes[s->json], .text = texts[s->encoding], .dup = EXTJSON_DUP_KEEP};
+	struct extjson_info info = {0};
+
+	buf_reset(&j->text);
+	return extjson_write(&j->text, v, &o, &info) == FAULT_OK &&
+	       text_is_too_long(&s->type, (const char *)j->text.data, j->text.len);
+}
+
 enum verdict check_json_text(struct judge *j, const struct spec *s, const struct val *v, struct field_bytes f)
 {
-	return check_tree(j, s, v, f.len > 0 ? (const char *)f.data : NULL, f.len > 0 ? (size_t)f.len : 0, false);
+	enum verdict r;
+
+	while (s->type.base == PGT_CHAR && f.len > 0 && f.data[f.len - 1] == ' ')
+		f.len--;
+	r = check_tree(j, s, v, f.len > 0 ? (const char *)f.data : NULL, f.len > 0 ? (size_t)f.len : 0, false);
+	return r == DIFFERENT && is_too_long(j, s, v) ? unfit(j, FAULT_TOO_LONG) : r;
 }

@@ -606,6 +606,14 @@ enum verdict check_boolean(struct judge *j, const struct spec *s, const struct v
 
 /* --- vector: int16 dimensions, int16 unused, float4 each --- */
 
+static double decimal_as_double(const struct val *v)
+{
+	struct number x;
+
+	number_of_decimal128(v, &x);
+	return x.kind == NUMBER_FINITE ? double_of_number(&x) : (double)NAN;
+}
+
 static bool coordinate(struct judge *j, const struct val *v, float *out)
 {
 	double d;
@@ -617,6 +625,8 @@ static bool coordinate(struct judge *j, const struct val *v, float *out)
 		d = val_i32(v);
 	else if (v->kind == BSON_K_INT64)
 		d = (double)val_i64(v);
+	else if (v->kind == BSON_K_DECIMAL128)
+		d = decimal_as_double(v);
 	else
 		return false;
 	j->why = FAULT_RANGE;
@@ -637,6 +647,43 @@ static bool same_coordinate(struct field_bytes f, size_t i, float want)
 	return got == want;
 }
 
+static enum verdict end_vector(struct judge *j, const struct spec *s, size_t n, bool same, struct field_bytes f)
+{
+	if (n == 0 || n > 16000 || (s->type.length >= 0 && n != (size_t)s->type.length))
+		return unfit(j, FAULT_SHAPE);
+	return same_if(same && f.len == (int)(4 + 4 * n) && big_endian(f.data, 2) == n);
+}
+
+/* MongoDB's own vectors, binary of subtype 9: a byte for int8 (3) or float32 (0x27), a byte of padding, coordinates.
+ */
+static enum verdict check_binary_vector(struct judge *j, const struct spec *s, const struct val *v,
+					struct field_bytes f)
+{
+	uint8_t subtype;
+	size_t len, size, n;
+	const uint8_t *p = val_binary(v, &subtype, &len);
+	bool same = f.len >= 4;
+	float x;
+
+	if (subtype != 9)
+		return unfit(j, FAULT_TYPE);
+	size = len > 0 && p[0] == 3 ? 1 : 4;
+	if (len < 2 || (p[0] != 3 && p[0] != 0x27) || p[1] != 0 || (len - 2) % size != 0)
+		return unfit(j, FAULT_FORMAT);
+	n = (len - 2) / size;
+	if (n == 0 || n > 16000 || (s->type.length >= 0 && n != (size_t)s->type.length))
+		return unfit(j, FAULT_SHAPE);
+	for (size_t i = 0; i < n; i++) {
+		x = (float)(int8_t)p[2 + i];
+		if (size == 4)
+			memcpy(&x, p + 2 + 4 * i, 4); /* little-endian, as we are */
+		if (!isfinite(x))
+			return unfit(j, FAULT_RANGE);
+		same = same && same_coordinate(f, i, x);
+	}
+	return end_vector(j, s, n, same, f);
+}
+
 enum verdict check_vector(struct judge *j, const struct spec *s, const struct val *v, struct field_bytes f)
 {
 	struct doc_iter it;
@@ -645,6 +692,8 @@ enum verdict check_vector(struct judge *j, const struct spec *s, const struct va
 	bool same = f.len >= 4;
 	float x;
 
+	if (v->kind == BSON_K_BINARY)
+		return check_binary_vector(j, s, v, f);
 	if (v->kind != BSON_K_ARRAY) {
 		if ((s->accept & MAP_ACCEPT_SCALAR_ARRAY) == 0 || v->kind == BSON_K_STRING)
 			return unfit(j, FAULT_TYPE);
@@ -660,7 +709,5 @@ enum verdict check_vector(struct judge *j, const struct spec *s, const struct va
 			same = same && same_coordinate(f, n, x);
 		}
 	}
-	if (n == 0 || n > 16000 || (s->type.length >= 0 && n != (size_t)s->type.length))
-		return unfit(j, FAULT_SHAPE);
-	return same_if(same && f.len == (int)(4 + 4 * n) && big_endian(f.data, 2) == n);
+	return end_vector(j, s, n, same, f);
 }

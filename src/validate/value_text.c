@@ -83,7 +83,7 @@ bool text_as_encoded(struct judge *j, const struct spec *s, const char **text, s
 
 /* --- text columns --- */
 
-static bool is_too_long(const struct pgtype *t, const char *s, size_t n)
+bool text_is_too_long(const struct pgtype *t, const char *s, size_t n)
 {
 	if (t->base == PGT_NAME)
 		return n > 63;
@@ -110,9 +110,12 @@ static bool same_chars(const struct spec *s, const char *text, size_t n, struct 
 static enum verdict check_chars(struct judge *j, const struct spec *s, const char *text, size_t n,
 				struct field_bytes f)
 {
+	/* the server would take blanks at the end off without a word */
+	if (s->type.base == PGT_CHAR && n > 0 && text[n - 1] == ' ')
+		return unfit(j, text_is_too_long(&s->type, text, n) ? FAULT_TOO_LONG : FAULT_INEXACT);
 	if (same_chars(s, text, n, f))
 		return SAME;
-	return is_too_long(&s->type, text, n) ? unfit(j, FAULT_TOO_LONG) : DIFFERENT;
+	return text_is_too_long(&s->type, text, n) ? unfit(j, FAULT_TOO_LONG) : DIFFERENT;
 }
 
 static int fold(int c)
@@ -144,6 +147,14 @@ static const char *mapped_label(const struct spec *s, const char *text, size_t n
 	return NULL;
 }
 
+/* After NUL and bad bytes are mended. */
+static const char *mended_label(const struct spec *s, const char *text, size_t n)
+{
+	const char *label = mapped_label(s, text, n, false);
+
+	return label == NULL && s->fold_case && s->nlabels > 0 ? mapped_label(s, text, n, true) : label;
+}
+
 static enum verdict check_string(struct judge *j, const struct spec *s, const struct val *v, struct field_bytes f)
 {
 	size_t n;
@@ -154,11 +165,12 @@ static enum verdict check_string(struct judge *j, const struct spec *s, const st
 		label = mapped_label(s, text, n, true);
 	if (label != NULL)
 		return check_chars(j, s, label, strlen(label), f);
-	if (same_chars(s, text, n, f) && memchr(text, 0, n) == NULL)
+	if (s->type.base != PGT_CHAR && same_chars(s, text, n, f) && memchr(text, 0, n) == NULL)
 		return SAME; /* what the server holds is UTF-8 and not too long */
 	if (!text_as_encoded(j, s, &text, &n))
 		return UNFIT;
-	return check_chars(j, s, text, n, f);
+	label = mended_label(s, text, n);
+	return label != NULL ? check_chars(j, s, label, strlen(label), f) : check_chars(j, s, text, n, f);
 }
 
 /* What number-text takes beside numbers. */
@@ -232,7 +244,7 @@ static bool is_number_text_kind(uint8_t kind)
 
 enum verdict check_text(struct judge *j, const struct spec *s, const struct val *v, struct field_bytes f)
 {
-	uint8_t oid[12];
+	uint8_t oid[12], uuid[16];
 	const uint8_t *pointer;
 	const char *text;
 	size_t n;
@@ -252,6 +264,8 @@ enum verdict check_text(struct judge *j, const struct spec *s, const struct val 
 		val_dbpointer(v, &n, &pointer);
 		return check_oid_text(j, s, pointer, f);
 	}
+	if (v->kind == BSON_K_BINARY && (s->accept & MAP_ACCEPT_JSON_TEXT) != 0 && !id_binary_uuid(s, v, uuid))
+		return check_json_text(j, s, v, f);
 	if ((s->accept & MAP_ACCEPT_NUMBER_TEXT) != 0 && is_number_text_kind(v->kind))
 		return check_other_text(j, s, v, f);
 	if (v->kind == BSON_K_BINARY && (s->is_id || s->is_reference) && s->id_rule == MAP_ID_TEXT)
@@ -278,6 +292,19 @@ static const char *own_label(const struct spec *s, const char *text, size_t n, b
 	return found;
 }
 
+static const char *label_of(const struct spec *s, const char *text, size_t n)
+{
+	const char *label = mapped_label(s, text, n, false);
+
+	if (label == NULL)
+		label = own_label(s, text, n, false);
+	if (label == NULL && s->fold_case)
+		label = mapped_label(s, text, n, true);
+	if (label == NULL && s->fold_case)
+		label = own_label(s, text, n, true);
+	return label;
+}
+
 enum verdict check_enum(struct judge *j, const struct spec *s, const struct val *v, struct field_bytes f)
 {
 	size_t n;
@@ -286,13 +313,9 @@ enum verdict check_enum(struct judge *j, const struct spec *s, const struct val 
 	if (v->kind != BSON_K_STRING || s->enumeration == NULL)
 		return unfit(j, FAULT_TYPE);
 	text = val_text(v, &n);
-	label = mapped_label(s, text, n, false);
-	if (label == NULL)
-		label = own_label(s, text, n, false);
-	if (label == NULL && s->fold_case)
-		label = mapped_label(s, text, n, true);
-	if (label == NULL && s->fold_case)
-		label = own_label(s, text, n, true);
+	label = label_of(s, text, n);
+	if (label == NULL && s->encoding != MAP_ENCODING_REJECT && text_as_encoded(j, s, &text, &n))
+		label = label_of(s, text, n);
 	if (label == NULL)
 		return unfit(j, FAULT_LABEL);
 	return same_if(f.len >= 0 && same_text((const char *)f.data, (size_t)f.len, label));

@@ -216,12 +216,34 @@ static enum verdict check_iso(struct judge *j, const struct spec *s, const struc
 	return check_moment(j, s, days * 86400000 + us / 1000, us % 1000, f);
 }
 
+static enum verdict check_decimal_epoch(struct judge *j, const struct spec *s, const struct val *v, bool in_ms,
+					struct field_bytes f)
+{
+	struct number x;
+	int64_t ms = 0;
+
+	number_of_decimal128(v, &x);
+	if (x.kind != NUMBER_FINITE)
+		return unfit(j, FAULT_RANGE);
+	number_trim(&x);
+	x.exponent += x.n > 0 && !in_ms ? 3 : 0;
+	if (x.exponent > 18 || (int64_t)x.n + x.exponent > 18)
+		return unfit(j, FAULT_RANGE);
+	if (x.exponent < 0)
+		return unfit(j, FAULT_INEXACT);
+	for (size_t i = 0; i < x.n + (size_t)x.exponent; i++)
+		ms = ms * 10 + (i < x.n ? x.digits[i] - '0' : 0);
+	return check_moment(j, s, x.negative ? -ms : ms, 0, f);
+}
+
 static enum verdict check_epoch(struct judge *j, const struct spec *s, const struct val *v, struct field_bytes f)
 {
 	bool in_ms = (s->accept & MAP_ACCEPT_EPOCH_MS) != 0;
 	int64_t n;
 	double d;
 
+	if (v->kind == BSON_K_DECIMAL128)
+		return check_decimal_epoch(j, s, v, in_ms, f);
 	if (v->kind == BSON_K_DOUBLE) {
 		d = val_double(v) * (in_ms ? 1 : 1000);
 		if (!isfinite(d) || fabs(d) > 9e15)
@@ -250,6 +272,7 @@ enum verdict check_instant(struct judge *j, const struct spec *s, const struct v
 	case BSON_K_INT32:
 	case BSON_K_INT64:
 	case BSON_K_DOUBLE:
+	case BSON_K_DECIMAL128:
 		if ((s->accept & (MAP_ACCEPT_EPOCH_MS | MAP_ACCEPT_EPOCH_S)) == 0)
 			return unfit(j, FAULT_TYPE);
 		return check_epoch(j, s, v, f);
@@ -353,6 +376,10 @@ enum verdict check_interval(struct judge *j, const struct spec *s, const struct 
 		return unfit(j, FAULT_FORMAT);
 	if (want.us % granule(&s->type) != 0)
 		return unfit(j, FAULT_INEXACT);
+	/* PostgreSQL 17 takes the ends of the range for infinity */
+	if ((want.months == INT32_MAX && want.days == INT32_MAX && want.us == INT64_MAX) ||
+	    (want.months == INT32_MIN && want.days == INT32_MIN && want.us == INT64_MIN))
+		return unfit(j, FAULT_RANGE);
 	return same_if(f.len == 16 && (int64_t)big_endian(f.data, 8) == want.us &&
 		       (int32_t)big_endian(f.data + 8, 4) == want.days &&
 		       (int32_t)big_endian(f.data + 12, 4) == want.months);

@@ -235,7 +235,8 @@ def test_cases(version, request, mongo, make_docrow, tmp_path):
     tables = group_cases(skip=missing)
     (tmp_path / "cases.yaml").write_text(mapping(tables), encoding="utf-8")
     insert(mongo.db, tables)
-    make_docrow(mongo, pg).run("migrate", "--mapping", "./cases.yaml", status=1)
+    job = make_docrow(mongo, pg)
+    job.run("migrate", "--mapping", "./cases.yaml", status=1)
     got = shown(pg, tables)
     wrong = []
     for group in itertools.chain(*tables):
@@ -247,3 +248,5 @@ def test_cases(version, request, mongo, make_docrow, tmp_path):
     wrong += check_ledger(pg, tables)
     assert not wrong, "\n".join(wrong)
     assert len(got) == sum(len(group.cases) for group in itertools.chain(*tables))
+    # the independent reading of every case: what fits, what is rejected, and what each field means
+    job.run("validate", "--full", "--log-values", "--findings", "100", status=0)
