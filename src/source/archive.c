@@ -508,8 +508,8 @@ static bool open_file(struct archive *x, const char *path, struct err *err)
 	if (strcmp(path, "-") != 0) {
 		x->whole.file.path = x->whole.file.name = arena_strdup(x->arena, path);
 	} else {
-		x->whole.file.name = "standard input";
-		if (!spool_descriptor(&x->raw, STDIN_FILENO, x->whole.file.name, err))
+		x->whole.file.name = "on standard input";
+		if (!spool_descriptor(&x->raw, STDIN_FILENO, "standard input", err))
 			return false;
 		x->whole.file.path = x->raw.path;
 	}
