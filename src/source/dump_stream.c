@@ -167,7 +167,8 @@ int dump_stream_skip(struct dump_stream *s, size_t *len, struct err *err)
 
 bool dump_stream_seek(struct dump_stream *s, uint64_t at, uint64_t docs, struct err *err)
 {
-	if (s->at != at && !s->file->framing->seek(s, at, err))
+	bool is_there = s->at == at && s->w.at == at; /* not a terminator or a comma further */
+	if (!is_there && !s->file->framing->seek(s, at, err))
 		return false;
 	s->docs = docs;
 	return true;

@@ -44,13 +44,14 @@ struct source_options {
 	const char *app_name;
 };
 
-/* `where` is a mongodb URI (mongodb://, mongodb+srv://) or the path of a dump folder. Connects, checks version and
- * kind of server (a shard by direct connection is refused), takes the operation time. */
+/* `where` is a mongodb URI (mongodb://, mongodb+srv://), or the path of a dump: a folder or archive of mongodump
+ * ("-": an archive on standard input, which is read to its end here), a folder or file of mongoexport's JSON.
+ * Connects, checks version and kind of server (a shard by direct connection is refused), takes the operation time. */
 bool source_open(struct source **s, const char *where, const struct source_options *opts, struct err *err) MUST_CHECK;
 void source_close(struct source *s);
 
 const char *source_database(const struct source *s);
-/* "MongoDB 6.0.5, replica set rs0, host:port/nextcrm" or "dump folder dump/nextcrm": no password. */
+/* "MongoDB 6.0.5, replica set rs0, host:port/nextcrm" or "dump archive x.gz": no password. */
 const char *source_describe(const struct source *s);
 /* Stable text that names this source across runs, hosts and passwords: database, replica set name; of a dump the
  * database and kind. Per-collection identity is the collection's uuid (or size and digests):
