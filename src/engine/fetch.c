@@ -118,11 +118,13 @@ static bool read_documents(struct fetch *f, struct err *err)
 	return got == 0;
 }
 
-/* A key of these types can have come from more _ids than can be tried. */
-static bool is_one_way(const struct pgtype *key)
+/* A key of these types, or of documents that hold an id, can have come from more _ids than can be tried. */
+static bool is_one_way(const struct plan_collection *c)
 {
-	return key->base == PGT_JSONB || key->base == PGT_NUMERIC || key->base == PGT_BYTEA ||
-	       key->base == PGT_TIMESTAMP || key->base == PGT_TIMESTAMPTZ || key->base == PGT_DATE;
+	enum pgt key = c->key_type.base;
+	return key == PGT_JSONB || key == PGT_NUMERIC || key == PGT_BYTEA || key == PGT_TIMESTAMP ||
+	       key == PGT_TIMESTAMPTZ || key == PGT_DATE ||
+	       (c->id_accept & (MAP_ACCEPT_OID_DOCUMENT | MAP_ACCEPT_DBREF)) != 0;
 }
 
 static bool keep_one_of_all(void *ctx, const uint8_t *doc, size_t len, bool *enough, struct err *err)
@@ -147,7 +149,7 @@ static bool fetch_all(struct fetch *f, struct err *err)
 		f->wanted += (uint64_t)n;
 	}
 	/* The last way: the whole collection, until every document is found. */
-	return f->found >= f->wanted || !is_one_way(&f->plan->key_type) ||
+	return f->found >= f->wanted || !is_one_way(f->plan) ||
 	       worker_read_all(f->w, f->collection, keep_one_of_all, f, err);
 }
 

@@ -232,7 +232,7 @@ def test_documents_of_rejects_are_found_by_any_key(move, pg15):
     samples = {
         "uuidv7": ("uuid", [oid(1), "text", 5, bson.Binary(bytes(16), 4), legacy, {"a": 1}]),
         "bytea": ("bytea", [oid(1), bson.Binary(b"abc", 0), bson.Binary(b"abcd", 5), bson.Binary(bytes(12), 0)]),
-        "text": ("text", [oid(1), "text", bson.Binary(bytes(16), 4)]),
+        "text": ("text", [oid(1), "text", bson.Binary(bytes(16), 4), {"_str": f"{5:024x}"}]),
         "bigint": ("bigint", [1, Int64(2**40), 3.0, Decimal128("4.00")]),
         "numeric": ("numeric", [1, 1.5, Decimal128("1.10"), Decimal128("1E+3")]),
         "timestamptz": ("timestamptz", [bson.DatetimeMS(0), bson.DatetimeMS(-1), bson.DatetimeMS(1700000000123)]),
@@ -241,6 +241,8 @@ def test_documents_of_rejects_are_found_by_any_key(move, pg15):
     collections, documents = [{"collection": "users", "columns": [KEY]}], {"users": []}
     for name, (kind, ids) in samples.items():
         key = {"name": "id", "from": "_id", "type": kind, "primary_key": True}
+        if name == "text":
+            key["accept"] = ["oid-document", "dbref"]
         rule = name if name in ("uuidv7", "bytea", "text") else "native"
         up = {"name": "up", "type": "uuid", "not_null": True, "references": "users"}
         collections.append({"collection": name, "id": rule, "uuid_order": "java", "columns": [key, up]})
