@@ -29,7 +29,7 @@ static struct check_finding *new_finding(struct check_page *p, enum check_severi
 	return f;
 }
 
-static const char *print(struct arena *a, const char *fmt, va_list ap)
+static PRINTF_LIKE(2, 0) const char *print(struct arena *a, const char *fmt, va_list ap)
 {
 	_cleanup_(buf_free) struct buf b;
 	buf_init(&b, 0);
