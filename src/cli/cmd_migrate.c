@@ -1,4 +1,5 @@
 /* cmd_migrate.c - docrow migrate: settings → plan, source, engine; then what is shown, signals, summary and files. */
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -109,6 +110,7 @@ static bool plan_from(struct job *j, const struct state_run *run, struct err *er
 	const char *name = settings_text(&j->c->settings, OPT_MAPPING);
 	_cleanup_(buf_free) struct buf report;
 
+	assert(name || run);
 	buf_init(&report, 0);
 	bool ok = name ? mapping_load(&j->mapping, name, &report, err)
 		       : mapping_parse(&j->mapping, run->mapping_name, run->mapping_text, strlen(run->mapping_text),
