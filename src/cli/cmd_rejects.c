@@ -117,9 +117,8 @@ static bool show_patterns(struct cli *c, struct pg *pg, int64_t run, struct err 
 	}
 	if (!settings_flag(s, OPT_JSON))
 		puts(shown == 0 ? "no rejects"
-				: "\ndocrow rejects list lists them one by one; docrow help FAULT says what to do; "
-				  "docrow "
-				  "retry loads them with a corrected mapping");
+				: "\ndocrow rejects list lists them one by one; docrow help FAULT says what to do;\n"
+				  "docrow retry loads them with a corrected mapping");
 	return true;
 }
 

@@ -124,6 +124,7 @@ static void watch(struct job *j)
 			progress_log(j->progress, LOG_INFO, "stopping: the batch in hand is finished or rolled back");
 			engine_poll(j->engine, &s);
 		}
+		s.phase = STATE_LOAD; /* there are no steps to show */
 		progress_update(j->progress, &s, clock_seconds());
 		if (s.finished)
 			return;

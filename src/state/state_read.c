@@ -103,15 +103,16 @@ bool state_reject_patterns(struct pg *pg, int64_t run, struct arena *a, struct s
 	char id[24];
 	void *items;
 	const struct pg_param params[] = {param_i64(id, run)};
-	/* The example is the first of its kind: id, then looked up once a pattern. */
+	/* The example is the first of its kind that is open: id, then looked up once a pattern. */
 	if (!read_rows(
 		    pg,
 		    "SELECT NULL, p.fault, e.code, p.collection, p.table_name, p.column_name, p.path, p.bson_type, "
 		    "e.message, e.doc_id_text, p.n, p.open, e.id FROM ("
 		    "SELECT fault, collection, table_name, column_name, path, bson_type, count(*) AS n, "
-		    "count(*) FILTER (WHERE state = 'open') AS open, min(id) AS example FROM docrow.reject "
+		    "count(*) FILTER (WHERE state = 'open') AS open, coalesce(min(id) FILTER (WHERE state = 'open'), "
+		    "min(id)) AS example FROM docrow.reject "
 		    "WHERE run = $1 GROUP BY 1, 2, 3, 4, 5, 6) p JOIN docrow.reject e ON e.id = p.example "
-		    "ORDER BY p.n DESC, e.id",
+		    "ORDER BY p.open DESC, p.n DESC, e.id",
 		    params, 1, a, sizeof(**out), fill_pattern, &items, n, err))
 		return false;
 	*out = items;
