@@ -84,7 +84,10 @@ query 'SELECT kind, table_name, column_name, count(*) FROM docrow.finding GROUP 
 query "SELECT kind, object, sum(n) FROM docrow.ledger WHERE object IN ('crm_Accounts', 'AccountWatchers')
 	GROUP BY 1, 2 ORDER BY 2, 1"
 
-title "8. Next"
+title "8. The proof: every field of every document against every row, by code that shares nothing with the move"
+show docrow validate --full --findings 2
+
+title "9. Next"
 if [ -n "${KEEP:-}" ]; then
 	cat <<-END
 	Both servers are running. To look around:

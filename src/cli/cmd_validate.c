@@ -99,6 +99,25 @@ static bool open_source(struct job *j, struct err *err)
 	return source_open(&j->source, where, &o, err);
 }
 
+/* --- files --- */
+
+static const char *in_folder(const struct job *j, const char *name)
+{
+	const char *folder = settings_text(&j->c->settings, OPT_LOG_DIR);
+
+	return strcmp(folder, ".") == 0 ? name : arena_printf(j->c->arena, "%s/%s", folder, name);
+}
+
+static const char *report_path(const struct job *j)
+{
+	return in_folder(j, "migration-validation-report.json");
+}
+
+static const char *progress_path(const struct job *j)
+{
+	return in_folder(j, "migration-validation-progress");
+}
+
 /* --- options --- */
 
 static int workers_of(const struct settings *s)
@@ -151,6 +170,8 @@ static bool options_of(const struct job *j, struct validate_options *o, struct e
 		.allow_drift = settings_flag(s, OPT_ALLOW_DRIFT),
 		.no_search_indexes = j->no_search_indexes,
 		.max_rate = s->v[OPT_MAX_RATE].number,
+		.resume = settings_flag(s, OPT_RESUME),
+		.progress_file = progress_path(j),
 		.retry_seconds = s->v[OPT_RETRY_FOR].number,
 	};
 	return layers_of(s, &o->layers, err);
@@ -223,14 +244,6 @@ static bool write_file(const char *path, void (*make)(struct buf *, const struct
 	buf_init(&b, 0);
 	make(&b, f);
 	return file_write_atomic(path, b.data, b.len, err);
-}
-
-static const char *report_path(struct job *j)
-{
-	const char *folder = settings_text(&j->c->settings, OPT_LOG_DIR);
-
-	return strcmp(folder, ".") == 0 ? "migration-validation-report.json"
-					: arena_printf(j->c->arena, "%s/migration-validation-report.json", folder);
 }
 
 static int say(struct job *j, const struct validate_result *r)

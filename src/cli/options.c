@@ -67,8 +67,10 @@ const struct option options[OPT_COUNT] = {
 				 "transaction, which is rolled back."},
 	[OPT_RESUME] = {.name = "resume",
 			.kind = OPT_KIND_FLAG,
-			.commands = BIT(MIGRATE),
-			.help = "Go on with the unfinished run on the target. Nothing that is done is done again."},
+			.commands = BIT(MIGRATE) | BIT(VALIDATE),
+			.help = "Go on with the unfinished run on the target. Nothing that is done is done again. "
+				"validate: go on "
+				"with an interrupted validation (file migration-validation-progress)."},
 	[OPT_CLEAN] = {.name = "clean",
 		       .kind = OPT_KIND_FLAG,
 		       .commands = BIT(MIGRATE),
@@ -131,10 +133,13 @@ const struct option options[OPT_COUNT] = {
 		 .kind = OPT_KIND_SECONDS,
 		 .value = "SECONDS",
 		 .commands = BIT(MIGRATE) | BIT(RETRY),
-		 .env = "DOCROW_LEASE",
+		 .env =
+			 "DOCROW_LEASE",
 		 .otherwise = "15",
-		 .min = 2,
-		 .max = 3600,
+		 .min =
+			 2,
+		 .max =
+			 3600,
 		 .help = "How long a worker that gives no sign of life keeps its work. A resume after kill -9 waits "
 			 "this long at most."},
 	[OPT_RETRY_FOR] = {.name = "retry-for",

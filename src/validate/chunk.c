@@ -39,7 +39,9 @@ struct batch {
 	struct buf docs, keys, scratch, owner, leftover;
 	struct item items[BATCH_DOCUMENTS];
 	size_t n;
-	bool reads_only; /* naming: nothing is compared */
+	bool reads_only;                           /* naming: nothing is compared */
+	const struct proved *proved;               /* compared before an interruption; NULL: not */
+	uint64_t digest, all_compared, all_fields; /* of the chunk */
 	uint64_t documents, explained, compared, matched, mismatched, fields, found;
 	uint64_t *elements; /* by table */
 };
@@ -376,6 +378,8 @@ static void send_counts(struct batch *b, int table)
 	FOUND_COUNT(f, table, matched, b->matched);
 	FOUND_COUNT(f, table, mismatched, b->mismatched);
 	FOUND_COUNT(f, table, fields, b->fields);
+	b->all_compared += b->compared;
+	b->all_fields += b->fields;
 	b->compared = b->matched = b->mismatched = b->fields = 0;
 }
 
@@ -892,7 +896,7 @@ static bool is_sampled(const struct batch *b, const struct item *it)
 {
 	const struct validation *v = b->w->v;
 
-	if (!wants_layer(v, LAYER_VALUES))
+	if (!wants_layer(v, LAYER_VALUES) || b->proved != NULL)
 		return false;
 	return v->o.full || key_hash(v->o.seed, it->wrapped, it->wrapped_len) <= b->feed->below;
 }
@@ -952,6 +956,7 @@ static void note_document(struct batch *b, const uint8_t *doc, size_t len)
 	enum fault fault = FAULT_OK;
 
 	arena_reset(b->w->judge.arena);
+	b->digest += key_hash(29, doc, len);
 	view_set(v, &all);
 	wrap_id(b, &it);
 	find_key(b, &it);
@@ -1024,6 +1029,35 @@ static bool read_chunk(struct batch *b, struct err *err)
 	return got == 0 && compare_batch(b, err);
 }
 
+/* What was proved before an interruption counts as long as the documents are the same. */
+static void take_over(struct batch *b)
+{
+	struct found *f = b->w->v->found;
+	int table = b->feed->main.table;
+
+	if (b->digest == b->proved->digest && b->documents == b->proved->documents) {
+		FOUND_COUNT(f, table, compared, b->proved->compared);
+		FOUND_COUNT(f, table, matched, b->proved->compared);
+		FOUND_COUNT(f, table, fields, b->proved->fields);
+		atomic_fetch_add(&b->w->v->resumed, 1);
+		return;
+	}
+	found_add(f, &(struct validate_finding){
+			     .kind = FOUND_NOT_COMPARED,
+			     .table = table_name(b, table),
+			     .collection = b->feed->collection->name,
+			     .detail = "documents changed since the interrupted validation: start it anew, "
+				       "without --resume"});
+}
+
+static void close_chunk(struct batch *b, const struct task *t)
+{
+	if (b->proved != NULL)
+		take_over(b);
+	else if (b->found == 0)
+		resume_add(b->w->v, t, (struct proved){0, b->digest, b->documents, b->all_compared, b->all_fields});
+}
+
 static bool run_chunk(struct worker *w, const struct task *t, bool reads_only, struct err *err)
 {
 	struct batch *b = mem_zalloc(sizeof *b);
@@ -1032,6 +1066,7 @@ static bool run_chunk(struct worker *w, const struct task *t, bool reads_only, s
 	b->w = w;
 	b->feed = &w->v->feeds[t->index];
 	b->reads_only = reads_only;
+	b->proved = reads_only ? NULL : resume_find(w->v, t);
 	buf_init(&b->docs, 0);
 	buf_init(&b->keys, 0);
 	buf_init(&b->scratch, 0);
@@ -1042,6 +1077,7 @@ static bool run_chunk(struct worker *w, const struct task *t, bool reads_only, s
 		  source_read(w->reader, b->feed->collection->name, t->bounds, t->bounds_len, err) &&
 		  read_chunk(b, err);
 	if (ok && !reads_only) {
+		close_chunk(b, t);
 		FOUND_COUNT(f, b->feed->main.table, documents, b->documents);
 		FOUND_COUNT(f, b->feed->main.table, explained, b->explained);
 		for (size_t i = 0; i < w->v->plan->schema.ntables; i++)

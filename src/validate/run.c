@@ -534,6 +534,11 @@ static void finish(struct validation *v)
 	r->threshold = v->o.threshold;
 	r->source = source_describe(v->source);
 	r->mapping = v->plan->mapping->name;
+	r->resumed_chunks = atomic_load(&v->resumed);
+	if (r->resumed_chunks > 0)
+		found_note(v->found,
+			   "%llu chunks were compared before the interruption; their documents are the same",
+			   (unsigned long long)r->resumed_chunks);
 	for (size_t i = 0; i < v->nfeeds; i++)
 		r->documents += v->feeds[i].documents;
 	finish_layers(v);
@@ -555,6 +560,8 @@ static bool prove(struct validation *v, struct pg **pg, struct err *err)
 		return false;
 	v->layer_seconds[LAYER_SCHEMA] = clock_seconds() - began;
 	if (!list_tasks(v, err))
+		return false;
+	if (reads_documents(v) && !resume_open(v, err))
 		return false;
 	v->doing = "comparing";
 	*err = v->first_error;
@@ -580,10 +587,12 @@ static void *coordinate(void *arg)
 	struct pg *pg = NULL;
 	struct err err = {0};
 
-	if (prove(v, &pg, &err))
+	bool ok = prove(v, &pg, &err);
+	if (ok)
 		finish(v);
 	else
 		remember(v, &err);
+	resume_close(v, ok);
 	pg_close(pg);
 	atomic_store(&v->finished, true);
 	return NULL;

@@ -184,7 +184,8 @@ static void check_table(struct validation *v, const struct feed_table *t, bool *
 
 	for (size_t i = 0; !seen[t->table] && i < t->ncolumns; i++)
 		if (t->columns[i].map != NULL)
-			check_column(v, t->table, t->columns[i].column, main || v->o.full);
+			check_column(v, t->table, t->columns[i].column,
+				     main || (v->o.full && atomic_load(&v->resumed) == 0));
 	seen[t->table] = true;
 	for (size_t i = 0; i < t->nchildren; i++)
 		check_table(v, &t->children[i], seen);

@@ -154,6 +154,7 @@ struct validate_options {
 	double max_rate;        /* documents a second, 0: no limit */
 	double retry_seconds;
 	bool allow_drift;
+	bool resume;               /* go on from what progress_file holds */
 	const char *progress_file; /* records of finished chunks, for resuming; NULL: none */
 };
 

@@ -11,6 +11,7 @@
  *   chunk.c    a stretch of documents: keys, elements and pairs into the tally; fields against rows
  *   sets.c     the tally's verdict, sums, and what is to be named by a second look
  *   drift.c    what changed after the copy
+ *   resume.c   which chunks are proved, for going on after an interruption
  *   run.c      connections, threads, the order of all this
  */
 #ifndef DOCROW_VALIDATE_PRIVATE_H
@@ -198,6 +199,7 @@ struct validation {
 	struct task *tasks;
 	size_t ntasks, next_task;
 	atomic_size_t tasks_done;
+	atomic_uint_least64_t resumed; /* chunks that were proved before an interruption */
 	struct err first_error;
 	bool failed;
 	struct column_stats **stats; /* by table and column */
@@ -213,6 +215,7 @@ struct validation {
 	struct validate_progress *progress;
 	struct validate_result result;
 	double started;
+	struct resume *resume;
 	double next_slot; /* --max-rate: when the next document may be read */
 };
 
@@ -227,6 +230,16 @@ struct worker {
 	struct column_stats **stats;
 	struct view view, inner;
 };
+
+/* --- resume.c --- */
+
+struct proved { /* a chunk without findings */
+	uint64_t chunk, digest, documents, compared, fields;
+};
+bool resume_open(struct validation *v, struct err *err) MUST_CHECK;
+const struct proved *resume_find(const struct validation *v, const struct task *t); /* NULL: to be compared */
+void resume_add(struct validation *v, const struct task *t, struct proved p);
+void resume_close(struct validation *v, bool done);
 
 bool wants_layer(const struct validation *v, enum validate_layer l);
 bool validation_stopped(const struct validation *v);

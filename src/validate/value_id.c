@@ -198,7 +198,7 @@ static void put_number(struct buf *out, const struct val *v)
 
 	if (v->kind == BSON_K_INT32 || v->kind == BSON_K_INT64) {
 		int64_t i = v->kind == BSON_K_INT32 ? val_i32(v) : val_i64(v);
-		put_reduced(out, i < 0, i < 0 ? -(uint64_t)i : (uint64_t)i, 0, 0);
+		put_reduced(out, i < 0, (u128)(i < 0 ? 0 - (uint64_t)i : (uint64_t)i), 0, 0);
 		return;
 	}
 	if (v->kind == BSON_K_DOUBLE && isfinite(val_double(v))) {

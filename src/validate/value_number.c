@@ -111,7 +111,7 @@ static void set_digits(struct number *x, u128 m)
 static void number_of_i64(int64_t v, struct number *x)
 {
 	*x = (struct number){.negative = v < 0};
-	set_digits(x, v < 0 ? -(uint64_t)v : (uint64_t)v);
+	set_digits(x, (u128)(v < 0 ? 0 - (uint64_t)v : (uint64_t)v));
 }
 
 /* IEEE 754-2008 Decimal128 in its binary integer form: sign, 14 bits of exponent, 113 bits of coefficient. */

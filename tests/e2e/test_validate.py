@@ -9,6 +9,7 @@ import pytest
 
 from lib import nextcrm_dirt, nextcrm_sample, program, proof
 from lib.databases import MongoDatabase, PostgresDatabase
+from lib.processes import wait_for
 
 DOCUMENTS = 2000
 NEXTCRM = program.ROOT / "mappings" / "nextcrm.yaml"
@@ -156,6 +157,26 @@ def test_a_stop_is_heard(moved):
     process.send_signal(signal.SIGINT)
     _, _ = process.communicate(timeout=30)
     assert process.returncode == 130
+
+
+
+def test_an_interrupted_validation_goes_on(moved):
+    counters = moved.mongo.db.counters
+    counters.insert_many({"_id": 10000 + n, "value": n, "pad": "x" * 2000} for n in range(20000))
+    moved.run("migrate", "--clean", "--mapping", "./proof.yaml", status=1)
+    process = moved.start("validate", "--full", "--workers", "1", "--max-rate", "9000", "--progress", "none")
+    progress = moved.folder / "migration-validation-progress"
+    wait_for(lambda: progress.exists() and len(progress.read_text().splitlines()) > 4, what="a chunk that is proved")
+    assert progress.stat().st_mode & 0o777 == 0o600
+    process.kill()
+    process.communicate(timeout=30)
+    lines = len(progress.read_text().splitlines())
+    result = moved.run("validate", "--full", "--resume", status=0)
+    assert f"{lines - 1} chunks were compared before the interruption" in result.stdout
+    table = next(t for t in report_of(moved)["tables"] if t["table"] == "counters")
+    assert table["compared"] == table["rows"] == 20012
+    assert not progress.exists()
+    moved.run("validate", "--full", "--resume", status=0)  # nothing to go on with: everything anew
 
 
 @pytest.mark.plain_only
