@@ -59,6 +59,16 @@ static enum fault put_leftover(struct conv *c, struct column *col)
 	return column_put(c, col, &s);
 }
 
+static enum fault put_constant(struct column *col)
+{
+	const struct choice *ch = col->if_missing;
+	if (ch->field == NULL)
+		return FAULT_TYPE; /* told before the start: conv_check */
+	buf_put(&col->rows->buf, ch->field, ch->field_len);
+	col->rows->column++;
+	return FAULT_OK;
+}
+
 static enum fault emit_column(struct conv *c, struct output *o, struct scope *sc, struct column *col)
 {
 	switch (col->feed) {
@@ -73,6 +83,8 @@ static enum fault emit_column(struct conv *c, struct output *o, struct scope *sc
 		return put_ordinal(c, col);
 	case PLAN_FEED_UNMAPPED:
 		return put_leftover(c, col);
+	case PLAN_FEED_VALUE:
+		return put_constant(col);
 	case PLAN_FEED_NOTHING:
 		rowbuf_put_null(&o->rows);
 		return FAULT_OK;

@@ -4,6 +4,14 @@
 static const struct pgtype unknown_type = {
 	.base = PGT_COUNT, .length = -1, .precision = -1, .scale = 0, .enum_index = -1};
 
+static bool stands_several_times(const struct mapping *m, const char *source)
+{
+	for (size_t i = 0; i < m->ncollections; i++)
+		if (m->collections[i].source != NULL && strcmp(m->collections[i].source, source) == 0)
+			return true;
+	return false;
+}
+
 /* Type of the key of the side's collection; complains when there is none. */
 static const struct pgtype *side_type(struct schema_builder *b, const struct map_side *s)
 {
@@ -14,9 +22,12 @@ static const struct pgtype *side_type(struct schema_builder *b, const struct map
 		const char **known = arena_alloc(b->arena, (b->m->ncollections + 1) * sizeof *known);
 		for (size_t i = 0; i < b->m->ncollections; i++)
 			known[i] = b->m->collections[i].name;
-		complain_field(b->c, b->m, &s->collection, s->line, s->col,
-			       "collection \"%s\" is not in the mapping%s", s->collection,
-			       map_suggest(b->arena, s->collection, known, b->m->ncollections));
+		complain_field(
+			b->c, b->m, &s->collection, s->line, s->col,
+			stands_several_times(b->m, s->collection)
+				? "collection \"%s\" stands several times: give the name of one of its entries%s"
+				: "collection \"%s\" is not in the mapping%s",
+			s->collection, map_suggest(b->arena, s->collection, known, b->m->ncollections));
 		return &unknown_type;
 	}
 	const struct map_column *key = key_column(&b->m->collections[at]);
@@ -70,7 +81,7 @@ static void build_junction_table(struct schema_builder *b, const struct map_junc
 	t->name = j->table;
 	t->columns = arena_alloc(b->arena, 2 * sizeof *t->columns);
 	t->primary_key = arena_alloc(b->arena, 2 * sizeof *t->primary_key);
-	t->primary_key_name = j->primary_key_name;
+	t->primary_key_name = primary_key_name(b, j->primary_key_name, j->table);
 	t->parent_table = t->parent_column = -1;
 	for (int i = 0; i < 2; i++) {
 		t->columns[i] = (struct schema_column){.name = sides[i]->column != NULL ? sides[i]->column : "",
@@ -112,8 +123,7 @@ static void add_end(struct schema_builder *b, struct schema_table *t, const stru
 	if (p->nprimary_key != 1 || s->column == NULL)
 		return;
 	t->fkeys[t->nfkeys++] = (struct schema_fkey){
-		.name = s->constraint != NULL ? s->constraint
-					      : arena_printf(b->arena, "%s_%s_fkey", t->name, s->column),
+		.name = s->constraint != NULL ? s->constraint : map_fkey_name(b->arena, b->m, t->name, s->column),
 		.column = s->column,
 		.ref_table = parent,
 		.ref_column = p->columns[p->primary_key[0]].name,

@@ -10,7 +10,8 @@
 
 struct name {
 	const char *text;
-	const char *what; /* "index" */
+	const char *made_of; /* of what it was made, or NULL */
+	const char *what;    /* "index" */
 	int line, col;
 	size_t order;
 };
@@ -20,14 +21,14 @@ struct names {
 	size_t n, cap;
 };
 
-static void add_name(struct names *l, const char *what, const char *text, int line, int col)
+static void add_name(struct names *l, const char *what, const char *text, const char *made_of, int line, int col)
 {
 	if (l->n == l->cap) {
 		l->cap = l->cap == 0 ? 64 : l->cap * 2;
 		l->list = mem_realloc(l->list, l->cap * sizeof *l->list);
 	}
 	if (text != NULL && text[0] != '\0') {
-		l->list[l->n] = (struct name){text, what, line, col, l->n};
+		l->list[l->n] = (struct name){text, made_of, what, line, col, l->n};
 		l->n++;
 	}
 }
@@ -41,11 +42,16 @@ static int by_kept(const void *a, const void *b)
 	return d;
 }
 
+static const char *made_of(struct arena *a, const struct name *n)
+{
+	return n->made_of != NULL ? arena_printf(a, " (made of %s)", n->made_of) : "";
+}
+
 static void complain_meeting(struct schema_builder *b, const struct name *first, const struct name *n)
 {
 	if (strcmp(first->text, n->text) == 0)
-		complain(b->c, n->line, n->col, "%s \"%s\": the name is taken by %s in line %d", n->what, n->text,
-			 first->what, first->line);
+		complain(b->c, n->line, n->col, "%s \"%s\"%s: the name is taken by %s%s in line %d", n->what, n->text,
+			 made_of(b->arena, n), first->what, made_of(b->arena, first), first->line);
 	else
 		complain(b->c, n->line, n->col,
 			 "%s \"%s\" and %s \"%s\" in line %d are one name to PostgreSQL, which keeps %d bytes",
@@ -74,7 +80,7 @@ static void add_field(struct schema_builder *b, struct names *l, const char *wha
 		      const void *field, int line, int col)
 {
 	map_position(b->m, field, &line, &col);
-	add_name(l, what, text, line, col);
+	add_name(l, what, text, NULL, line, col);
 }
 
 /* ---- columns and constraints: of one table ---- */
@@ -107,9 +113,8 @@ static void check_owner_names(struct schema_builder *b, const struct map_owner *
 		add_field(b, &columns, "column", o->child->parent, &o->child->parent, o->line, o->col);
 		add_field(b, &columns, "column", o->child->ordinal, &o->child->ordinal, o->line, o->col);
 		if (o->child->parent != NULL)
-			add_field(b, &keys, "foreign key",
-				  arena_printf(b->arena, "%s_%s_fkey", o->table, o->child->parent), &o->child->parent,
-				  o->line, o->col);
+			add_field(b, &keys, "foreign key", map_fkey_name(b->arena, b->m, o->table, o->child->parent),
+				  &o->child->parent, o->line, o->col);
 	}
 	for (size_t i = 0; i < o->ncolumns; i++) {
 		const struct map_column *k = &o->columns[i];
@@ -117,13 +122,12 @@ static void check_owner_names(struct schema_builder *b, const struct map_owner *
 		if (k->name == NULL)
 			continue;
 		map_position(b->m, &k->name, &line, &col);
-		add_name(&columns, "column", k->name, line, col);
+		add_name(&columns, "column", k->name, k->made_of, line, col);
 		check_column_name(b, k->name, line, col);
 		if (k->references.table == NULL || !k->references.constraint)
 			continue;
-		const char *name = k->references.name != NULL
-					   ? k->references.name
-					   : arena_printf(b->arena, "%s_%s_fkey", o->table, k->name);
+		const char *name = k->references.name != NULL ? k->references.name
+							      : map_fkey_name(b->arena, b->m, o->table, k->name);
 		add_field(b, &keys, "foreign key", name, &k->references.name, k->line, k->col);
 	}
 	if (o->unmapped->how == MAP_UNMAPPED_KEEP)
@@ -146,21 +150,26 @@ static void check_junction_names(struct schema_builder *b, const struct map_junc
 			check_column_name(b, sides[i]->column, sides[i]->line, sides[i]->col);
 	}
 	for (size_t i = 0; i < t->nfkeys && !same_columns; i++)
-		add_name(&keys, "foreign key", t->fkeys[i].name, j->line, j->col);
+		add_name(&keys, "foreign key", t->fkeys[i].name, NULL, j->line, j->col);
 	check_list(b, &keys);
 }
 
 /* ---- relations and types: of the schema ---- */
+
+static const char *key_name(struct arena *a, const struct schema_table *t)
+{
+	_cleanup_(buf_free) struct buf name;
+	buf_init(&name, 0);
+	schema_primary_key_name(&name, t);
+	return arena_strdup(a, buf_cstr(&name));
+}
 
 static void add_table(struct schema_builder *b, struct names *l, const struct schema_table *t, const void *field,
 		      int line, int col)
 {
 	add_field(b, l, "table", t->name, field, line, col);
 	if (t->nprimary_key > 0 && t->name[0] != '\0' && &b->s->tables[schema_find_table(b->s, t->name)] == t)
-		add_name(l, "primary key",
-			 t->primary_key_name != NULL ? t->primary_key_name
-						     : arena_printf(b->arena, "%s_pkey", t->name),
-			 line, col);
+		add_name(l, "primary key", key_name(b->arena, t), NULL, line, col);
 }
 
 static void check_schema_names(struct schema_builder *b)

@@ -63,6 +63,7 @@ enum map_kind {
 	KIND_VALUE,     /* struct map_value                                                           */
 	KIND_RENAMES,   /* struct map_label *, size_t: a mapping from → to                            */
 	KIND_UUID,      /* uint8_t [16]                                                               */
+	KIND_FILTER,    /* uint8_t *, size_t: a MongoDB filter, as BSON                               */
 	KIND_ORPHAN,    /* struct map_reference: if_orphan, move_to, otherwise                        */
 	KIND_OBJECT,    /* the struct itself, arg is its struct map_spec                              */
 	KIND_SHORTHAND, /* as OBJECT, or one text that goes to the object's first key                 */
@@ -104,12 +105,20 @@ extern const struct map_words map_words_accept;
 extern const struct map_words map_words_unmapped;
 
 void map_read(struct mapping *m, yaml_document_t *doc, struct complaints *c);
+/* A mapping node as a BSON document in the arena. */
+const uint8_t *map_filter_read(struct arena *a, yaml_document_t *doc, const yaml_node_t *n, struct complaints *c,
+			       size_t *len);
 
 /* Position of a field's value, or of what is around it (line, col) when the field was not in the YAML. */
 void map_position(const struct mapping *m, const void *field, int *line, int *col);
 /* Complains at a field of the model. */
 void complain_field(struct complaints *c, const struct mapping *m, const void *field, int line, int col,
 		    const char *fmt, ...) PRINTF_LIKE(6, 7);
+
+/* A name made of others in the mapping's style, at most 63 bytes: map_made_name(a, m, "crm_Accounts_status", "_idx").
+ * suffix: "" or one that begins with an underscore. */
+const char *map_made_name(struct arena *a, const struct mapping *m, const char *text, const char *suffix);
+const char *map_fkey_name(struct arena *a, const struct mapping *m, const char *table, const char *column);
 
 /* Fills in what is inherited or follows from the rest: policies, id rules, enum indexes, default names. */
 void map_settle(struct mapping *m, struct complaints *c);
@@ -200,6 +209,8 @@ struct schema_builder {
 /* Is the table one that the mapping makes, but not this part of it? */
 bool is_left_out(const struct schema_builder *b, const char *table);
 void add_plan_name(struct arena *a, struct plan_names *l, const char *text);
+/* As given, or in the mapping's style; NULL: PostgreSQL's own. */
+const char *primary_key_name(struct schema_builder *b, const char *given, const char *table);
 /* Columns and primary key of the owner's table. */
 void build_table(struct schema_builder *b, size_t owner, struct schema_table *t);
 void build_indexes(struct schema_builder *b, struct schema_table *t, const struct map_index *list, size_t n);

@@ -574,6 +574,15 @@ static void read_list(struct reader *r, const yaml_node_t *n, const struct map_k
 	set_list(base, k, list, got);
 }
 
+static void read_filter(struct reader *r, const yaml_node_t *n, const struct map_key *k, void *base)
+{
+	size_t len;
+	if (!need_type(r, n, k->name, YAML_MAPPING_NODE))
+		return;
+	const uint8_t *filter = map_filter_read(r->arena, r->doc, n, r->c, &len);
+	set_list(base, k, filter, len);
+}
+
 typedef void read_fn(struct reader *r, const yaml_node_t *n, const struct map_key *k, void *field_or_base);
 
 /* Those that fill more than one member get the struct (base), the others their member. */
@@ -591,6 +600,7 @@ static const struct {
 	[KIND_UUID] = {read_uuid, false},          [KIND_ORPHAN] = {read_orphan, true},
 	[KIND_OBJECT] = {read_object_kind, false}, [KIND_SHORTHAND] = {read_shorthand, false},
 	[KIND_LIST] = {read_list, true},           [KIND_UNMAPPED] = {read_unmapped, false},
+	[KIND_LIST] = {read_list, true},           [KIND_FILTER] = {read_filter, true},
 };
 
 static const struct map_key *find_key(const struct map_spec *spec, const char *name)

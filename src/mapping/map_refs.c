@@ -230,7 +230,7 @@ static int add_fkey(struct schema_builder *b, int table, const struct schema_fke
 
 static const char *fkey_name(struct schema_builder *b, const char *given, int table, const char *column)
 {
-	return given != NULL ? given : arena_printf(b->arena, "%s_%s_fkey", table_at(b, table)->name, column);
+	return given != NULL ? given : map_fkey_name(b->arena, b->m, table_at(b, table)->name, column);
 }
 
 static void add_ref(struct schema_builder *b, const struct link *k, int fkey)

@@ -10,10 +10,18 @@
 
 int find_collection(const struct mapping *m, const char *name)
 {
+	int found = -1;
 	for (size_t i = 0; name != NULL && i < m->ncollections; i++)
 		if (m->collections[i].name != NULL && strcmp(m->collections[i].name, name) == 0)
 			return (int)i;
-	return -1;
+	for (size_t i = 0; name != NULL && i < m->ncollections; i++) {
+		if (m->collections[i].source == NULL || strcmp(m->collections[i].source, name) != 0)
+			continue;
+		if (found >= 0)
+			return -1; /* which of its entries? */
+		found = (int)i;
+	}
+	return found;
 }
 
 const struct map_column *key_column(const struct map_collection *k)
@@ -97,6 +105,38 @@ static void check_collection_key(struct schema_builder *b, const struct map_coll
 			 k->table);
 }
 
+static void complain_twice(struct schema_builder *b, const struct map_collection *k,
+			   const struct map_collection *first)
+{
+	if (k->source != NULL && first->source != NULL && strcmp(k->source, first->source) == 0)
+		complain_field(b->c, b->m, &k->source, k->line, k->col,
+			       "collection \"%s\" stands twice for table \"%s\", first in line %d: give each entry a "
+			       "name of its own",
+			       k->source, k->table, first->line);
+	else
+		complain_field(b->c, b->m, &k->name, k->line, k->col,
+			       "the name \"%s\" is taken by the collection in line %d", k->name, first->line);
+}
+
+/* Two collections may feed one table, but not because the style, or the cut of a long name, made one of two names. */
+static void check_made_table(struct schema_builder *b, size_t at)
+{
+	const struct map_collection *k = &b->m->collections[at];
+	for (size_t i = 0; k->table != NULL && k->source != NULL && i < at; i++) {
+		const struct map_collection *o = &b->m->collections[i];
+		if (o->table == NULL || o->source == NULL || strcmp(o->table, k->table) != 0 ||
+		    strcmp(o->source, k->source) == 0)
+			continue;
+		bool meant = (!k->table_made || strcmp(k->table, k->source) == 0) &&
+			     (!o->table_made || strcmp(o->table, o->source) == 0);
+		if (!meant)
+			complain_field(b->c, b->m, &k->source, k->line, k->col,
+				       "collections \"%s\" and \"%s\" (line %d) would both feed table \"%s\": say "
+				       "table at both if that is meant, else give one another table",
+				       k->source, o->source, o->line, k->table);
+	}
+}
+
 static void check_collection(struct schema_builder *b, size_t at)
 {
 	const struct map_collection *k = &b->m->collections[at];
@@ -104,12 +144,11 @@ static void check_collection(struct schema_builder *b, size_t at)
 		return;
 	int first = find_collection(b->m, k->name);
 	if (first < (int)at)
-		complain_field(b->c, b->m, &k->name, k->line, k->col,
-			       "collection \"%s\" stands twice, first in line %d", k->name,
-			       b->m->collections[first].line);
-	if (strncmp(k->name, "system.", 7) == 0)
-		complain_field(b->c, b->m, &k->name, k->line, k->col, "collection \"%s\" belongs to MongoDB itself",
-			       k->name);
+		complain_twice(b, k, &b->m->collections[first]);
+	if (k->source != NULL && strncmp(k->source, "system.", 7) == 0)
+		complain_field(b->c, b->m, &k->source, k->line, k->col, "collection \"%s\" belongs to MongoDB itself",
+			       k->source);
+	check_made_table(b, at);
 	map_check_policy_labels(b->m, &k->policies, b->c);
 	check_collection_key(b, k);
 }

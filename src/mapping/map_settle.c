@@ -149,11 +149,35 @@ static void settle_domains(struct mapping *m, struct complaints *c)
 	}
 }
 
+/* A column without a name gets that of its field. */
+static void settle_name(struct mapping *m, struct map_column *to, struct complaints *c)
+{
+	_cleanup_(buf_free) struct buf keys;
+	buf_init(&keys, 0);
+	if (to->value != NULL) {
+		to->no_source = true;
+		if ((to->given & MAP_GIVEN_FROM) != 0)
+			complain_field(c, m, &to->value, to->line, to->col,
+				       "a column has from or value, one of them");
+	}
+	if (to->name != NULL)
+		return;
+	if (to->nfrom == 0) {
+		complain(c, to->line, to->col, "a column needs \"name\"");
+		return;
+	}
+	for (size_t i = 0; i < to->nfrom; i++)
+		buf_printf(&keys, "%s%s", i > 0 ? "_" : "", to->from[i]);
+	to->name = map_made_name(m->arena, m, buf_cstr(&keys), "");
+	to->made_of = map_path_text(m->arena, to->from, to->nfrom);
+}
+
 static void settle_column(struct mapping *m, struct map_column *to, const struct map_owner *owner,
 			  struct complaints *c)
 {
 	if (to->generated_sql != NULL)
 		to->no_source = true;
+	settle_name(m, to, c);
 	if ((to->given & MAP_GIVEN_FROM) == 0 && to->name != NULL && !to->no_source) {
 		to->from = arena_memdup(m->arena, &to->name, sizeof to->name);
 		to->nfrom = 1;
@@ -165,26 +189,25 @@ static void settle_column(struct mapping *m, struct map_column *to, const struct
 
 /* ---- indexes, junctions ---- */
 
-static const char *index_name(struct arena *a, const char *table, const struct map_index *x)
+static const char *index_name(struct mapping *m, const char *table, const struct map_index *x)
 {
 	struct buf b;
 	buf_init(&b, 0);
 	buf_puts(&b, table);
 	for (size_t i = 0; i < x->ncolumns; i++)
 		buf_printf(&b, "_%s", x->columns[i]);
-	buf_puts(&b, x->unique ? "_key" : "_idx");
-	const char *name = arena_strdup(a, buf_cstr(&b));
+	const char *name = map_made_name(m->arena, m, buf_cstr(&b), x->unique ? "_key" : "_idx");
 	buf_free(&b);
 	return name;
 }
 
-static void settle_indexes(struct arena *a, const char *table, struct map_index *list, size_t n)
+static void settle_indexes(struct mapping *m, const char *table, struct map_index *list, size_t n)
 {
 	for (size_t i = 0; i < n; i++) {
 		if (list[i].method == NULL)
 			list[i].method = "btree";
 		if (list[i].name == NULL && list[i].ncolumns > 0 && table != NULL)
-			list[i].name = index_name(a, table, &list[i]);
+			list[i].name = index_name(m, table, &list[i]);
 	}
 }
 
@@ -219,10 +242,32 @@ static void settle_children(struct map_child *list, size_t n, const struct map_l
 	}
 }
 
+/* Entries of one collection are told apart by the tables that they feed, unless they have names. */
+static void settle_entry(struct mapping *m, struct map_collection *k)
+{
+	size_t entries = 0;
+	if (k->source == NULL)
+		return;
+	if (k->table == NULL) {
+		k->table = map_made_name(m->arena, m, k->source, "");
+		k->table_made = true;
+	}
+	for (size_t i = 0; i < m->ncollections; i++)
+		entries += m->collections[i].source != NULL && strcmp(m->collections[i].source, k->source) == 0;
+	if (k->name == NULL)
+		k->name = entries == 1 ? k->source : arena_printf(m->arena, "%s/%s", k->source, k->table);
+}
+
+/* A junction's side may name the collection where that has one entry only. */
+static void settle_side(const struct mapping *m, struct map_side *s)
+{
+	int mine = find_collection(m, s->collection);
+	if (mine >= 0)
+		s->collection = m->collections[mine].name;
+}
+
 static void settle_collection(struct mapping *m, struct map_collection *k)
 {
-	if (k->table == NULL)
-		k->table = k->name;
 	if ((k->given & MAP_GIVEN_ID) == 0)
 		k->id = m->id;
 	map_inherit_policies(&k->policies, &m->policies);
@@ -242,15 +287,20 @@ void map_settle(struct mapping *m, struct complaints *c)
 	if ((m->given & MAP_GIVEN_NAMESPACE) == 0)
 		memcpy(m->id_namespace, default_namespace, sizeof default_namespace);
 	for (size_t i = 0; i < m->ncollections; i++)
+		settle_entry(m, &m->collections[i]);
+	for (size_t i = 0; i < m->ncollections; i++)
 		settle_collection(m, &m->collections[i]);
 	settle_domains(m, c);
 	struct map_owner *owners = map_owners(m->arena, m, &n);
 	for (size_t i = 0; i < n; i++) {
 		for (size_t j = 0; j < owners[i].ncolumns; j++)
 			settle_column(m, &owners[i].columns[j], &owners[i], c);
-		settle_indexes(m->arena, owners[i].table, owners[i].indexes, owners[i].nindexes);
+		settle_indexes(m, owners[i].table, owners[i].indexes, owners[i].nindexes);
 	}
-	for (size_t i = 0; i < m->njunctions; i++)
-		settle_indexes(m->arena, m->junctions[i].table, m->junctions[i].indexes, m->junctions[i].nindexes);
+	for (size_t i = 0; i < m->njunctions; i++) {
+		settle_side(m, &m->junctions[i].left);
+		settle_side(m, &m->junctions[i].right);
+		settle_indexes(m, m->junctions[i].table, m->junctions[i].indexes, m->junctions[i].nindexes);
+	}
 	map_settle_policies(m, owners, n);
 }

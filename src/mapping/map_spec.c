@@ -21,6 +21,12 @@ static const struct map_word id_list[] = {
 };
 static const struct map_words ids = WORDS(id_list);
 
+static const struct map_word names_list[] = {{"as-is", MAP_NAMES_AS_IS},
+					     {"snake_case", MAP_NAMES_SNAKE},
+					     {"camelCase", MAP_NAMES_CAMEL},
+					     {"PascalCase", MAP_NAMES_PASCAL}};
+static const struct map_words names = WORDS(names_list);
+
 static const struct map_word accept_list[] = {
 	{"hex-id", MAP_ACCEPT_HEX_ID},
 	{"iso-string", MAP_ACCEPT_ISO_STRING},
@@ -171,6 +177,11 @@ const char *map_sides_word(enum pair_sides s)
 	return word_of(&sides, (int)s);
 }
 
+const char *map_names_word(enum map_names n)
+{
+	return word_of(&names, (int)n);
+}
+
 /* ---- keys ---- */
 
 #define AT(type, field)   offsetof(struct type, field)
@@ -194,13 +205,14 @@ static const struct map_spec reference_spec = {.what = "references",
 					       KEYS(reference_keys)};
 
 static const struct map_key column_keys[] = {
-	{"name", KIND_NAME, REQUIRED, AT(map_column, name)},
+	{"name", KIND_NAME, OPTIONAL, AT(map_column, name)}, /* or made of `from`: map_settle.c */
 	{"from", KIND_FROM, OPTIONAL, MANY(map_column, from), NULL, MAP_GIVEN_FROM},
 	{"type", KIND_TYPE, REQUIRED, AT(map_column, type), 0, NULL, MAP_GIVEN_TYPE},
 	{"primary_key", KIND_BOOL, OPTIONAL, AT(map_column, primary_key)},
 	{"not_null", KIND_BOOL, OPTIONAL, AT(map_column, not_null)},
 	{"default", KIND_TEXT, OPTIONAL, AT(map_column, default_sql)},
 	{"generated", KIND_NAME, OPTIONAL, AT(map_column, generated_sql)},
+	{"value", KIND_TEXT, OPTIONAL, AT(map_column, value)},
 	{"if_missing", KIND_VALUE, OPTIONAL, AT(map_column, if_missing), 0, NULL, MAP_GIVEN_IF_MISSING},
 	{"if_null", KIND_VALUE, OPTIONAL, AT(map_column, if_null), 0, NULL, MAP_GIVEN_IF_NULL},
 	{"if_invalid", KIND_VALUE, OPTIONAL, AT(map_column, if_invalid), 0, NULL, MAP_GIVEN_IF_INVALID},
@@ -285,7 +297,9 @@ static const struct map_spec policy_spec = {.what = "policies",
 					    KEYS(policy_keys)};
 
 static const struct map_key collection_keys[] = {
-	{"collection", KIND_NAME, REQUIRED, AT(map_collection, name)},
+	{"collection", KIND_NAME, REQUIRED, AT(map_collection, source)},
+	{"name", KIND_NAME, OPTIONAL, AT(map_collection, name)},
+	{"where", KIND_FILTER, OPTIONAL, MANY(map_collection, where)},
 	{"table", KIND_NAME, OPTIONAL, AT(map_collection, table)},
 	{"optional", KIND_BOOL, OPTIONAL, AT(map_collection, optional)},
 	{"id", KIND_WORD, OPTIONAL, AT(map_collection, id), 0, &ids, MAP_GIVEN_ID},
@@ -380,6 +394,7 @@ static const struct map_spec source_spec = {.what = "source",
 
 static const struct map_key target_keys[] = {
 	{"schema", KIND_NAME, OPTIONAL, AT(mapping, target_schema)},
+	{"names", KIND_WORD, OPTIONAL, AT(mapping, names), 0, &names},
 	{"id", KIND_WORD, OPTIONAL, AT(mapping, id), 0, &ids, MAP_GIVEN_ID},
 	{"id_namespace", KIND_UUID, OPTIONAL, AT(mapping, id_namespace), 0, NULL, MAP_GIVEN_NAMESPACE},
 	{"owner", KIND_NAME, OPTIONAL, AT(mapping, owner)},

@@ -69,12 +69,19 @@ static void set_primary_key(struct schema_table *t, const struct map_owner *o, s
 	t->nprimary_key = 2;
 }
 
+const char *primary_key_name(struct schema_builder *b, const char *given, const char *table)
+{
+	if (given != NULL || b->m->names == MAP_NAMES_AS_IS || table == NULL)
+		return given;
+	return map_made_name(b->arena, b->m, table, "_pkey");
+}
+
 void build_table(struct schema_builder *b, size_t owner, struct schema_table *t)
 {
 	const struct map_owner *o = &b->owners[owner];
 	t->columns = arena_alloc(b->arena, (o->ncolumns + 3) * sizeof *t->columns);
 	t->primary_key = arena_alloc(b->arena, (o->ncolumns + 2) * sizeof *t->primary_key);
-	t->primary_key_name = o->primary_key_name;
+	t->primary_key_name = primary_key_name(b, o->primary_key_name, o->table);
 	t->duplicates = o->child == NULL ? o->collection->duplicates : DUP_REJECT;
 	t->parent_table = o->parent >= 0 ? b->owner_table[o->parent] : -1;
 	t->parent_column = -1;

@@ -14,6 +14,8 @@
 #include "err.h"
 #include "schema.h"
 
+enum map_names { MAP_NAMES_AS_IS, MAP_NAMES_SNAKE, MAP_NAMES_CAMEL, MAP_NAMES_PASCAL }; /* names that are made */
+
 enum map_id {                         /* how an _id becomes a key (and every reference to it) */
 	      MAP_ID_UUIDV7,          /* ObjectId → UUIDv7; BSON UUIDs stay; anything else UUIDv5 + id_map  */
 	      MAP_ID_STRING_UUID,     /* strings that are UUIDs                                             */
@@ -131,12 +133,14 @@ struct map_reference {
 
 struct map_column {
 	const char *name;
+	const char *made_of; /* the field whose name it got; NULL: it has a name of its own  */
+	const char *value;   /* a constant instead of a field, or NULL                       */
 	unsigned given;
 	unsigned from_collection, from_mapping; /* policies that it has inherited                        */
 	unsigned accept_of_key;                 /* words that it accepts because the key it refers to does */
 	const char **from;                      /* path: keys                                                      */
 	size_t nfrom;
-	bool no_source;     /* from: null or generated: fed by nothing                          */
+	bool no_source;     /* from: null, generated or a constant: no field feeds it          */
 	struct pgtype type; /* base PGT_COUNT: not readable, told already                      */
 	bool is_id;         /* from is _id                                                     */
 	bool primary_key, not_null;
@@ -203,8 +207,12 @@ struct map_limit {
 };
 
 struct map_collection {
-	const char *name;
+	const char *name;     /* unique in the mapping: of the collection, or what tells its entries apart */
+	const char *source;   /* the collection in MongoDB                                               */
+	const uint8_t *where; /* BSON filter of the documents that this entry takes; NULL: all            */
+	size_t nwhere;        /* its bytes                                                               */
 	const char *table;
+	bool table_made; /* the table's name was made of the collection's */
 	unsigned given;
 	bool optional;
 	bool keyless; /* true: the table gets no primary key */
@@ -256,6 +264,7 @@ struct mapping {
 	uint8_t digest[32];          /* SHA-256 of the text                                         */
 	const char *source_database; /* or NULL                                                    */
 	const char *target_schema;   /* "public"                                                    */
+	enum map_names names;
 	const char *owner;
 	struct schema_grant *grants;
 	size_t ngrants;
@@ -302,6 +311,7 @@ const char *map_duplicate_word(enum dup_policy p);
 const char *map_uuid_order_word(enum map_uuid_order o);
 const char *map_tier_word(enum index_tier t);
 const char *map_sides_word(enum pair_sides s);
+const char *map_names_word(enum map_names n);
 /* "address.city"; keys that hold a dot, are empty or start with $ make it ["a.b","c"]. */
 const char *map_path_text(struct arena *a, const char *const *path, size_t n);
 /* Every key of the format in words, for the manual page: in the order of the format, objects together. */

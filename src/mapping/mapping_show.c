@@ -208,6 +208,8 @@ static void show_source(struct buf *out, const struct plan_column *pc)
 					     [PLAN_FEED_UNMAPPED] = "the fields that are not mapped"};
 	if (pc == NULL)
 		buf_puts(out, " <- nothing");
+	else if (pc->feed == PLAN_FEED_VALUE)
+		buf_printf(out, " <- always '%s'", pc->map->value);
 	else if (pc->feed == PLAN_FEED_ID || pc->feed == PLAN_FEED_SLOT)
 		buf_printf(out, " <- %s", pc->path_text);
 	else

@@ -63,6 +63,13 @@ static void compile_column(struct plan_builder *b, struct plan_column *pc, int s
 	pc->if_invalid = compile_value(b, scope, &col->if_invalid);
 }
 
+static void compile_constant(struct plan_column *pc, const struct map_column *col)
+{
+	pc->map = col;
+	pc->feed = PLAN_FEED_VALUE;
+	pc->if_missing = (struct plan_value){.kind = MAP_VALUE_LITERAL, .literal = col->value, .slot = -1};
+}
+
 /* ---- outputs ---- */
 
 struct columns {
@@ -111,7 +118,9 @@ static void compile_columns(struct plan_builder *b, struct columns *c, int table
 			    const struct map_column *list, size_t n)
 {
 	for (size_t i = 0; i < n; i++)
-		if (!list[i].no_source)
+		if (list[i].value != NULL)
+			compile_constant(add_column(b, c, table, list[i].name), &list[i]);
+		else if (!list[i].no_source)
 			compile_column(b, add_column(b, c, table, list[i].name), scope, &list[i]);
 }
 
@@ -222,6 +231,7 @@ static void compile_collection(struct plan_builder *b, const struct map_collecti
 	const struct map_column *key = key_column(k);
 	*pk = (struct plan_collection){.map = k,
 				       .name = k->name,
+				       .source = k->source,
 				       .scopes = arena_alloc(b->arena, most * sizeof *pk->scopes),
 				       .nscopes = 1,
 				       .outputs = arena_alloc(b->arena, most * sizeof *pk->outputs),

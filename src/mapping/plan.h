@@ -25,7 +25,8 @@ enum plan_feed { /* where a column's value comes from */
 		 PLAN_FEED_PARENT,   /* child tables: the key of the row above                              */
 		 PLAN_FEED_ORDINAL,  /* child tables: the element's position                                */
 		 PLAN_FEED_UNMAPPED, /* unmapped: keep                                                      */
-		 PLAN_FEED_NOTHING   /* NULL (or the column's default) always: no source                    */
+		 PLAN_FEED_NOTHING,  /* NULL (or the column's default) always: no source                    */
+		 PLAN_FEED_VALUE     /* a constant: map->value, compiled as the literal of if_missing       */
 };
 
 struct plan_value { /* map_value compiled; a chain */
@@ -76,7 +77,8 @@ struct plan_scope {
 
 struct plan_collection {
 	const struct map_collection *map;
-	const char *name;
+	const char *name;   /* of the entry: in the state, the account, rejects; what the source is asked for */
+	const char *source; /* the collection in MongoDB                                          */
 	struct plan_scope *scopes;
 	size_t nscopes;
 	struct plan_output *outputs;
