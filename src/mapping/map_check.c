@@ -294,8 +294,8 @@ static void check_meaning(const struct mapping *m, const struct map_column *k, u
 static bool has_own_policies(const struct map_column *k)
 {
 	const unsigned policies = MAP_GIVEN_ENCODING | MAP_GIVEN_ACCEPT | MAP_GIVEN_FOLD_CASE | MAP_GIVEN_JSON |
-				  MAP_GIVEN_DUPLICATE_KEYS | MAP_GIVEN_UUID_ORDER | MAP_GIVEN_LABELS | MAP_GIVEN_BSON |
-				  MAP_GIVEN_IF_MISSING | MAP_GIVEN_IF_NULL | MAP_GIVEN_IF_INVALID;
+				  MAP_GIVEN_DUPLICATE_KEYS | MAP_GIVEN_UUID_ORDER | MAP_GIVEN_LABELS |
+				  MAP_GIVEN_BSON | MAP_GIVEN_IF_MISSING | MAP_GIVEN_IF_NULL | MAP_GIVEN_IF_INVALID;
 	return (k->given & policies) != 0;
 }
 

@@ -102,7 +102,7 @@ static void add_leftover(struct schema_builder *b, struct names *columns, const 
 	int line = 0, col = 0;
 	for (size_t i = 0; line == 0 && i < COUNT_OF(fields); i++)
 		map_position(b->m, fields[i], &line, &col);
-	add_name(columns, "the column of unmapped: keep", o->unmapped->column, line > 0 ? line : o->line, col);
+	add_name(columns, "the column of unmapped: keep", o->unmapped->column, NULL, line > 0 ? line : o->line, col);
 	check_column_name(b, o->unmapped->column, line > 0 ? line : o->line, col);
 }
 

@@ -600,7 +600,7 @@ static const struct {
 	[KIND_UUID] = {read_uuid, false},          [KIND_ORPHAN] = {read_orphan, true},
 	[KIND_OBJECT] = {read_object_kind, false}, [KIND_SHORTHAND] = {read_shorthand, false},
 	[KIND_LIST] = {read_list, true},           [KIND_UNMAPPED] = {read_unmapped, false},
-	[KIND_LIST] = {read_list, true},           [KIND_FILTER] = {read_filter, true},
+	[KIND_FILTER] = {read_filter, true},
 };
 
 static const struct map_key *find_key(const struct map_spec *spec, const char *name)

@@ -137,6 +137,24 @@ static void check_made_table(struct schema_builder *b, size_t at)
 	}
 }
 
+/* That every document goes to several places must be asked for. */
+static void check_where(struct schema_builder *b, size_t at)
+{
+	const struct map_collection *k = &b->m->collections[at];
+	bool all = k->source != NULL && k->where == NULL && !has_complaint(b->c, b->m, &k->where);
+	for (size_t i = 0; all && i < b->m->ncollections; i++) {
+		const struct map_collection *o = &b->m->collections[i];
+		if (i == at || o->source == NULL || strcmp(o->source, k->source) != 0)
+			continue;
+		complain_field(
+			b->c, b->m, &k->source, k->line, k->col,
+			"collection \"%s\" stands in line %d, too: each of its entries needs a where ({} takes "
+			"all documents)",
+			k->source, o->line);
+		return;
+	}
+}
+
 static void check_collection(struct schema_builder *b, size_t at)
 {
 	const struct map_collection *k = &b->m->collections[at];
@@ -149,6 +167,7 @@ static void check_collection(struct schema_builder *b, size_t at)
 		complain_field(b->c, b->m, &k->source, k->line, k->col, "collection \"%s\" belongs to MongoDB itself",
 			       k->source);
 	check_made_table(b, at);
+	check_where(b, at);
 	map_check_policy_labels(b->m, &k->policies, b->c);
 	check_collection_key(b, k);
 }

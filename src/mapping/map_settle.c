@@ -163,7 +163,8 @@ static void settle_name(struct mapping *m, struct map_column *to, struct complai
 	if (to->name != NULL)
 		return;
 	if (to->nfrom == 0) {
-		complain(c, to->line, to->col, "a column needs \"name\"");
+		if (!has_complaint(c, m, &to->name))
+			complain(c, to->line, to->col, "a column needs \"name\"");
 		return;
 	}
 	for (size_t i = 0; i < to->nfrom; i++)
