@@ -16,6 +16,7 @@
 	X(MAPPING_MISSING, "DR-2102", ERR_KIND_USAGE, "there is no mapping of that name")                            \
 	X(COLLECTION_MISSING, "DR-2103", ERR_KIND_USAGE, "a mapped collection is not in the source")                 \
 	X(NO_COLLECTIONS, "DR-2104", ERR_KIND_USAGE, "none of the mapped collections is in the source")              \
+	X(WHERE, "DR-2105", ERR_KIND_USAGE, "a where of the mapping cannot be used with the source")                 \
 	X(RUN_RUNNING, "DR-2201", ERR_KIND_USAGE, "another docrow is at work on this target")                        \
 	X(RUN_UNFINISHED, "DR-2202", ERR_KIND_USAGE, "an earlier run on this target is not finished")                \
 	X(RUN_NONE, "DR-2203", ERR_KIND_USAGE, "there is no run on this target")                                     \

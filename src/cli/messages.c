@@ -48,6 +48,9 @@ static const char *const error_advice[ERR_CODE_COUNT] = {
 	[ERR_RUN_OTHER_SOURCE] = "Source and run do not match (database, replica set, collection or dump file). "
 				 "Point at the source that the run "
 				 "was started from, or start anew with --clean.",
+	[ERR_WHERE] =
+		"A live server filters by itself and takes what its find() takes; dumps, archives and files of JSON "
+		"know the operators that the hint names. Change the where in the mapping, or the source.",
 	[ERR_RUN_FINISHED] = "There is nothing to resume. --clean takes it back and starts anew.",
 	[ERR_RUN_OTHER_OPTIONS] = "Some options decide what a run makes and cannot change on the way. Use those that "
 				  "the detail names, or start "

@@ -6,6 +6,7 @@
  *   mongo_split.c       borders on the _id index
  *   mongo_read.c        a reader: one range at a time
  *   mongo_changes.c     which documents changed after a moment
+ *   mongo_where.c       filters: accepted by the server? how many documents do they take?
  *
  * API common to libmongoc 1.23 and 2.x only. Clients of the pool (short operations: a batch, a ping) stop waiting
  * for an answer after the driver's five minutes; a "patient" client (counting, sampling) waits for an hour.
@@ -84,6 +85,18 @@ bool mongo_split(struct source *s, const char *collection, uint64_t chunk_docs, 
 /* Documents and uncompressed bytes from the server's metadata; false: it does not tell. */
 bool mongo_estimate(struct mongo_conn *c, const char *collection, uint64_t *docs, uint64_t *bytes);
 
+bool mongo_split_where(struct source *s, const struct source_part *p, uint64_t chunk_docs, uint64_t chunk_bytes,
+		       source_add_range *add, void *ctx, struct err *err);
+/* mongo_where.c: filters. */
+bool mongo_check_where(struct source *s, const struct source_part *p, struct err *err);
+bool mongo_count_where(struct source *s, const struct source_part *p, uint64_t *n, struct err *err);
+bool mongo_tally(struct source *s, const struct source_part *const *parts, size_t n, struct source_tally *t,
+		 struct err *err);
+/* Exact count of the documents that the filter takes. */
+bool mongo_count(struct source *s, const char *collection, const bson_t *filter, uint64_t *n, struct err *err);
+/* The part's filter, lent; an empty one for NULL. */
+void mongo_filter_of(const struct source_part *p, bson_t *filter);
+
 bool mongo_reader_open(struct source_reader **r, struct source *s, struct err *err);
 void mongo_reader_close(struct source_reader *r);
 bool mongo_read(struct source_reader *r, const char *collection, const uint8_t *bounds, size_t len, struct err *err);
@@ -91,6 +104,7 @@ int mongo_next(struct source_reader *r, const uint8_t **doc, size_t *len, struct
 bool mongo_read_ids(struct source_reader *r, const char *collection, const uint8_t *const *ids, const size_t *lens,
 		    size_t n, struct err *err);
 void mongo_interrupt(struct source_reader *r);
+void mongo_set_where(struct source_reader *r, const struct source_part *p);
 
 /* "ssssssssiiiiiiii" in hex; false: not such a text. */
 bool mongo_parse_time(const char *text, struct mongo_time *t);

@@ -31,12 +31,13 @@ struct mongo_reader {
 	mongoc_collection_t *coll;
 	mongoc_cursor_t *cursor;
 	enum stage stage;
-	bool broken;       /* the session's connection failed: take a new one                    */
-	struct buf bounds; /* copy of the range's bounds                                        */
-	struct buf last;   /* {_id: of the last document of this RANGE}; len 0: none            */
-	bool skip_equal;   /* the cursor was opened at `last`, which was given already          */
-	struct buf ids;    /* IDS: documents {_id: ...}, one behind the other                   */
-	size_t next_id;    /* offset of the first not yet asked for                             */
+	bool broken;                    /* the session's connection failed: take a new one                    */
+	struct buf bounds;              /* copy of the range's bounds                                        */
+	const struct source_part *part; /* whose filter holds; NULL: all documents              */
+	struct buf last;                /* {_id: of the last document of this RANGE}; len 0: none            */
+	bool skip_equal;                /* the cursor was opened at `last`, which was given already          */
+	struct buf ids;                 /* IDS: documents {_id: ...}, one behind the other                   */
+	size_t next_id;                 /* offset of the first not yet asked for                             */
 	atomic_bool interrupted, waiting;
 	pthread_mutex_t lock; /* guards lsid against mongo_interrupt                             */
 	struct buf lsid;      /* BSON of the session's id; len 0: none                           */
@@ -150,7 +151,8 @@ static bool bounds_doc(const struct mongo_reader *r, bson_t *bounds)
 /* At the range's start, or at `last` after the server dropped the cursor. */
 static void open_range(struct mongo_reader *r, const bson_t *bounds)
 {
-	bson_t opts = BSON_INITIALIZER, everything = BSON_INITIALIZER, last;
+	bson_t opts = BSON_INITIALIZER, filter, last;
+	mongo_filter_of(r->part, &filter);
 	if (r->last.len > 0 && bson_init_static(&last, r->last.data, r->last.len)) {
 		append_bound(&opts, "min", &last, "_id");
 		r->skip_equal = true;
@@ -158,15 +160,27 @@ static void open_range(struct mongo_reader *r, const bson_t *bounds)
 		append_bound(&opts, "min", bounds, "lo");
 	}
 	append_bound(&opts, "max", bounds, "hi");
-	open_cursor(r, &everything, &opts, true);
+	open_cursor(r, &filter, &opts, true);
 	bson_destroy(&opts);
-	bson_destroy(&everything);
+}
+
+/* Adds the part's filter to one by _id. */
+static void append_where(const struct mongo_reader *r, bson_t *filter)
+{
+	bson_t where, list;
+	if (!r->part)
+		return;
+	mongo_filter_of(r->part, &where);
+	bson_append_array_begin(filter, "$and", -1, &list);
+	bson_append_document(&list, "0", -1, &where);
+	bson_append_array_end(filter, &list);
 }
 
 static void open_maxkey(struct mongo_reader *r)
 {
 	bson_t opts = BSON_INITIALIZER, filter = BSON_INITIALIZER;
 	BSON_APPEND_MAXKEY(&filter, "_id");
+	append_where(r, &filter);
 	open_cursor(r, &filter, &opts, true);
 	bson_destroy(&opts);
 	bson_destroy(&filter);
@@ -174,10 +188,10 @@ static void open_maxkey(struct mongo_reader *r)
 
 static void open_stream(struct mongo_reader *r)
 {
-	bson_t opts = BSON_INITIALIZER, everything = BSON_INITIALIZER;
-	open_cursor(r, &everything, &opts, false);
+	bson_t opts = BSON_INITIALIZER, filter;
+	mongo_filter_of(r->part, &filter);
+	open_cursor(r, &filter, &opts, false);
 	bson_destroy(&opts);
-	bson_destroy(&everything);
 }
 
 /* ---- by id ---- */
@@ -240,8 +254,10 @@ static bool open_ids(struct mongo_reader *r)
 		append_eq(r, &filter);
 	else if (more)
 		append_in(r, &filter);
-	if (more)
+	if (more) {
+		append_where(r, &filter);
 		open_cursor(r, &filter, &opts, false);
+	}
 	bson_destroy(&opts);
 	bson_destroy(&filter);
 	return more;
@@ -267,6 +283,11 @@ static bool find_flag(const bson_t *doc, const char *key)
 {
 	bson_iter_t it;
 	return bson_iter_init_find(&it, doc, key) && bson_iter_as_bool(&it);
+}
+
+void mongo_set_where(struct source_reader *base, const struct source_part *p)
+{
+	reader_of(base)->part = p;
 }
 
 bool mongo_read(struct source_reader *base, const char *collection, const uint8_t *data, size_t len, struct err *err)

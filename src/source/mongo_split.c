@@ -20,6 +20,7 @@ struct splitter {
 	struct mongo_conn conn;
 	mongoc_collection_t *coll;
 	const char *collection;
+	const struct source_part *part; /* whose filter the walk obeys; NULL: all documents */
 	source_add_range *add;
 	void *ctx;
 	bson_t *lo; /* of the range that is open; NULL: the first */
@@ -139,7 +140,8 @@ static bool knows_ranges(struct splitter *sp, bool *knows, struct err *err)
 
 static mongoc_cursor_t *walk_cursor(struct splitter *sp)
 {
-	bson_t opts = BSON_INITIALIZER, sub, everything = BSON_INITIALIZER;
+	bson_t opts = BSON_INITIALIZER, sub, filter;
+	mongo_filter_of(sp->part, &filter);
 	BSON_APPEND_DOCUMENT_BEGIN(&opts, "projection", &sub);
 	BSON_APPEND_INT32(&sub, "_id", 1);
 	bson_append_document_end(&opts, &sub);
@@ -148,9 +150,8 @@ static mongoc_cursor_t *walk_cursor(struct splitter *sp)
 	bson_append_document_end(&opts, &sub);
 	BSON_APPEND_INT32(&opts, "batchSize", WALK_BATCH);
 	mongo_opts_hint(&sp->conn, true, &opts);
-	mongoc_cursor_t *cursor = mongoc_collection_find_with_opts(sp->coll, &everything, &opts, NULL);
+	mongoc_cursor_t *cursor = mongoc_collection_find_with_opts(sp->coll, &filter, &opts, NULL);
 	bson_destroy(&opts);
-	bson_destroy(&everything);
 	return cursor;
 }
 
@@ -258,10 +259,10 @@ static bool split_any(struct splitter *sp, uint64_t chunk_docs, uint64_t chunk_b
 	return knows ? split_known(sp, chunk_docs, chunk_bytes, docs, err) : give_stream(sp, docs, err);
 }
 
-bool mongo_split(struct source *base, const char *collection, uint64_t chunk_docs, uint64_t chunk_bytes,
-		 source_add_range *add, void *ctx, struct err *err)
+static bool split(struct source *base, const char *collection, const struct source_part *part, uint64_t chunk_docs,
+		  uint64_t chunk_bytes, source_add_range *add, void *ctx, struct err *err)
 {
-	struct splitter sp = {.collection = collection, .add = add, .ctx = ctx};
+	struct splitter sp = {.collection = collection, .part = part, .add = add, .ctx = ctx};
 	if (!mongo_borrow(mongo_of(base), true, &sp.conn, err))
 		return false;
 	sp.coll = mongo_collection(&sp.conn, collection, false);
@@ -271,4 +272,18 @@ bool mongo_split(struct source *base, const char *collection, uint64_t chunk_doc
 		bson_destroy(sp.lo);
 	mongo_give_back(&sp.conn);
 	return ok;
+}
+
+bool mongo_split(struct source *base, const char *collection, uint64_t chunk_docs, uint64_t chunk_bytes,
+		 source_add_range *add, void *ctx, struct err *err)
+{
+	return split(base, collection, NULL, chunk_docs, chunk_bytes, add, ctx, err);
+}
+
+/* Ranges hold what the filter takes where they are walked; a sample of a large collection is taken of all documents,
+ * and some of its ranges may then hold little or nothing. */
+bool mongo_split_where(struct source *base, const struct source_part *p, uint64_t chunk_docs, uint64_t chunk_bytes,
+		       source_add_range *add, void *ctx, struct err *err)
+{
+	return split(base, p->collection, p, chunk_docs, chunk_bytes, add, ctx, err);
 }

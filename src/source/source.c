@@ -33,8 +33,16 @@ bool source_open(struct source **s, const char *where, const struct source_optio
 
 void source_close(struct source *s)
 {
-	if (s)
-		s->ops->close(s);
+	if (!s)
+		return;
+	source_parts_free(s);
+	s->ops->close(s);
+}
+
+static const char *collection_of(const struct source *s, const char *name)
+{
+	const struct source_part *p = source_find_part(s, name);
+	return p ? p->collection : name;
 }
 
 const char *source_database(const struct source *s)
@@ -99,19 +107,23 @@ bool source_collections(struct source *s, struct arena *a, struct source_collect
 
 bool source_collection_identity(struct source *s, const char *collection, struct buf *out, struct err *err)
 {
-	return s->ops->collection_identity(s, collection, out, err);
+	return s->ops->collection_identity(s, collection_of(s, collection), out, err);
 }
 
 bool source_split(struct source *s, const char *collection, uint64_t chunk_docs, uint64_t chunk_bytes,
 		  source_add_range *add, void *ctx, struct err *err)
 {
 	assert(chunk_docs > 0 || chunk_bytes > 0);
-	return s->ops->split(s, collection, chunk_docs, chunk_bytes, add, ctx, err);
+	const struct source_part *p = source_find_part(s, collection);
+	if (p && p->where && s->ops->split_where)
+		return s->ops->split_where(s, p, chunk_docs, chunk_bytes, add, ctx, err);
+	return s->ops->split(s, p ? p->collection : collection, chunk_docs, chunk_bytes, add, ctx, err);
 }
 
 bool source_count(struct source *s, const char *collection, uint64_t *n, struct err *err)
 {
-	return s->ops->count(s, collection, n, err);
+	const struct source_part *p = source_find_part(s, collection);
+	return p ? source_count_part(s, p, n, err) : s->ops->count(s, collection, n, err);
 }
 
 bool source_reader_open(struct source_reader **r, struct source *s, struct err *err)
@@ -126,21 +138,35 @@ void source_reader_close(struct source_reader *r)
 		r->ops->reader_close(r);
 }
 
+/* What is read from now on; returns the collection. */
+static const char *set_part(struct source_reader *r, const char *name)
+{
+	const struct source_part *p = source_find_part(r->source, name);
+	r->filter = p ? p->filter : NULL;
+	if (r->ops->set_where)
+		r->ops->set_where(r, p && p->where ? p : NULL);
+	return p ? p->collection : name;
+}
+
 bool source_read(struct source_reader *r, const char *collection, const uint8_t *bounds, size_t bounds_len,
 		 struct err *err)
 {
-	return r->ops->read(r, collection, bounds, bounds_len, err);
+	return r->ops->read(r, set_part(r, collection), bounds, bounds_len, err);
 }
 
 int source_next(struct source_reader *r, const uint8_t **doc, size_t *len, struct err *err)
 {
-	return r->ops->next(r, doc, len, err);
+	int got;
+	do
+		got = r->ops->next(r, doc, len, err);
+	while (got == 1 && r->filter && !filter_matches(r->filter, *doc, *len));
+	return got;
 }
 
 bool source_read_ids(struct source_reader *r, const char *collection, const uint8_t *const *ids, const size_t *lens,
 		     size_t n, struct err *err)
 {
-	return r->ops->read_ids(r, collection, ids, lens, n, err);
+	return r->ops->read_ids(r, set_part(r, collection), ids, lens, n, err);
 }
 
 void source_reader_interrupt(struct source_reader *r)

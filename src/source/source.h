@@ -95,6 +95,21 @@ bool source_split(struct source *s, const char *collection, uint64_t chunk_docs,
 /* Exact number of documents by the source's own count ($count; a dump: by walking), never metadata. */
 bool source_count(struct source *s, const char *collection, uint64_t *n, struct err *err) MUST_CHECK;
 
+/* Gives the documents of a collection that `where` takes (a MongoDB filter as BSON; NULL: all) a name of their own,
+ * that every call above and below then takes in place of a collection's. Before any reader is opened; a name that is
+ * defined again means the new part. ERR_WHERE when the source does not know such a filter: a live server is asked,
+ * for the others doc/filter.h says what it knows. source_count of a part counts by the same filter, independently of
+ * reads. */
+bool source_define(struct source *s, const char *name, const char *collection, const uint8_t *where, size_t len,
+		   struct err *err) MUST_CHECK;
+/* Of the defined parts (all of one collection): its documents, those that no part takes, and how often a document is
+ * taken more than once. So the counts of the parts add up to all - none + extra. */
+struct source_tally {
+	uint64_t all, none, extra;
+};
+bool source_tally(struct source *s, const char *const *names, size_t n, struct source_tally *t,
+		  struct err *err) MUST_CHECK;
+
 bool source_reader_open(struct source_reader **r, struct source *s, struct err *err) MUST_CHECK;
 void source_reader_close(struct source_reader *r);
 /* Starts reading a range (an earlier one is dropped). */

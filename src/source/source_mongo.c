@@ -299,20 +299,19 @@ void mongo_opts_hint(const struct mongo_conn *c, bool with_hint, bson_t *opts)
 }
 
 /* With the hint the server counts index entries and reads no document. */
-static int64_t count_once(struct mongo_conn *c, const char *collection, bool with_hint, bson_t *reply,
-			  bson_error_t *e)
+static int64_t count_once(struct mongo_conn *c, const char *collection, const bson_t *filter, bool with_hint,
+			  bson_t *reply, bson_error_t *e)
 {
-	bson_t opts = BSON_INITIALIZER, everything = BSON_INITIALIZER;
+	bson_t opts = BSON_INITIALIZER;
 	mongo_opts_hint(c, with_hint, &opts);
 	mongoc_collection_t *coll = mongo_collection(c, collection, false);
-	int64_t n = mongoc_collection_count_documents(coll, &everything, &opts, NULL, reply, e);
+	int64_t n = mongoc_collection_count_documents(coll, filter, &opts, NULL, reply, e);
 	mongoc_collection_destroy(coll);
 	bson_destroy(&opts);
-	bson_destroy(&everything);
 	return n;
 }
 
-static bool count(struct source *base, const char *collection, uint64_t *n, struct err *err)
+bool mongo_count(struct source *base, const char *collection, const bson_t *filter, uint64_t *n, struct err *err)
 {
 	struct mongo_conn c;
 	enum source_kind kind;
@@ -324,11 +323,12 @@ static bool count(struct source *base, const char *collection, uint64_t *n, stru
 		mongo_give_back(&c);
 		return false;
 	}
-	bool with_hint = kind != SOURCE_VIEW && kind != SOURCE_TIMESERIES;
-	int64_t found = count_once(&c, collection, with_hint, &reply, &e);
+	/* An index may serve a filter: the server chooses. */
+	bool with_hint = bson_empty(filter) && kind != SOURCE_VIEW && kind != SOURCE_TIMESERIES;
+	int64_t found = count_once(&c, collection, filter, with_hint, &reply, &e);
 	if (found < 0 && with_hint && mongo_is_refusal(&e)) {
 		bson_destroy(&reply);
-		found = count_once(&c, collection, false, &reply, &e);
+		found = count_once(&c, collection, filter, false, &reply, &e);
 	}
 	if (found < 0)
 		mongo_fail(c.source, err, ERR_SOURCE_READ, &e, &reply, "cannot count the documents of %s",
@@ -337,6 +337,12 @@ static bool count(struct source *base, const char *collection, uint64_t *n, stru
 	mongo_give_back(&c);
 	*n = found < 0 ? 0 : (uint64_t)found;
 	return found >= 0;
+}
+
+static bool count(struct source *base, const char *collection, uint64_t *n, struct err *err)
+{
+	bson_t everything = BSON_INITIALIZER;
+	return mongo_count(base, collection, &everything, n, err);
 }
 
 /* ---- the operation time of an earlier start ---- */
@@ -415,6 +421,11 @@ static const struct source_ops mongo_ops = {
 	.next = mongo_next,
 	.read_ids = mongo_read_ids,
 	.interrupt = mongo_interrupt,
+	.check_where = mongo_check_where,
+	.set_where = mongo_set_where,
+	.split_where = mongo_split_where,
+	.count_where = mongo_count_where,
+	.tally = mongo_tally,
 };
 
 bool source_mongo_open(struct source **out, const char *uri, const struct source_options *opts, struct err *err)

@@ -4,7 +4,17 @@
 
 #include <stdatomic.h>
 
+#include "filter.h"
 #include "source.h"
+
+/* A name for the documents of a collection that a filter takes: source_define. Constant once defined. */
+struct source_part {
+	struct source_part *next;
+	char *name, *collection;
+	uint8_t *where; /* BSON; NULL: all documents              */
+	size_t where_len;
+	struct filter *filter; /* NULL where the source filters itself  */
+};
 
 struct source_ops {
 	const char *name;
@@ -27,6 +37,15 @@ struct source_ops {
 	bool (*read_ids)(struct source_reader *r, const char *collection, const uint8_t *const *ids,
 			 const size_t *lens, size_t n, struct err *err);
 	void (*interrupt)(struct source_reader *r);
+	/* Of a source that filters by itself, all or none of these; for the others source_part.c does it. */
+	bool (*check_where)(struct source *s, const struct source_part *p, struct err *err);
+	/* What the next read and read_ids give; NULL: all documents. */
+	void (*set_where)(struct source_reader *r, const struct source_part *p);
+	bool (*split_where)(struct source *s, const struct source_part *p, uint64_t chunk_docs, uint64_t chunk_bytes,
+			    source_add_range *add, void *ctx, struct err *err);
+	bool (*count_where)(struct source *s, const struct source_part *p, uint64_t *n, struct err *err);
+	bool (*tally)(struct source *s, const struct source_part *const *parts, size_t n, struct source_tally *t,
+		      struct err *err);
 };
 
 #define SOURCE_MAX_NOTES 4
@@ -37,15 +56,22 @@ struct source {
 	const char *notes[SOURCE_MAX_NOTES]; /* as source_notes */
 	atomic_size_t nnotes;
 	char *database, *describe, *identity, *operation_time; /* owned */
+	struct source_part *parts;
 };
 struct source_reader {
 	const struct source_ops *ops;
 	struct source *source;
+	const struct filter *filter; /* of the part that is read; NULL: all, or filtered already */
 };
 
 /* Adds a note (a text of the program), unless it is there already. `log`: is it to be logged, too. From any thread.
  */
 void source_add_note(struct source *s, const char *note, bool log);
+
+/* source_part.c */
+const struct source_part *source_find_part(const struct source *s, const char *name);
+void source_parts_free(struct source *s);
+bool source_count_part(struct source *s, const struct source_part *p, uint64_t *n, struct err *err);
 
 bool source_mongo_open(struct source **s, const char *uri, const struct source_options *opts, struct err *err);
 bool source_dump_open(struct source **s, const char *path, const struct source_options *opts, struct err *err);
