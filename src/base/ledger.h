@@ -20,6 +20,10 @@
 	X(READ, "read", "collection", "", "documents read")                                                          \
 	X(BYTES, "bytes", "collection", "", "bytes of documents read")                                               \
 	X(SOURCE, "source", "collection", "", "documents in the source by its own exact count, after the copy")      \
+	X(WHOLE, "whole", "source", "",                                                                              \
+	  "documents of a collection of which entries take parts, by the source's count")                            \
+	X(LEFT_OUT, "left_out", "source", "", "documents that no where takes")                                       \
+	X(SHARED, "shared", "source", "", "documents taken by a further entry, beyond the first")                    \
 	X(ROWS, "rows", "table", "", "rows loaded")                                                                  \
 	X(REJECT, "reject", "collection", "fault", "documents rejected on reading")                                  \
 	X(REJECT_ROW, "reject_row", "table", "fault", "rows taken out while settling")                               \

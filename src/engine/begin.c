@@ -45,6 +45,14 @@ static bool report_missing(struct engine *e, const struct buf *missing, size_t n
 		err, "check the database name; where a collection may be absent, say optional: true in the mapping");
 }
 
+static bool define_parts(struct begin *b, struct err *err)
+{
+	bool *present = arena_alloc(b->arena, b->e->plan->ncollections + 1);
+	for (size_t i = 0; i < b->e->plan->ncollections; i++)
+		present[i] = b->e->tables[i].present;
+	return engine_define_parts(b->e->plan, b->e->source, present, err);
+}
+
 /* The copy may not start with a mapped collection missing: a wrong database name would look like success. */
 static bool look_at_source(struct begin *b, struct err *err)
 {
@@ -60,24 +68,24 @@ static bool look_at_source(struct begin *b, struct err *err)
 	for (size_t i = 0; i < e->plan->ncollections; i++) {
 		const struct plan_collection *c = &e->plan->collections[i];
 		struct table_progress *t = &e->tables[i];
-		const struct source_collection *s = find_collection(list, n, c->name);
+		const struct source_collection *s = find_collection(list, n, c->source);
 		t->present = s != NULL;
 		if (s == NULL) {
 			if (!c->map->optional && nmissing++ < 40)
-				buf_printf(&missing, "%s%s", missing.len > 0 ? ", " : "", c->name);
+				buf_printf(&missing, "%s%s", missing.len > 0 ? ", " : "", c->source);
 			continue;
 		}
 		nfound++;
 		t->est_docs = s->est_docs;
 		buf_printf(&identity, "%s ", c->name);
-		if (!source_collection_identity(e->source, c->name, &identity, err))
+		if (!source_collection_identity(e->source, c->source, &identity, err))
 			return false;
 		buf_putc(&identity, '\n');
 	}
 	if (nfound == 0 || nmissing > 0)
 		return report_missing(e, &missing, nmissing, nfound, err);
 	b->identity = arena_strdup(b->arena, buf_cstr(&identity));
-	return true;
+	return define_parts(b, err);
 }
 
 /* The command line's (or environment's), else the collection's, else the mapping's, else the default. */

@@ -50,6 +50,10 @@ struct engine_options {
 	bool dry_run; /* ENGINE_RETRY: everything in one transaction, which is rolled back */
 };
 
+/* Makes the entries of the mapping that take a part of a collection known to the source, under their names; before
+ * anything is read by them. present: by collection of the plan; NULL: all are there. */
+bool engine_define_parts(const struct plan *p, struct source *s, const bool *present, struct err *err) MUST_CHECK;
+
 struct engine;
 
 /* What docrow retry did. */

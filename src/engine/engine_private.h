@@ -122,6 +122,10 @@ bool begin_retry(struct engine *e, struct pg *pg, const struct state_run *run, s
 void *retry_main(void *arg);
 void retry_free(struct retry *r);
 
+/* parts.c: is the collection's whole counted, as a step of this (its first) entry? And that step's body. */
+bool parts_are_counted(const struct plan *p, size_t collection);
+bool count_parts(struct worker *w, size_t collection, struct err *err) MUST_CHECK;
+
 /* worker.c */
 void *worker_main(void *arg);
 /* Opens the connection anew when it was lost, and enters the worker in docrow.worker. */

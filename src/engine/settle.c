@@ -128,6 +128,8 @@ static const char *table_name(const struct steps *st, int t)
 	return st->s->tables[t].name;
 }
 
+#define COUNT_WHOLE 1 /* object of a STEP_COUNT: all documents of the collection, not those of the entry */
+
 static void add_collections(struct steps *st)
 {
 	struct engine *e = st->e;
@@ -140,6 +142,12 @@ static void add_collections(struct steps *st)
 		int count = add_step(st, STEP_COUNT, -1, -1, weight,
 				     arena_printf(st->arena, "count %s in the source", name));
 		st->defs[split].collection = st->defs[count].collection = name;
+		if (parts_are_counted(e->plan, c)) {
+			int whole = add_step(st, STEP_COUNT, -1, COUNT_WHOLE, weight,
+					     arena_printf(st->arena, "count what no where takes of %s",
+							  e->plan->collections[c].source));
+			st->defs[whole].collection = name;
+		}
 		st->weight[e->plan->collections[c].outputs[0].copy.table] += weight;
 	}
 	for (size_t t = 0; t < st->s->ntables; t++)
@@ -430,6 +438,9 @@ bool settle_add_steps(struct engine *e, struct pg *pg, int64_t run, struct err *
 static bool step_count(struct worker *w, const struct state_unit *u, struct err *err)
 {
 	uint64_t n;
+	int c = plan_find_collection(w->engine->plan, u->collection);
+	if (u->object == COUNT_WHOLE && c >= 0)
+		return count_parts(w, (size_t)c, err);
 	if (!source_count(w->engine->source, u->collection, &n, err))
 		return false;
 	ledger_add(w->ledger, LEDGER_SOURCE, u->collection, "", n);

@@ -66,15 +66,6 @@ static double seconds_of(const struct report_facts *f, const char *collection)
 	return 0;
 }
 
-/* A collection may stand several times in the mapping; its documents were read once. */
-static bool is_listed(const struct account *a, const char *name)
-{
-	for (size_t i = 0; i < a->ncollections; i++)
-		if (strcmp(a->collections[i].name, name) == 0)
-			return true;
-	return false;
-}
-
 static void take_collections(struct builder *b)
 {
 	const struct plan *p = b->f->plan;
@@ -83,8 +74,6 @@ static void take_collections(struct builder *b)
 	out->collections = arena_alloc(b->arena, (p->ncollections + 1) * sizeof(*out->collections));
 	for (size_t i = 0; i < p->ncollections; i++) {
 		const char *name = p->collections[i].name;
-		if (is_listed(out, name))
-			continue;
 		struct account_collection *c = &out->collections[out->ncollections++];
 		c->name = name;
 		c->table = p->collections[i].outputs[0].copy.table;
@@ -98,6 +87,36 @@ static void take_collections(struct builder *b)
 		out->read += c->read;
 		out->rejects += c->rejects;
 		out->retried += c->retried;
+	}
+}
+
+static struct account_whole *whole_of(struct account *a, const char *source)
+{
+	for (size_t i = 0; i < a->nwholes; i++)
+		if (strcmp(a->wholes[i].source, source) == 0)
+			return &a->wholes[i];
+	return NULL;
+}
+
+static void take_wholes(struct builder *b)
+{
+	const struct plan *p = b->f->plan;
+	struct account *out = b->out;
+
+	out->wholes = arena_alloc(b->arena, (p->ncollections + 1) * sizeof(*out->wholes));
+	for (size_t i = 0; i < p->ncollections; i++) {
+		const char *source = p->collections[i].source;
+		struct account_whole *w = whole_of(out, source);
+		if (!w && !has(b->f, LEDGER_WHOLE, source))
+			continue;
+		if (!w) {
+			w = &out->wholes[out->nwholes++];
+			w->source = source;
+			w->documents = sum(b->f, LEDGER_WHOLE, source, NULL);
+			w->left_out = sum(b->f, LEDGER_LEFT_OUT, source, NULL);
+			w->shared = sum(b->f, LEDGER_SHARED, source, NULL);
+		}
+		w->read += sum(b->f, LEDGER_READ, p->collections[i].name, NULL);
 	}
 }
 
@@ -257,6 +276,19 @@ static void check_source(struct builder *b, const struct account_collection *c)
 					  number(b, c->read), number(b, c->source)));
 }
 
+static void check_whole(struct builder *b, const struct account_whole *w)
+{
+	b->out->nchecked++;
+	if (w->documents + w->shared != w->read + w->left_out)
+		add_sentence(
+			b, &b->out->changes, &b->out->nchanges,
+			arena_printf(b->arena,
+				     "%s: %s documents are in the source now, but %s were read by its entries, of "
+				     "which %s more than once, and %s are taken by no where",
+				     w->source, number(b, w->documents), number(b, w->read), number(b, w->shared),
+				     number(b, w->left_out)));
+}
+
 /* Of a run that stops after the rows (--load-only) pairs are still raw: there is nothing to compare them with. */
 static bool is_load_only(const struct report_facts *f)
 {
@@ -279,6 +311,8 @@ static void check(struct builder *b)
 		check_junction(b, &b->out->junctions[i]);
 	for (size_t i = 0; i < b->out->ncollections; i++)
 		check_source(b, &b->out->collections[i]);
+	for (size_t i = 0; i < b->out->nwholes; i++)
+		check_whole(b, &b->out->wholes[i]);
 }
 
 void account_build(struct account *out, const struct report_facts *f, struct arena *a)
@@ -288,6 +322,7 @@ void account_build(struct account *out, const struct report_facts *f, struct are
 
 	memset(out, 0, sizeof(*out));
 	take_collections(&b);
+	take_wholes(&b);
 	out->ntables = f->plan->schema.ntables;
 	out->tables = arena_alloc(a, (out->ntables + 1) * sizeof(*out->tables));
 	for (size_t i = 0; i < out->ntables; i++)

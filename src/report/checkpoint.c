@@ -60,6 +60,23 @@ static json_t *collections(const struct report_facts *f, const struct account *a
 	return list;
 }
 
+static json_t *wholes(const struct account *a)
+{
+	json_t *list = json_array();
+
+	for (size_t i = 0; i < a->nwholes; i++) {
+		const struct account_whole *w = &a->wholes[i];
+		json_t *o = json_object();
+		put(o, "collection", text(w->source));
+		put(o, "documents", count(w->documents));
+		put(o, "read", count(w->read));
+		put(o, "left_out_by_where", count(w->left_out));
+		put(o, "in_more_than_one", count(w->shared));
+		json_array_append_new(list, o);
+	}
+	return list;
+}
+
 static json_t *steps(const struct report_facts *f)
 {
 	json_t *list = json_array();
@@ -113,6 +130,7 @@ bool checkpoint_write(const char *path, const struct report_facts *f, const stru
 	put(root, "rejects", count(a->rejects));
 	put(root, "retried", count(a->retried));
 	put(root, "collections", collections(f, a));
+	put(root, "parts", wholes(a));
 	put(root, "left_out", sentences(f->plan->left_out.list, f->plan->left_out.n));
 	put(root, "steps", steps(f));
 	put(root, "account_breaks", sentences(a->breaks, a->nbreaks));

@@ -88,9 +88,19 @@ struct account_junction {
 	size_t nsides;
 	uint64_t pairs, mirrored, left_out, orphans, rejected_elements, retried_elements, rows;
 };
+/* A collection of which entries take parts. */
+struct account_whole {
+	const char *source;
+	uint64_t documents; /* all of it, by its own count                    */
+	uint64_t read;      /* by its entries                                 */
+	uint64_t left_out;  /* that no where takes                            */
+	uint64_t shared;    /* taken by a further entry, beyond the first     */
+};
 struct account {
 	struct account_collection *collections;
 	size_t ncollections;
+	struct account_whole *wholes;
+	size_t nwholes;
 	struct account_table *tables; /* as plan.schema.tables */
 	size_t ntables;
 	struct account_junction *junctions;

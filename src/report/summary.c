@@ -82,16 +82,41 @@ static uint64_t all_rejects(const struct account_collection *c, const struct acc
 	return c->rejects + t->reject_rows;
 }
 
+static bool is_shared(const struct page *p, int table)
+{
+	return p->f->plan->schema.tables[table].nfeeders > 1;
+}
+
+/* What was taken out of a table that several collections feed stands at the table, below the last of them. */
+static void line_of_shared(struct page *p, const struct account_collection *c, size_t width)
+{
+	const struct account_table *t = &p->a->tables[c->table];
+	_cleanup_(buf_free) struct buf name;
+
+	buf_init(&name, 0);
+	for (const struct account_collection *o = c + 1; o < p->a->collections + p->a->ncollections; o++)
+		if (o->table == c->table)
+			return;
+	buf_printf(&name, "  table %s", t->name);
+	put_name(p, buf_cstr(&name), width);
+	put_count(p, 0, 12);
+	put_count(p, t->rows, 12);
+	put_count(p, t->reject_rows, 9);
+	put_count(p, t->dropped, 9);
+	buf_putc(p->out, '\n');
+}
+
 static void line_of_collection(struct page *p, const struct account_collection *c, size_t width)
 {
 	const struct account_table *t = &p->a->tables[c->table];
+	bool shared = is_shared(p, c->table);
 	char text[32];
 
 	put_name(p, c->name, width);
 	put_count(p, c->read, 12);
-	put_count(p, t->rows, 12);
-	put_count(p, all_rejects(c, t), 9);
-	put_count(p, t->dropped, 9);
+	put_count(p, shared ? c->read - c->rejects : t->rows, 12);
+	put_count(p, shared ? c->rejects : all_rejects(c, t), 9);
+	put_count(p, shared ? 0 : t->dropped, 9);
 	put_right(p, c->seconds > 0 ? text_duration(c->seconds, text) : "-", 11);
 	put_count(p, rate(c->read, c->seconds), 11);
 	buf_putc(p->out, '\n');
@@ -109,8 +134,11 @@ static void collections(struct page *p)
 	for (size_t i = 0; i < 6; i++)
 		put_right(p, titles[i], widths[i]);
 	buf_putc(p->out, '\n');
-	for (size_t i = 0; i < p->a->ncollections; i++)
+	for (size_t i = 0; i < p->a->ncollections; i++) {
 		line_of_collection(p, &p->a->collections[i], width);
+		if (is_shared(p, p->a->collections[i].table))
+			line_of_shared(p, &p->a->collections[i], width);
+	}
 	uint64_t rows = 0, rejects = 0, dropped = 0;
 	for (size_t i = 0; i < p->a->ncollections; i++)
 		rejects += p->a->collections[i].rejects;
@@ -130,6 +158,26 @@ static void collections(struct page *p)
 	put_right(p, text_duration(p->f->load_seconds, text), 11);
 	put_count(p, rate(p->a->read, p->f->load_seconds), 11);
 	buf_putc(p->out, '\n');
+}
+
+static void parts(struct page *p)
+{
+	size_t width = name_width(p);
+
+	if (p->a->nwholes == 0)
+		return;
+	heading(p, "Collections taken in parts");
+	put_name(p, "collection", width);
+	buf_puts(p->out, "   documents        read  left out by where  in more than one\n");
+	for (size_t i = 0; i < p->a->nwholes; i++) {
+		const struct account_whole *w = &p->a->wholes[i];
+		put_name(p, w->source, width);
+		put_count(p, w->documents, 12);
+		put_count(p, w->read, 12);
+		put_count(p, w->left_out, 19);
+		put_count(p, w->shared, 18);
+		buf_putc(p->out, '\n');
+	}
 }
 
 static void children(struct page *p)
@@ -528,6 +576,7 @@ static void absent(struct page *p)
 static void tables(struct page *p)
 {
 	collections(p);
+	parts(p);
 	children(p);
 	junctions(p);
 	for (size_t i = 0; i < sizeof(sections) / sizeof(sections[0]); i++)
