@@ -3,6 +3,9 @@
  * Settling works on rows by set queries and knows a rejected row's key only; its document is read again from the
  * source by _id and put into docrow.reject beside the row. What is no longer in the source keeps the row alone, and
  * that is told.
+ *
+ * Where several collections feed a table, settling cannot know whose row it took out or changed: such rejects and
+ * findings have no collection until the one that holds the document has been asked here.
  */
 #include <stdio.h>
 #include <string.h>
@@ -18,32 +21,48 @@ struct fetch {
 	const char *collection;
 	const struct plan_collection *plan;
 	char run[24];
-	struct arena *arena; /* of one batch */
-	struct conv *conv;   /* counts into the scratch ledger */
-	struct buf update;   /* see update_sql                 */
+	struct arena *arena;   /* of one batch */
+	struct conv *conv;     /* counts into the scratch ledger */
+	struct buf keep, name; /* statements: fetch_sql */
 	struct id_list ids;
-	int64_t last; /* docrow.reject.id */
+	const char *shared; /* the collection's table, if others feed it, too; else "" */
+	int64_t last;       /* docrow.reject.id or docrow.finding.id */
 	uint64_t wanted, found;
+	uint64_t sure; /* of the wanted: those that must be in this collection */
 };
 
-/* The next rejects without a document: their _ids go into f->ids. *n is how many. */
-static bool next_rejects(struct fetch *f, int *n, struct err *err)
+/* What is this collection's, or may be. $1 run, $2 collection, $3 shared */
+#define OF_COLLECTION                                                                                                \
+	"run = $1::bigint AND (collection = $2::text OR (collection IS NULL AND table_name = $3::text)) "            \
+	"AND step IS NOT NULL "
+#define OPEN_REJECTS  OF_COLLECTION "AND document IS NULL "
+#define OPEN_FINDINGS "run = $1::bigint AND $2 <> '' AND collection IS NULL AND table_name = $3::text "
+
+/* A document that gave up its key to another one is no row: the row of that key is the other's. */
+#define IS_NO_LOSER                                                                                                  \
+	"AND NOT EXISTS (SELECT FROM docrow.reject l WHERE l.run = $1::bigint AND l.collection = $2::text "          \
+	"AND l.doc_id = $5::bytea AND l.fault = 'duplicate' AND l.path = '_id' AND $3 <> '') "                       \
+	"AND NOT EXISTS (SELECT FROM docrow.finding l WHERE l.run = $1::bigint AND l.collection = $2::text "         \
+	"AND l.doc_id = $5::bytea AND l.kind = 'dropped' AND l.path = '_id' AND $3 <> '') "
+
+/* The next rows of a query by (run, collection, shared, last id): their _ids go into f->ids. *n is how many, and
+ * f->wanted and f->sure grow by them. */
+static bool next_ids(struct fetch *f, const char *sql, int *n, struct err *err)
 {
-	static const char sql[] =
-		"SELECT id, doc_id, key FROM docrow.reject WHERE run = $1::bigint AND collection = $2::text "
-		"AND step IS NOT NULL AND document IS NULL AND id > $3::bigint ORDER BY id LIMIT 1000";
 	char last[24];
 	_cleanup_(pg_result_freep) struct pg_result *r = NULL;
 	_cleanup_(buf_free) struct buf id;
 	buf_init(&id, 0);
 	snprintf(last, sizeof last, "%lld", (long long)f->last);
-	struct pg_param params[] = {PG_TEXT(f->run), PG_TEXT(f->collection), PG_TEXT(last)};
-	if (!pg_query(f->w->pg, sql, params, 3, &r, err))
+	struct pg_param params[] = {PG_TEXT(f->run), PG_TEXT(f->collection), PG_TEXT(f->shared), PG_TEXT(last)};
+	if (!pg_query(f->w->pg, sql, params, 4, &r, err))
 		return false;
 	*n = pg_rows(r);
 	for (int row = 0; row < *n; row++) {
 		const char *key = pg_get(r, row, 2);
 		f->last = pg_get_i64(r, row, 0);
+		f->wanted++;
+		f->sure += pg_get(r, row, 3) != NULL;
 		buf_reset(&id);
 		pg_get_bytea(r, row, 1, &id);
 		if (id.len > 0)
@@ -55,54 +74,92 @@ static bool next_rejects(struct fetch *f, int *n, struct err *err)
 	return true;
 }
 
-/* Puts a document beside every reject of its key. Keys are compared as values of their type: one value has several
- * texts. Rows of child tables have keys of their own: they are known by the document's _id. */
-static void update_sql(struct fetch *f)
-{
-	_cleanup_(buf_free) struct buf type;
-	buf_init(&type, 0);
-	const struct schema *s = &f->w->engine->plan->schema;
-	pgtype_sql(&type, &f->plan->key_type, s->name);
-	buf_printf(&f->update,
-		   "UPDATE docrow.reject SET document = $3::bytea, document_text = $4::text, doc_id = $5::bytea, "
-		   "doc_id_text = $6::text WHERE run = $1::bigint AND collection = $2::text AND step IS NOT NULL "
-		   "AND document IS NULL AND (doc_id = $5::bytea OR CASE WHEN table_name = ");
-	sql_literal(&f->update, s->tables[f->plan->outputs[0].copy.table].name);
-	buf_printf(&f->update, " THEN key::%s = $7::text::%s END)", buf_cstr(&type), buf_cstr(&type));
-}
+/* The document's own texts, in the arena. False: it is no row's, since it became a reject on reading. */
+struct shown {
+	const char *key, *text, *id_text;
+	const uint8_t *id;
+	size_t id_len;
+};
 
-static bool keep_document(struct fetch *f, const uint8_t *doc, size_t len, struct err *err)
+static bool show(struct fetch *f, const uint8_t *doc, size_t len, struct shown *out)
 {
 	struct conv_where ignored;
 	struct val id;
-	uint64_t rows;
 	_cleanup_(buf_free) struct buf text;
 	_cleanup_(buf_free) struct buf id_text;
 	buf_init(&text, 0);
 	buf_init(&id_text, 0);
 	enum fault fault = conv_document(f->conv, doc, len, &ignored);
 	load_reset_rows(f->conv, f->plan);
-	/* A document with a fault became a reject on reading: no row of it was taken out. */
 	if (fault != FAULT_OK || !doc_find(doc, len, "_id", &id))
-		return true;
+		return false;
 	uint8_t *wrapped = arena_alloc(f->arena, doc_wrap_size("_id", &id));
-	size_t wrapped_len = doc_wrap("_id", &id, wrapped);
+	out->id_len = doc_wrap("_id", &id, wrapped);
+	out->id = wrapped;
 	extjson_write_safe(&text, doc, len);
 	extjson_write_val_safe(&id_text, &id);
-	struct pg_param params[] = {PG_TEXT(f->run),
-				    PG_TEXT(f->collection),
-				    PG_BYTEA(doc, len),
-				    PG_TEXT(buf_cstr(&text)),
-				    PG_BYTEA(wrapped, wrapped_len),
-				    PG_TEXT(buf_cstr(&id_text)),
-				    PG_TEXT(conv_key_text(f->conv))};
-	if (!pg_run(f->w->pg, buf_cstr(&f->update), params, 7, &rows, err))
-		return false;
-	f->found += rows;
+	out->text = arena_strdup(f->arena, buf_cstr(&text));
+	out->id_text = arena_strdup(f->arena, buf_cstr(&id_text));
+	out->key = conv_key_text(f->conv);
 	return true;
 }
 
-static bool read_documents(struct fetch *f, struct err *err)
+/* Is the row's document this one? Keys are compared as values of their type: one value has several texts. The key of
+ * a child table's row is not its document's. */
+static void put_is_document(struct fetch *f, struct buf *sql, const char *key)
+{
+	const struct plan *p = f->w->engine->plan;
+	_cleanup_(buf_free) struct buf type;
+	buf_init(&type, 0);
+	pgtype_sql(&type, &f->plan->key_type, p->schema.name);
+	buf_puts(sql, "AND (doc_id = $5::bytea OR CASE WHEN table_name = ");
+	sql_literal(sql, p->schema.tables[f->plan->outputs[0].copy.table].name);
+	buf_printf(sql, " THEN key::%s = %s::text::%s ELSE false END) " IS_NO_LOSER, buf_cstr(&type), key,
+		   buf_cstr(&type));
+}
+
+static void fetch_sql(struct fetch *f)
+{
+	buf_puts(&f->keep, "WITH u AS (UPDATE docrow.reject SET document = $4::bytea, document_text = $6::text, "
+			   "doc_id = $5::bytea, doc_id_text = $7::text, collection = $2::text WHERE " OPEN_REJECTS);
+	put_is_document(f, &f->keep, "$8");
+	buf_puts(&f->keep, "RETURNING 1) SELECT count(*) FROM u");
+	buf_puts(&f->name, "UPDATE docrow.finding SET collection = $2::text, doc_id = $5::bytea, "
+			   "doc_id_text = $6::text WHERE " OPEN_FINDINGS);
+	put_is_document(f, &f->name, "$4");
+}
+
+/* Puts the document beside every reject of its key. */
+static bool keep_document(struct fetch *f, const uint8_t *doc, size_t len, struct err *err)
+{
+	struct shown s;
+	_cleanup_(pg_result_freep) struct pg_result *r = NULL;
+	if (!show(f, doc, len, &s))
+		return true;
+	struct pg_param params[] = {
+		PG_TEXT(f->run),          PG_TEXT(f->collection), PG_TEXT(f->shared), PG_BYTEA(doc, len),
+		PG_BYTEA(s.id, s.id_len), PG_TEXT(s.text),        PG_TEXT(s.id_text), PG_TEXT(s.key)};
+	if (!pg_query(f->w->pg, buf_cstr(&f->keep), params, 8, &r, err))
+		return false;
+	f->found += (uint64_t)pg_get_i64(r, 0, 0);
+	return true;
+}
+
+/* Findings of a shared table get the collection that the document is in. */
+static bool name_findings(struct fetch *f, const uint8_t *doc, size_t len, struct err *err)
+{
+	struct shown s;
+	uint64_t rows;
+	if (!show(f, doc, len, &s))
+		return true;
+	struct pg_param params[] = {PG_TEXT(f->run), PG_TEXT(f->collection),   PG_TEXT(f->shared),
+				    PG_TEXT(s.key),  PG_BYTEA(s.id, s.id_len), PG_TEXT(s.id_text)};
+	return pg_run(f->w->pg, buf_cstr(&f->name), params, 6, &rows, err);
+}
+
+typedef bool take_document(struct fetch *f, const uint8_t *doc, size_t len, struct err *err);
+
+static bool read_documents(struct fetch *f, take_document *take, struct err *err)
 {
 	const uint8_t *doc;
 	size_t len;
@@ -113,7 +170,7 @@ static bool read_documents(struct fetch *f, struct err *err)
 	    !source_read_ids(f->w->reader, f->collection, f->ids.ids, f->ids.lens, f->ids.n, err))
 		return false;
 	while ((got = source_next(f->w->reader, &doc, &len, err)) == 1)
-		if (!keep_document(f, doc, len, err))
+		if (!take(f, doc, len, err))
 			return false;
 	return got == 0;
 }
@@ -137,20 +194,36 @@ static bool keep_one_of_all(void *ctx, const uint8_t *doc, size_t len, bool *eno
 	return true;
 }
 
-static bool fetch_all(struct fetch *f, struct err *err)
+static bool fetch_by(struct fetch *f, const char *sql, take_document *take, struct err *err)
 {
+	f->last = 0;
 	for (int n = REJECTS_AT_ONCE; n == REJECTS_AT_ONCE;) {
 		arena_reset(f->arena);
 		id_list_init(&f->ids, f->arena);
-		bool ok = next_rejects(f, &n, err) && read_documents(f, err);
+		bool ok = next_ids(f, sql, &n, err) && read_documents(f, take, err);
 		id_list_free(&f->ids);
 		if (!ok)
 			return false;
-		f->wanted += (uint64_t)n;
 	}
-	/* The last way: the whole collection, until every document is found. */
-	return f->found >= f->wanted || !is_one_way(f->plan) ||
-	       worker_read_all(f->w, f->collection, keep_one_of_all, f, err);
+	return true;
+}
+
+static bool fetch_all(struct fetch *f, struct err *err)
+{
+	static const char rejects[] = "SELECT id, doc_id, key, collection FROM docrow.reject WHERE " OPEN_REJECTS
+				      "AND id > $4::bigint ORDER BY id LIMIT 1000";
+	static const char findings[] = "SELECT id, doc_id, key, collection FROM docrow.finding WHERE " OPEN_FINDINGS
+				       "AND id > $4::bigint ORDER BY id LIMIT 1000";
+	if (!fetch_by(f, rejects, keep_document, err))
+		return false;
+	if (f->found < f->wanted && is_one_way(f->plan) &&
+	    !worker_read_all(f->w, f->collection, keep_one_of_all, f, err))
+		return false;
+	uint64_t sure = f->sure, wanted = f->wanted;
+	bool ok = f->shared[0] == '\0' || fetch_by(f, findings, name_findings, err);
+	f->sure = sure;
+	f->wanted = wanted;
+	return ok;
 }
 
 bool fetch_rejects(struct worker *w, const struct state_unit *u, struct err *err)
@@ -159,18 +232,25 @@ bool fetch_rejects(struct worker *w, const struct state_unit *u, struct err *err
 	int c = plan_find_collection(p, u->collection);
 	if (c < 0)
 		return err_set(err, ERR_INTERNAL, "step of a collection that the plan lacks: %s", u->collection);
-	struct fetch f = {.w = w, .collection = u->collection, .plan = &p->collections[c], .arena = arena_new()};
+	const struct schema_table *table = &p->schema.tables[p->collections[c].outputs[0].copy.table];
+	struct fetch f = {.w = w,
+			  .collection = u->collection,
+			  .plan = &p->collections[c],
+			  .shared = table->nfeeders > 1 ? table->name : "",
+			  .arena = arena_new()};
 	snprintf(f.run, sizeof f.run, "%lld", (long long)w->engine->run);
 	f.conv = engine_conv(w->engine, c, w->scratch);
-	buf_init(&f.update, 0);
-	update_sql(&f);
+	buf_init(&f.keep, 0);
+	buf_init(&f.name, 0);
+	fetch_sql(&f);
 	bool ok = fetch_all(&f, err);
-	if (ok && f.found < f.wanted)
+	if (ok && f.found < f.sure)
 		log_line(LOG_WARN,
 			 "%s: %llu rejected documents are no longer in the source; their rows are kept in "
 			 "docrow.reject",
-			 u->collection, (unsigned long long)(f.wanted - f.found));
-	buf_free(&f.update);
+			 u->collection, (unsigned long long)(f.sure - f.found));
+	buf_free(&f.keep);
+	buf_free(&f.name);
 	conv_free(f.conv);
 	arena_free(f.arena);
 	return ok;

@@ -68,7 +68,8 @@ static bool take_pattern(const struct chooser *ch, const char *option, const cha
 {
 	bool any = false;
 	for (size_t i = 0; i < ch->m->ncollections; i++) {
-		if (fnmatch(pattern, ch->m->collections[i].name, 0) != 0)
+		const struct map_collection *k = &ch->m->collections[i];
+		if (fnmatch(pattern, k->name, 0) != 0 && fnmatch(pattern, k->source, 0) != 0)
 			continue;
 		chosen[i] = any = true;
 	}

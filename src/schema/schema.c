@@ -1,6 +1,11 @@
 /* schema.c - finding things in the model by name. */
 #include "schema.h"
 
+const char *schema_feeder(const struct schema_table *t)
+{
+	return t->nfeeders > 1 ? NULL : t->collection;
+}
+
 int schema_find_table(const struct schema *s, const char *name)
 {
 	for (size_t i = 0; i < s->ntables; i++)

@@ -130,7 +130,7 @@ struct schema_table {
 	struct schema_fkey *fkeys;
 	size_t nfkeys;
 	const char *collection; /* whose documents its rows are (a child table: whose elements); NULL for junctions */
-	const char **feeders;   /* all collections that feed it, `collection` the first; junctions: none        */
+	const char **feeders;   /* where several feed it: all of them, `collection` the first                   */
 	size_t nfeeders;
 	int parent_table;  /* child tables: the table of the row above; -1                                     */
 	int parent_column; /* child tables: the column with its key; -1                                        */
@@ -191,6 +191,8 @@ struct schema {
 	size_t ntables;
 };
 
+/* The collection whose documents (elements) all rows of the table are; NULL: several feed it, or none. */
+const char *schema_feeder(const struct schema_table *t);
 int schema_find_table(const struct schema *s, const char *name);        /* -1: none */
 int schema_find_column(const struct schema_table *t, const char *name); /* -1: none */
 int schema_find_enum(const struct schema *s, const char *name);         /* -1: none */

@@ -189,7 +189,7 @@ static void put_where_stuck(struct buf *sql, const struct settle *st, int ref)
 static void put_reference_id(struct buf *sql, const struct settle *st, int ref, enum sql_id_form form)
 {
 	const struct schema_ref *r = ref_at(st, ref);
-	const struct id_origin origin = {st->run, st->s->tables[r->ref_table].collection};
+	const struct id_origin origin = {st->run, &st->s->tables[r->ref_table]};
 	_cleanup_(buf_free) struct buf column;
 	buf_init(&column, 0);
 	sql_id(sql, form, &column_of(st, ref)->type,
@@ -356,7 +356,7 @@ static void put_findings(struct buf *sql, const struct settle *st, int ref)
 	buf_puts(sql, ", ");
 	sql_literal(sql, column_of(st, ref)->name);
 	buf_puts(sql, ", ");
-	sql_text_or_null(sql, child->collection);
+	sql_text_or_null(sql, schema_feeder(child));
 	buf_printf(sql,
 		   ", doc_id, doc_id_text, key, ordinal, value_%d, text_%d FROM docrow_o WHERE bad_%d ORDER BY key"
 		   " COLLATE \"C\", text_%d COLLATE \"C\")",
@@ -420,7 +420,7 @@ static void put_stub_findings(struct buf *sql, const struct settle *st, const st
 {
 	const struct schema_table *parent = &st->s->tables[r->ref_table];
 	const struct pgtype *type = &parent->columns[r->ref_column].type;
-	const struct id_origin origin = {st->run, parent->collection};
+	const struct id_origin origin = {st->run, parent};
 	buf_printf(sql,
 		   ", docrow_n AS (INSERT INTO docrow.finding (run, step, kind, fault, table_name, column_name,"
 		   " collection, doc_id, doc_id_text, key, ordinal, value, value_text) SELECT %lld, %lld, 'stub', "
@@ -430,7 +430,7 @@ static void put_stub_findings(struct buf *sql, const struct settle *st, const st
 	buf_puts(sql, ", ");
 	sql_literal(sql, parent->columns[r->ref_column].name);
 	buf_puts(sql, ", ");
-	sql_text_or_null(sql, parent->collection);
+	sql_text_or_null(sql, schema_feeder(parent));
 	buf_puts(sql, ", ");
 	sql_id(sql, SQL_ID_BSON_ID, type, "v", &origin);
 	buf_puts(sql, ", ");

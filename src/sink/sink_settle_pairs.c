@@ -95,7 +95,7 @@ static void put_insert(struct buf *sql, const struct pairs *p)
 static void put_end_id(struct buf *sql, const struct pairs *p, enum sql_id_form form, bool left)
 {
 	int end = left ? p->j->left_table : p->j->right_table;
-	const struct id_origin origin = {p->st.run, p->st.s->tables[end].collection};
+	const struct id_origin origin = {p->st.run, &p->st.s->tables[end]};
 	sql_id(sql, form, left ? left_type(p) : right_type(p), left ? "l" : "r", &origin);
 }
 

@@ -72,7 +72,7 @@ static void put_names(struct buf *sql, const struct settle *st, const struct rem
 	buf_puts(sql, ", ");
 	sql_text_or_null(sql, r->column);
 	buf_puts(sql, ", ");
-	sql_text_or_null(sql, st->s->tables[r->table].collection);
+	sql_text_or_null(sql, schema_feeder(&st->s->tables[r->table]));
 }
 
 static void put_rejects(struct buf *sql, const struct settle *st, const struct removal *r)

@@ -119,7 +119,7 @@ static void objectid_bson(struct buf *out, bool is_id, const char *bytes)
 /* What id_map says of the key: the whole document, or its value under the name v. */
 static void id_map_lookup(struct buf *out, enum sql_id_form form, const char *expr, const struct id_origin *origin)
 {
-	if (origin->collection == NULL) {
+	if (origin->table->collection == NULL) {
 		buf_puts(out, form == SQL_ID_JSON ? "NULL::text" : "NULL::bytea");
 		return;
 	}
@@ -133,9 +133,13 @@ static void id_map_lookup(struct buf *out, enum sql_id_form form, const char *ex
 	} else {
 		buf_puts(out, "m.doc_id_text");
 	}
-	buf_printf(out, " FROM docrow.id_map m WHERE m.run = %lld AND m.collection = ", (long long)origin->run);
-	sql_literal(out, origin->collection);
-	buf_printf(out, " AND m.key = %s ORDER BY m.doc_id LIMIT 1)", expr);
+	buf_printf(out, " FROM docrow.id_map m WHERE m.run = %lld AND m.collection IN (", (long long)origin->run);
+	sql_literal(out, origin->table->collection);
+	for (size_t i = 1; i < origin->table->nfeeders; i++) {
+		buf_puts(out, ", ");
+		sql_literal(out, origin->table->feeders[i]);
+	}
+	buf_printf(out, ") AND m.key = %s ORDER BY m.doc_id LIMIT 1)", expr);
 }
 
 static void uuid_bson(struct buf *out, bool is_id, const char *expr, const struct id_origin *origin)
@@ -334,7 +338,7 @@ static bool put_document_key(struct buf *out, const struct schema *s, const char
 void sql_document_id(struct buf *out, enum sql_id_form form, const char *alias, const struct schema *s,
 		     const struct schema_table *t, int64_t run)
 {
-	const struct id_origin origin = {run, t->collection};
+	const struct id_origin origin = {run, t};
 	const struct pgtype *type = NULL;
 	_cleanup_(buf_free) struct buf key;
 	buf_init(&key, 0);

@@ -29,11 +29,11 @@ enum sql_id_form {
 	SQL_ID_JSON,       /* Extended JSON of x              */
 	SQL_ID_TEXT        /* 24 hex or the key, for messages */
 };
-/* Where ids that are no ObjectIds are looked up: docrow.id_map of the run and of the collection whose _ids they are
- * (NULL: nowhere). */
+/* Where ids that are no ObjectIds are looked up: docrow.id_map of the run and of the collections whose _ids are the
+ * table's keys. */
 struct id_origin {
 	int64_t run;
-	const char *collection;
+	const struct schema_table *table;
 };
 /* expr is a key of this type. A type that no _id becomes without loss gives NULL. */
 void sql_id(struct buf *out, enum sql_id_form form, const struct pgtype *type, const char *expr,
