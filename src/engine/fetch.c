@@ -105,17 +105,22 @@ static bool show(struct fetch *f, const uint8_t *doc, size_t len, struct shown *
 }
 
 /* Is the row's document this one? Keys are compared as values of their type: one value has several texts. The key of
- * a child table's row is not its document's. */
+ * a child table's row is not its document's, and neither is one of several columns. */
 static void put_is_document(struct fetch *f, struct buf *sql, const char *key)
 {
-	const struct plan *p = f->w->engine->plan;
+	const struct schema *s = &f->w->engine->plan->schema;
+	const struct schema_table *t = &s->tables[f->plan->outputs[0].copy.table];
 	_cleanup_(buf_free) struct buf type;
 	buf_init(&type, 0);
-	pgtype_sql(&type, &f->plan->key_type, p->schema.name);
+	pgtype_sql(&type, &f->plan->key_type, s->name);
 	buf_puts(sql, "AND (doc_id = $5::bytea OR CASE WHEN table_name = ");
-	sql_literal(sql, p->schema.tables[f->plan->outputs[0].copy.table].name);
-	buf_printf(sql, " THEN key::%s = %s::text::%s ELSE false END) " IS_NO_LOSER, buf_cstr(&type), key,
-		   buf_cstr(&type));
+	sql_literal(sql, t->name);
+	if (t->nprimary_key == 1)
+		buf_printf(sql, " THEN key::%s = %s::text::%s ELSE false END) ", buf_cstr(&type), key,
+			   buf_cstr(&type));
+	else
+		buf_printf(sql, " THEN key = %s::text ELSE false END) ", key);
+	buf_puts(sql, IS_NO_LOSER);
 }
 
 static void fetch_sql(struct fetch *f)
