@@ -115,7 +115,7 @@ static void put_is_document(struct fetch *f, struct buf *sql, const char *key)
 	pgtype_sql(&type, &f->plan->key_type, s->name);
 	buf_puts(sql, "AND (doc_id = $5::bytea OR CASE WHEN table_name = ");
 	sql_literal(sql, t->name);
-	if (t->nprimary_key == 1)
+	if (sink_is_keyed_by_id(s, f->plan->outputs[0].copy.table))
 		buf_printf(sql, " THEN key::%s = %s::text::%s ELSE false END) ", buf_cstr(&type), key,
 			   buf_cstr(&type));
 	else
