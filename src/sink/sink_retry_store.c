@@ -495,7 +495,7 @@ static void put_arrivals(struct buf *sql, struct sink_retry *r, const struct sch
 	sql_column_text(&value, ROW_ALIAS, t, column);
 	buf_puts(sql, "WITH x AS (");
 	for (int i = 0; i < 2; i++) {
-		const struct id_origin origin = {r->st.run, i == 0 ? t->collection : NULL};
+		const struct id_origin origin = {r->st.run, i == 0 ? t : NULL};
 		buf_puts(sql, i == 0 ? "SELECT " : " UNION SELECT ");
 		sql_id(sql, SQL_ID_JSON, type, buf_cstr(&value), &origin);
 		buf_printf(sql, " AS t, %s AS v FROM ", buf_cstr(&value));

@@ -119,7 +119,7 @@ static void objectid_bson(struct buf *out, bool is_id, const char *bytes)
 /* What id_map says of the key: the whole document, or its value under the name v. */
 static void id_map_lookup(struct buf *out, enum sql_id_form form, const char *expr, const struct id_origin *origin)
 {
-	if (origin->table->collection == NULL) {
+	if (origin->table == NULL || origin->table->collection == NULL) {
 		buf_puts(out, form == SQL_ID_JSON ? "NULL::text" : "NULL::bytea");
 		return;
 	}

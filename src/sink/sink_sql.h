@@ -30,7 +30,7 @@ enum sql_id_form {
 	SQL_ID_TEXT        /* 24 hex or the key, for messages */
 };
 /* Where ids that are no ObjectIds are looked up: docrow.id_map of the run and of the collections whose _ids are the
- * table's keys. */
+ * table's keys (NULL: nowhere). */
 struct id_origin {
 	int64_t run;
 	const struct schema_table *table;
