@@ -290,7 +290,7 @@ static bool add_collections(struct check_scan *s, struct err *err)
 	if (!source_collections(s->source, s->arena, &list, &n, err))
 		return false;
 	for (size_t c = 0; c < s->plan->ncollections; c++) {
-		const char *name = s->plan->collections[c].name, *origin = name;
+		const char *name = s->plan->collections[c].name, *origin = s->plan->collections[c].source;
 		struct adding a = {s, (int)c};
 		size_t i = 0, from = s->nranges;
 		while (i < n && (list[i].skipped || strcmp(list[i].name, origin) != 0))

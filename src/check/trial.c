@@ -164,7 +164,7 @@ static bool list_candidates(struct trial *t, struct candidate **out, size_t *n, 
 	*n = 0;
 	for (size_t c = 0; c < t->plan->ncollections; c++)
 		for (size_t i = 0; i < found; i++)
-			if (!list[i].skipped && strcmp(list[i].name, t->plan->collections[c].name) == 0)
+			if (!list[i].skipped && strcmp(list[i].name, t->plan->collections[c].source) == 0)
 				(*out)[(*n)++] = (struct candidate){c, list[i].est_docs, list[i].est_bytes};
 	qsort(*out, *n, sizeof **out, by_bytes);
 	return true;

@@ -6,6 +6,7 @@
 #include "address.h"
 #include "check_page.h"
 #include "cli.h"
+#include "engine.h"
 #include "convert.h"
 #include "gather.h"
 #include "progress.h"
@@ -101,7 +102,7 @@ static void open_target(struct job *j)
 
 static const char *origin_of(const struct plan_collection *c)
 {
-	return c->name;
+	return c->source;
 }
 
 static const struct source_collection *find(const struct source_collection *list, size_t n, const char *name)
@@ -153,6 +154,8 @@ static void look_at_source(struct job *j)
 		fail(j, "source", &err);
 		return;
 	}
+	if (!engine_define_parts(j->plan, j->source, &err))
+		fail(j, "source", &err);
 	find_missing(j, list, n);
 	for (size_t i = 0; i < n; i++) {
 		if (is_mapped(j->plan, list[i].name)) {

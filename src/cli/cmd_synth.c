@@ -120,13 +120,27 @@ static void print_result(const struct synth_result *r, const struct synth_option
 	printf("  in %s\n", text_duration(r->seconds, n[3]));
 }
 
+/* Documents that a filter tells apart are not made: one of them would be of no kind that the filters know. */
+static bool refuse_parts(const struct plan *p, struct err *err)
+{
+	for (size_t i = 0; i < p->ncollections; i++) {
+		const struct plan_collection *k = &p->collections[i];
+		if (!k->map->where && strcmp(k->name, k->source) == 0)
+			continue;
+		err_set(err, ERR_WHERE, "docrow synth makes whole collections, but %s is a part of one", k->name);
+		err_detail(err, "its documents are those of %s that its where takes", k->source);
+		return err_hint(err, "give it a mapping of that collection without where and name");
+	}
+	return true;
+}
+
 static bool load_plan(struct cli *c, struct mapping **m, struct plan **p, struct err *err)
 {
 	struct buf report;
 
 	buf_init(&report, 0);
 	bool ok = mapping_load(m, settings_text(&c->settings, OPT_MAPPING), &report, err) &&
-		  plan_build(p, *m, &report, err);
+		  plan_build(p, *m, &report, err) && refuse_parts(*p, err);
 	if (!ok && report.len > 0) {
 		fwrite(report.data, 1, report.len, stderr);
 		err->detail[0] = '\0';

@@ -96,7 +96,7 @@ static bool open_source(struct job *j, struct err *err)
 	} else {
 		o.prefer = j->mapping->source_database;
 	}
-	return source_open(&j->source, where, &o, err);
+	return source_open(&j->source, where, &o, err) && engine_define_parts(j->plan, j->source, err);
 }
 
 /* --- files --- */

@@ -45,14 +45,6 @@ static bool report_missing(struct engine *e, const struct buf *missing, size_t n
 		err, "check the database name; where a collection may be absent, say optional: true in the mapping");
 }
 
-static bool define_parts(struct begin *b, struct err *err)
-{
-	bool *present = arena_alloc(b->arena, b->e->plan->ncollections + 1);
-	for (size_t i = 0; i < b->e->plan->ncollections; i++)
-		present[i] = b->e->tables[i].present;
-	return engine_define_parts(b->e->plan, b->e->source, present, err);
-}
-
 /* The copy may not start with a mapped collection missing: a wrong database name would look like success. */
 static bool look_at_source(struct begin *b, struct err *err)
 {
@@ -85,7 +77,7 @@ static bool look_at_source(struct begin *b, struct err *err)
 	if (nfound == 0 || nmissing > 0)
 		return report_missing(e, &missing, nmissing, nfound, err);
 	b->identity = arena_strdup(b->arena, buf_cstr(&identity));
-	return define_parts(b, err);
+	return engine_define_parts(e->plan, e->source, err);
 }
 
 /* The command line's (or environment's), else the collection's, else the mapping's, else the default. */

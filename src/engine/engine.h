@@ -51,8 +51,8 @@ struct engine_options {
 };
 
 /* Makes the entries of the mapping that take a part of a collection known to the source, under their names; before
- * anything is read by them. present: by collection of the plan; NULL: all are there. */
-bool engine_define_parts(const struct plan *p, struct source *s, const bool *present, struct err *err) MUST_CHECK;
+ * anything is read by them. */
+bool engine_define_parts(const struct plan *p, struct source *s, struct err *err) MUST_CHECK;
 
 struct engine;
 

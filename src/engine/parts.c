@@ -10,12 +10,11 @@ static bool is_part(const struct plan_collection *c)
 	return c->map->where != NULL || strcmp(c->name, c->source) != 0;
 }
 
-bool engine_define_parts(const struct plan *p, struct source *s, const bool *present, struct err *err)
+bool engine_define_parts(const struct plan *p, struct source *s, struct err *err)
 {
 	for (size_t i = 0; i < p->ncollections; i++) {
 		const struct plan_collection *c = &p->collections[i];
-		if (is_part(c) && (present == NULL || present[i]) &&
-		    !source_define(s, c->name, c->source, c->map->where, c->map->nwhere, err))
+		if (is_part(c) && !source_define(s, c->name, c->source, c->map->where, c->map->nwhere, err))
 			return false;
 	}
 	return true;

@@ -59,8 +59,11 @@ bool mongo_check_where(struct source *base, const struct source_part *p, struct 
 	bson_error_t e = {0};
 	if (!mongo_borrow(mongo_of(base), false, &c, err))
 		return false;
-	bool ok = mongo_kind(&c, p->collection, &kind, NULL, err);
-	bool with_hint = ok && kind != SOURCE_VIEW && kind != SOURCE_TIMESERIES;
+	if (!mongo_kind(&c, p->collection, &kind, NULL, err)) {
+		mongo_give_back(&c);
+		return err->code == ERR_COLLECTION_MISSING; /* nothing will be read of it */
+	}
+	bool ok = true, with_hint = kind != SOURCE_VIEW && kind != SOURCE_TIMESERIES;
 	if (ok && !explain(&c, p, with_hint, &e))
 		ok = mongo_is_refusal(&e) ? refuse(p, &e, err)
 					  : mongo_fail(c.source, err, ERR_SOURCE_READ, &e, NULL,

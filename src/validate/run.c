@@ -280,7 +280,7 @@ static bool find_collections(struct validation *v, struct err *err)
 		return false;
 	for (size_t i = 0; i < v->nfeeds; i++) {
 		struct feed *f = &v->feeds[i];
-		const char *name = f->collection->name;
+		const char *name = f->collection->source;
 		f->present = is_there(all, n, name);
 		if (!f->present && !f->collection->map->optional) {
 			err_set(err, ERR_COLLECTION_MISSING, "collection %s is not in the source", name);
