@@ -47,6 +47,7 @@
 	X(TARGET_URI, "DR-4012", ERR_KIND_TARGET, "the target's address is not understood")                          \
 	X(TARGET_STATE, "DR-4013", ERR_KIND_TARGET, "the state in schema docrow is not as this version expects")     \
 	X(TARGET_CHANGED, "DR-4014", ERR_KIND_TARGET, "tables of the run were changed by someone else")              \
+	X(TARGET_MISMATCH, "DR-4015", ERR_KIND_TARGET, "the target's tables do not fit the mapping")                 \
 	X(INTERNAL, "DR-5001", ERR_KIND_INTERNAL, "an internal check failed")                                        \
 	X(STOPPED, "DR-1300", ERR_KIND_STOPPED, "stopped by a signal")
 

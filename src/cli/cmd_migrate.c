@@ -190,6 +190,9 @@ static struct engine_options options_of(const struct job *j)
 
 	return (struct engine_options){
 		.mode = j->mode,
+		.target = (enum engine_target)settings_int(s, OPT_TARGET_TABLES),
+		.disable_triggers = settings_flag(s, OPT_DISABLE_TRIGGERS),
+		.lock_seconds = s->v[OPT_LOCK_TIMEOUT].number,
 		.source_uri = settings_text(s, OPT_SOURCE),
 		.target_uri = settings_text(s, OPT_TARGET),
 		.workers = jobs_or_processors(settings_int(s, OPT_WORKERS)),

@@ -24,6 +24,8 @@ struct status {
 	size_t nfailed;
 	struct state_refused *refused;
 	size_t nrefused;
+	const char **kept;
+	size_t nkept;
 	struct report_facts times;
 	double rate;
 	uint64_t live, est_docs, docs, reject_count, reject_open, steps, steps_done;
@@ -31,13 +33,32 @@ struct status {
 	const char *target, *way_on; /* way_on: NULL when there is nothing to resume */
 };
 
+/* Of a run that is done. Which tables are its own says its mapping, which is kept with it; one that this version does
+ * not read any more names none. */
+static bool read_kept_keys(struct pg *pg, struct arena *a, struct status *s, struct err *err)
+{
+	struct mapping *m = NULL;
+	struct plan *p = NULL;
+	struct err ignored;
+	bool ok = true;
+
+	if (s->run.phase == STATE_DONE &&
+	    mapping_parse(&m, s->run.mapping_name, s->run.mapping_text, strlen(s->run.mapping_text), NULL,
+			  &ignored) &&
+	    plan_build_part(&p, m, s->run.left_out, NULL, &ignored))
+		ok = gather_kept_keys(pg, s->run.id, &p->schema, a, &s->kept, &s->nkept, err);
+	plan_free(p);
+	mapping_free(m);
+	return ok;
+}
+
 static bool read_status(struct pg *pg, struct arena *a, struct status *s, struct err *err)
 {
 	return state_progress(pg, s->run.id, a, &s->progress, &s->nprogress, err) &&
 	       state_workers(pg, s->run.id, a, &s->workers, &s->nworkers, err) &&
 	       state_reject_patterns(pg, s->run.id, a, &s->rejects, &s->nrejects, err) &&
 	       state_failed(pg, s->run.id, 10, a, &s->failed, &s->nfailed, err) &&
-	       state_refused(pg, s->run.id, a, &s->refused, &s->nrefused, err) &&
+	       state_refused(pg, s->run.id, a, &s->refused, &s->nrefused, err) && read_kept_keys(pg, a, s, err) &&
 	       gather_times(pg, s->run.id, a, &s->times, err) && gather_rate(pg, s->run.id, &s->rate, err);
 }
 
@@ -156,10 +177,18 @@ static void put_failed(const struct status *s)
 static void put_refused(const struct status *s)
 {
 	if (s->nrefused > 0)
-		fprintf(s->out, "%s\n", "\nIndexes that the server refused (docrow.ddl has their definitions)");
+		fprintf(s->out, "%s\n", "\nKeys and indexes that the server refused (docrow.ddl has their definitions)");
 	for (size_t i = 0; i < s->nrefused; i++)
 		fprintf(s->out, "  %s on %s: %s (SQLSTATE %s)\n", s->refused[i].object, s->refused[i].table,
 			s->refused[i].reason, s->refused[i].sqlstate);
+}
+
+static void put_kept(const struct status *s)
+{
+	if (s->nkept > 0)
+		fprintf(s->out, "\nForeign keys left NOT VALID (orphans were kept)\n");
+	for (size_t i = 0; i < s->nkept; i++)
+		fprintf(s->out, "  %s\n", s->kept[i]);
 }
 
 static void put_totals(const struct status *s)
@@ -200,6 +229,7 @@ static void print_status(const struct status *s)
 	put_workers(s);
 	put_failed(s);
 	put_refused(s);
+	put_kept(s);
 	if (s->way_on)
 		fprintf(s->out, "\nGo on with: %s\n", s->way_on);
 }
@@ -288,6 +318,15 @@ static json_t *json_refused(const struct status *s)
 	return list;
 }
 
+static json_t *json_kept(const struct status *s)
+{
+	json_t *list = json_array();
+
+	for (size_t i = 0; i < s->nkept; i++)
+		json_array_append_new(list, json_text(s->kept[i]));
+	return list;
+}
+
 static void print_json(const struct status *s)
 {
 	json_t *root = json_object();
@@ -313,6 +352,7 @@ static void print_json(const struct status *s)
 	put(root, "collections", json_progress(s, true));
 	put(root, "step_kinds", json_progress(s, false));
 	put(root, "refused_indexes", json_refused(s));
+	put(root, "keys_not_valid", json_kept(s));
 	put(root, "workers", json_workers(s));
 	put(root, "resume", json_text(s->way_on));
 	json_dumpf(root, stdout, JSON_INDENT(2) | JSON_PRESERVE_ORDER | JSON_REAL_PRECISION(6));

@@ -107,32 +107,28 @@ static bool count_tables_of(struct pg *pg, const struct plan *plan, struct arena
 	return true;
 }
 
-static bool kept_keys_of(struct pg *pg, const struct plan *plan, struct arena *a, struct report_facts *f,
-			 struct err *err)
-{
-	const struct schema *s = &plan->schema;
-	size_t n = 0;
+/* One that was not valid before the run is none of ours. */
+static const char kept_keys_sql[] =
+	"SELECT r.relname, c.conname FROM pg_catalog.pg_constraint c "
+	"JOIN pg_catalog.pg_class r ON r.oid = c.conrelid JOIN pg_catalog.pg_namespace n ON n.oid = r.relnamespace "
+	"WHERE n.nspname = $1::text AND c.contype = 'f' AND NOT c.convalidated AND NOT EXISTS ("
+	"SELECT FROM docrow.ddl d WHERE d.run = $2::bigint AND d.kind = 'foreign key' AND d.table_name = r.relname "
+	"AND d.object = c.conname AND d.definition LIKE '% NOT VALID') ORDER BY 1, 2";
 
-	for (size_t t = 0; t < s->ntables; t++)
-		n += s->tables[t].nfkeys;
-	f->kept_keys = arena_alloc(a, (n + 1) * sizeof(*f->kept_keys));
-	struct pg_param params[] = {PG_TEXT(s->name)};
+bool gather_kept_keys(struct pg *pg, int64_t run, const struct schema *s, struct arena *a, const char ***keys,
+		      size_t *n, struct err *err)
+{
+	char id[24];
+	struct pg_param params[] = {PG_TEXT(s->name), number_param(id, run)};
 	_cleanup_(pg_result_freep) struct pg_result *r = NULL;
-	if (!pg_query(pg,
-		      "SELECT r.relname, c.conname FROM pg_catalog.pg_constraint c JOIN pg_catalog.pg_class r ON "
-		      "r.oid = "
-		      "c.conrelid JOIN pg_catalog.pg_namespace n ON n.oid = r.relnamespace WHERE n.nspname = "
-		      "$1::text AND "
-		      "c.contype = 'f' AND NOT c.convalidated ORDER BY 1, 2",
-		      params, 1, &r, err))
+
+	*n = 0;
+	if (!pg_query(pg, kept_keys_sql, params, 2, &r, err))
 		return false;
-	for (int i = 0; i < pg_rows(r); i++) {
-		int t = schema_find_table(s, pg_get(r, i, 0));
-		for (size_t k = 0; t >= 0 && k < s->tables[t].nfkeys; k++)
-			if (strcmp(s->tables[t].fkeys[k].name, pg_get(r, i, 1)) == 0)
-				f->kept_keys[f->nkept_keys++] =
-					arena_printf(a, "%s on %s", pg_get(r, i, 1), pg_get(r, i, 0));
-	}
+	*keys = arena_alloc(a, ((size_t)pg_rows(r) + 1) * sizeof(**keys));
+	for (int i = 0; i < pg_rows(r); i++)
+		if (schema_find_table(s, pg_get(r, i, 0)) >= 0)
+			(*keys)[(*n)++] = arena_printf(a, "%s on %s", pg_get(r, i, 1), pg_get(r, i, 0));
 	return true;
 }
 
@@ -162,7 +158,8 @@ bool gather_facts_here(struct pg *pg, const struct state_run *run, const struct 
 	f->rejects = rejects;
 	f->findings = findings;
 	f->refused = refused;
-	return !count_tables || (count_tables_of(pg, plan, a, f, err) && kept_keys_of(pg, plan, a, f, err));
+	return !count_tables || (count_tables_of(pg, plan, a, f, err) &&
+				 gather_kept_keys(pg, run->id, &plan->schema, a, &f->kept_keys, &f->nkept_keys, err));
 }
 
 bool gather_facts(struct pg *pg, const struct state_run *run, const struct plan *plan, bool count_tables,

@@ -17,6 +17,11 @@ bool gather_times(struct pg *pg, int64_t run, struct arena *a, struct report_fac
 /* Documents loaded a second over the last minute. */
 bool gather_rate(struct pg *pg, int64_t run, double *rate, struct err *err) MUST_CHECK;
 
+/* Foreign keys of the run's tables that are not valid, since orphans were kept: "name on table". Those that were not
+ * valid before it are left out. */
+bool gather_kept_keys(struct pg *pg, int64_t run, const struct schema *s, struct arena *a, const char ***keys,
+		      size_t *n, struct err *err) MUST_CHECK;
+
 /* Rejects one by one, in the order of their ids, at most `limit`; NULL filters match all. `each` returns false to
  * stop. */
 struct reject_filter {

@@ -107,6 +107,13 @@ static const char *const error_advice[ERR_CODE_COUNT] = {
 	[ERR_TARGET_CHANGED] = "Rows or tables of the run were changed while it was not finished, so its promises "
 			       "cannot be kept. Start anew "
 			       "with --clean.",
+	[ERR_TARGET_MISMATCH] =
+		"The tables are there already, and something about them would keep rows out: a column is "
+		"missing or cannot hold the mapping's values, a key differs, rows are there, a right is missing. All "
+		"of "
+		"it is listed, with what to do about each. Nothing was changed. docs/existing-targets.md tells what "
+		"is "
+		"compared.",
 	[ERR_INTERNAL] = "This is a bug in docrow. What was committed is right and the run can be resumed. Please "
 			 "report the message and "
 			 "the output of `docrow --version`.",

@@ -220,6 +220,37 @@ const struct option options[OPT_COUNT] = {
 			 "DOCROW_SKIP",
 		 .help = "All collections but those with these names, as in --only; with both, those of --only but "
 			 "these. A resume keeps the choice of its run."},
+	[OPT_TARGET_TABLES] =
+		{.name = "target-tables",
+		 .kind = OPT_KIND_CHOICE,
+		 .value = "HOW",
+		 .commands = BIT(MIGRATE),
+		 .env =
+			 "DOCROW_TARGET_TABLES",
+		 .otherwise = "auto",
+		 .choices = "auto owned existing",
+		 .help = "owned: docrow makes the mapping's tables and refuses when one is there. existing: they are "
+			 "there (deployed by Prisma or by hand) and are filled as they are. auto: existing when one "
+			 "of "
+			 "them is there, else owned."},
+	[OPT_DISABLE_TRIGGERS] = {.name = "disable-triggers",
+				  .kind = OPT_KIND_FLAG,
+				  .commands = BIT(MIGRATE),
+				  .env = "DOCROW_DISABLE_TRIGGERS",
+				  .help = "Switch off the triggers of tables that are there already until their rows "
+					  "are settled. They "
+					  "are left on otherwise."},
+	[OPT_LOCK_TIMEOUT] = {.name = "lock-timeout",
+			      .kind = OPT_KIND_SECONDS,
+			      .value = "SECONDS",
+			      .commands = BIT(MIGRATE),
+			      .env = "DOCROW_LOCK_TIMEOUT",
+			      .otherwise = "10",
+			      .min = 1,
+			      .max = 3600,
+			      .help = "How long tables that are there already, and in use, are waited for when their "
+				      "keys and indexes "
+				      "are taken away, or given back by --clean."},
 	[OPT_PROGRESS] =
 		{.name = "progress",
 		 .kind = OPT_KIND_CHOICE,

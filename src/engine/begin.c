@@ -228,7 +228,7 @@ static bool create_run(struct begin *b, struct err *err)
 		.version = (char *)e->options.version,
 	};
 	bool ok = pg_begin(b->pg, true, err) && state_run_create(b->pg, &run, err) &&
-		  sink_create(b->pg, &e->plan->schema, err) && settle_add_steps(e, b->pg, run.id, err) &&
+		  target_prepare(e, b->pg, run.id, err) && settle_add_steps(e, b->pg, run.id, err) &&
 		  pg_commit(b->pg, err);
 	if (!ok)
 		pg_rollback(b->pg);
@@ -256,7 +256,7 @@ static bool begin_new(struct begin *b, struct err *err)
 				     : "go on where it stopped: docrow migrate --resume; or begin again: docrow "
 				       "migrate --clean");
 	}
-	return sink_check(b->pg, &e->plan->schema, false, err) && state_install(b->pg, err) && create_run(b, err);
+	return target_check(e, b->pg, err) && state_install(b->pg, err) && create_run(b, err);
 }
 
 static bool load_progress(struct begin *b, struct err *err)
@@ -306,15 +306,14 @@ static bool begin_resume(struct begin *b, struct err *err)
 	e->run = b->old.id;
 	atomic_store(&e->phase, b->old.phase);
 	return source_set_operation_time(e->source, b->old.operation_time, err) && state_install(b->pg, err) &&
-	       sink_check(b->pg, &e->plan->schema, true, err) &&
-	       state_run_set_status(b->pg, e->run, "running", NULL, err);
+	       target_reopen(e, b->pg, e->run, err) && state_run_set_status(b->pg, e->run, "running", NULL, err);
 }
 
 /* The run is cleaned with the mapping that it was made with: the one given now may name other tables. */
 static bool clean_with(struct begin *b, const struct schema *s, struct err *err)
 {
-	bool ok = pg_begin(b->pg, true, err) && sink_drop(b->pg, s, err) && state_run_clean(b->pg, b->old.id, err) &&
-		  pg_commit(b->pg, err);
+	bool ok = pg_begin(b->pg, true, err) && target_clean(b->e, b->pg, s, b->old.id, err) &&
+		  state_run_clean(b->pg, b->old.id, err) && pg_commit(b->pg, err);
 	if (!ok)
 		pg_rollback(b->pg);
 	return ok;
@@ -406,7 +405,7 @@ bool begin_run(struct engine *e, struct err *err)
 	if (ok && e->options.mode != ENGINE_CLEAN_ONLY && e->options.mode != ENGINE_RETRY) {
 		for (size_t i = 0; i < e->plan->ncollections; i++)
 			set_reject_limit(e, i);
-		ok = sink_resolve(b.pg, &e->plan->schema, err) && load_progress(&b, err);
+		ok = (e->existing || sink_resolve(b.pg, &e->plan->schema, err)) && load_progress(&b, err);
 	}
 	pg_close(b.pg);
 	arena_free(b.arena);

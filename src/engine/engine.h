@@ -29,8 +29,14 @@ struct retry_filter {
 	int64_t id; /* docrow.reject.id */
 };
 
+/* Whose the tables are: docrow makes them, or they are there. AUTO looks. */
+enum engine_target { ENGINE_TARGET_AUTO, ENGINE_TARGET_OWNED, ENGINE_TARGET_EXISTING };
+
 struct engine_options {
 	enum engine_mode mode;
+	enum engine_target target; /* of a new run */
+	bool disable_triggers;     /* of tables that exist, while rows are loaded and settled */
+	double lock_seconds;       /* how long their locks are waited for                     */
 	const char *source_uri, *target_uri;
 	int workers; /* threads, each with one client and one connection          */
 	int index_jobs;

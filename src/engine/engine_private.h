@@ -54,6 +54,7 @@ struct engine {
 	char host[128];
 	int64_t run;
 	int server_version;    /* of the target; known from begin_run on                     */
+	bool existing;         /* the target's tables were there before the run         */
 	struct settle *settle; /* groups of references: settle.c                         */
 	struct retry *retry;   /* docrow retry: retry.c                                   */
 	struct engine_retry retried;
@@ -81,6 +82,18 @@ struct engine {
 
 /* begin.c: everything before the threads start: checks, guard, clean, a new run or the old one. */
 bool begin_run(struct engine *e, struct err *err) MUST_CHECK;
+
+/* target.c: tables that docrow makes, or that are there already. */
+/* Decides which (e->existing) for a new run, and that all is well. Writes nothing. */
+bool target_check(struct engine *e, struct pg *pg, struct err *err) MUST_CHECK;
+/* Makes the tables, or takes keys and indexes of those that are there away and adapts the plan to them. In the
+ * transaction that makes the run. */
+bool target_prepare(struct engine *e, struct pg *pg, int64_t run, struct err *err) MUST_CHECK;
+/* The same plan for a run that goes on. */
+bool target_reopen(struct engine *e, struct pg *pg, int64_t run, struct err *err) MUST_CHECK;
+/* --clean, in the caller's transaction: drops what docrow made, or empties what it filled and gives keys and indexes
+ * back. `s`: of the run's own mapping. */
+bool target_clean(struct engine *e, struct pg *pg, const struct schema *s, int64_t run, struct err *err) MUST_CHECK;
 
 /* load.c: bodies of units that move rows. Each does its own transaction up to and with COMMIT; *mine false: rolled
  * back, since the unit belongs to another claim. */

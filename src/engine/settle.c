@@ -12,6 +12,7 @@
 #include <stdlib.h>
 
 #include "engine_private.h"
+#include "sink_existing.h"
 
 struct settle {
 	const struct schema *schema;
@@ -196,7 +197,7 @@ static void add_uniques(struct steps *st, int t)
 		int step = add_step(st, STEP_UNIQUE, t, (int)i, st->weight[t] * KEY_FIRST,
 				    arena_printf(st->arena, "unique index %s", table->indexes[i].name));
 		set_after(st, step, &st->data[t]);
-		lock_one(st, step, t, LOCK_SHARE_ROW_EXCLUSIVE);
+		lock_one(st, step, t, table->indexes[i].exclusive ? LOCK_ACCESS_EXCLUSIVE : LOCK_SHARE_ROW_EXCLUSIVE);
 		push(&st->data[t], step);
 	}
 }
@@ -359,7 +360,28 @@ static void add_indexes(struct steps *st, int t)
 		int step = add_step(st, STEP_INDEX, t, (int)i, st->weight[t],
 				    arena_printf(st->arena, "index %s", table->indexes[i].name));
 		set_after(st, step, &st->data[t]);
-		lock_one(st, step, t, LOCK_SHARE);
+		lock_one(st, step, t, table->indexes[i].exclusive ? LOCK_ACCESS_EXCLUSIVE : LOCK_SHARE);
+	}
+}
+
+/* What else a target that existed had: foreign keys of other tables, exclusion constraints, triggers. */
+static void add_restores(struct steps *st)
+{
+	for (size_t i = 0; i < st->s->nrestores; i++) {
+		const struct schema_restore *x = &st->s->restores[i];
+		enum state_lock lock = x->exclusive ? LOCK_ACCESS_EXCLUSIVE : LOCK_SHARE_ROW_EXCLUSIVE;
+		int table = x->table >= 0 ? x->table : x->other_table;
+		struct state_lock_def locks[2];
+		int n = 0;
+		int step = add_step(st, STEP_RESTORE, table, (int)i, st->weight[table],
+				    arena_printf(st->arena, "%s %s of %s", x->kind, x->name, x->table_name));
+		set_after(st, step, &st->data[table]);
+		add_lock(locks, &n, table, lock);
+		if (x->other_table >= 0) {
+			set_after(st, step, &st->data[x->other_table]);
+			add_lock(locks, &n, x->other_table, lock);
+		}
+		set_locks(st, step, locks, n);
 	}
 }
 
@@ -398,6 +420,7 @@ static void list_steps(struct steps *st)
 		add_other_fkeys(st, t);
 	for (int t = 0; t < ntables; t++)
 		add_indexes(st, t);
+	add_restores(st);
 	for (int t = 0; t < ntables; t++)
 		add_vacuum(st, t);
 }
@@ -459,28 +482,76 @@ static bool is_refusal(const struct worker *w, const struct err *err)
 	       strncmp(err->sqlstate, "0A", 2) == 0;
 }
 
+/* What the step makes, as docrow.ddl names it. `definition` takes the text. */
+static struct sink_object object_of(const struct worker *w, const struct state_unit *u, struct buf *definition,
+				    struct buf *name)
+{
+	const struct schema *s = &w->engine->plan->schema;
+	const struct schema_table *t = &s->tables[u->table];
+	struct sink_object o = {.kind = "index", .table = t->name};
+	if (u->kind == STEP_RESTORE) {
+		const struct schema_restore *x = &s->restores[u->object];
+		return (struct sink_object){x->kind, x->table_name, x->name, x->definition};
+	}
+	if (u->kind == STEP_FKEY) {
+		o.kind = "foreign key";
+		o.name = t->fkeys[u->object].name;
+		schema_sql_fkey(definition, s, t, &t->fkeys[u->object], false);
+	} else if (u->kind == STEP_PRIMARY_KEY) {
+		o.kind = "primary key";
+		schema_primary_key_name(name, t);
+		o.name = buf_cstr(name);
+		schema_sql_primary_key(definition, s, t);
+	} else {
+		o.name = t->indexes[u->object].name;
+		schema_sql_index(definition, s, t, &t->indexes[u->object]);
+	}
+	o.definition = buf_cstr(definition);
+	return o;
+}
+
+static bool note_refused(struct worker *w, const struct state_unit *u, const struct err *why, struct err *err)
+{
+	_cleanup_(buf_free) struct buf definition;
+	_cleanup_(buf_free) struct buf name;
+	buf_init(&definition, 0);
+	buf_init(&name, 0);
+	struct sink_object o = object_of(w, u, &definition, &name);
+	log_line(LOG_WARN, "%s %s of %s is left out: %s", o.kind, o.name, o.table, why->message);
+	ledger_reset(w->ledger); /* what it counted is rolled back, too */
+	ledger_add(w->ledger, LEDGER_INDEX_REFUSED, o.table, o.name, 1);
+	return sink_note_refused(w->pg, &o, w->engine->run, u->id, why, err);
+}
+
+/* A target that existed gets everything back; docrow.ddl says what is there again. */
+static bool mark_restored(struct worker *w, const struct state_unit *u, struct err *err)
+{
+	_cleanup_(buf_free) struct buf definition;
+	_cleanup_(buf_free) struct buf name;
+	buf_init(&definition, 0);
+	buf_init(&name, 0);
+	if (!w->engine->existing)
+		return true;
+	struct sink_object o = object_of(w, u, &definition, &name);
+	return sink_mark_restored(w->pg, w->engine->run, o.table, o.name, err);
+}
+
 /* An index may be refused however good the rows are: one is too long for a B-tree, an expression fails on one. The
  * whole move must not stand still for that, so the rows stay, the index is left out, and people are told. */
 static bool build_or_note(struct worker *w, const struct state_unit *u, step_body *build, struct err *err)
 {
-	struct engine *e = w->engine;
-	const struct schema_table *t = &e->plan->schema.tables[u->table];
 	struct err why;
 	err_clear(&why);
 	if (!pg_exec(w->pg, "SAVEPOINT docrow_build", err))
 		return false;
 	if (build(w, u, &why))
-		return pg_exec(w->pg, "RELEASE SAVEPOINT docrow_build", err);
+		return pg_exec(w->pg, "RELEASE SAVEPOINT docrow_build", err) && mark_restored(w, u, err);
 	if (!is_refusal(w, &why)) {
 		*err = why;
 		return false;
 	}
-	const char *name = u->object >= 0 ? t->indexes[u->object].name : "primary key";
-	log_line(LOG_WARN, "%s of %s is left out: %s", name, t->name, why.message);
-	ledger_reset(w->ledger); /* what it counted is rolled back, too */
-	ledger_add(w->ledger, LEDGER_INDEX_REFUSED, t->name, name, 1);
 	return pg_exec(w->pg, "ROLLBACK TO SAVEPOINT docrow_build; RELEASE SAVEPOINT docrow_build", err) &&
-	       sink_note_refused(w->pg, &e->plan->schema, u->table, u->object, e->run, u->id, &why, err);
+	       note_refused(w, u, &why, err);
 }
 
 static bool build_unique(struct worker *w, const struct state_unit *u, struct err *err)
@@ -531,12 +602,30 @@ static bool step_primary_key(struct worker *w, const struct state_unit *u, struc
 		return build_or_note(w, u, build_key, err);
 	if (!sink_try_primary_key(w->pg, s, u->table, &duplicates, err))
 		return false;
-	return !duplicates || (load_duplicates(w, u, err) && sink_add_primary_key(w->pg, s, u->table, err));
+	if (duplicates && (!load_duplicates(w, u, err) || !sink_add_primary_key(w->pg, s, u->table, err)))
+		return false;
+	return mark_restored(w, u, err);
 }
 
-static bool step_fkey(struct worker *w, const struct state_unit *u, struct err *err)
+static bool build_fkey(struct worker *w, const struct state_unit *u, struct err *err)
 {
 	return sink_add_fkey(w->pg, &w->engine->plan->schema, u->table, u->object, err);
+}
+
+/* One that the target brought along may need a unique index that was refused, and the like. */
+static bool step_fkey(struct worker *w, const struct state_unit *u, struct err *err)
+{
+	return w->engine->existing ? build_or_note(w, u, build_fkey, err) : build_fkey(w, u, err);
+}
+
+static bool build_restore(struct worker *w, const struct state_unit *u, struct err *err)
+{
+	return sink_restore(w->pg, &w->engine->plan->schema, u->object, err);
+}
+
+static bool step_restore(struct worker *w, const struct state_unit *u, struct err *err)
+{
+	return build_or_note(w, u, build_restore, err);
 }
 
 static bool step_validate(struct worker *w, const struct state_unit *u, struct err *err)
@@ -548,6 +637,7 @@ static step_body *const bodies[STEP_KIND_COUNT] = {
 	[STEP_COUNT] = step_count,     [STEP_FETCH] = fetch_rejects, [STEP_UNIQUE] = step_unique,
 	[STEP_ORPHANS] = step_orphans, [STEP_PAIRS] = step_pairs,    [STEP_PRIMARY_KEY] = step_primary_key,
 	[STEP_INDEX] = step_index,     [STEP_FKEY] = step_fkey,      [STEP_VALIDATE] = step_validate,
+	[STEP_RESTORE] = step_restore,
 };
 
 static const char *describe_step(const struct engine *e, const struct state_unit *u, char out[160])

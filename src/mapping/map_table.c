@@ -48,8 +48,10 @@ static void add_child_columns(struct schema_builder *b, const struct map_owner *
 		t->parent_column = (int)t->ncolumns;
 		add_column(t, ch->parent, parent_key_type(b, o), true, NULL);
 	}
-	if (ch->ordinal != NULL)
+	if (ch->ordinal != NULL) {
 		add_column(t, ch->ordinal, &integer_type, true, NULL);
+		t->columns[t->ncolumns - 1].exact = true;
+	}
 }
 
 static void set_primary_key(struct schema_table *t, const struct map_owner *o, size_t first)
@@ -95,12 +97,15 @@ void build_table(struct schema_builder *b, size_t owner, struct schema_table *t)
 			continue;
 		add_column(t, col->name, &col->type, col->not_null || col->primary_key, col->default_sql);
 		t->columns[t->ncolumns - 1].generated_sql = col->generated_sql;
+		t->columns[t->ncolumns - 1].no_source = col->no_source;
 		if (o->child == NULL && col->is_id)
 			t->id_column = (int)t->ncolumns;
 	}
 	set_primary_key(t, o, first);
-	if (o->unmapped->how == MAP_UNMAPPED_KEEP)
+	if (o->unmapped->how == MAP_UNMAPPED_KEEP) {
 		add_column(t, o->unmapped->column, &jsonb_type, false, NULL);
+		t->columns[t->ncolumns - 1].exact = true;
+	}
 }
 
 /* ---- a table fed by several collections ---- */

@@ -358,6 +358,28 @@ void plan_use_schema(struct plan *p, const char *name)
 		p->schema.name = arena_strdup(p->arena, name);
 }
 
+static void adapt_junction(struct plan *p, size_t i)
+{
+	const struct schema_junction *j = &p->schema.junctions[i];
+	const struct schema_table *t = &p->schema.tables[j->table];
+	p->junctions[i].left_type = t->columns[j->left_column].type;
+	p->junctions[i].right_type = t->columns[j->right_column].type;
+}
+
+void plan_adapt(struct plan *p)
+{
+	for (size_t i = 0; i < p->ncollections; i++) {
+		struct plan_collection *k = &p->collections[i];
+		const struct map_column *key = key_column(k->map);
+		const struct schema_table *t = &p->schema.tables[k->outputs[0].copy.table];
+		int at = key != NULL ? schema_find_column(t, key->name) : -1;
+		if (at >= 0)
+			k->key_type = t->columns[at].type;
+	}
+	for (size_t i = 0; i < p->njunctions; i++)
+		adapt_junction(p, i);
+}
+
 void plan_free(struct plan *p)
 {
 	if (p != NULL)

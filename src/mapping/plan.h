@@ -130,6 +130,8 @@ bool plan_build_part(struct plan **p, const struct mapping *m, const char *left_
 bool plan_choose(const struct mapping *m, const char *const *only, size_t nonly, const char *const *skip,
 		 size_t nskip, struct buf *left_out, struct err *err) MUST_CHECK;
 void plan_free(struct plan *p);
+/* After the schema's columns took the types of a target that existed (sink_existing.h), before the first use. */
+void plan_adapt(struct plan *p);
 /* Index of a collection by name, -1. */
 int plan_find_collection(const struct plan *p, const char *name);
 

@@ -451,7 +451,7 @@ static void refused(struct page *p)
 {
 	if (p->f->nrefused == 0)
 		return;
-	heading(p, "INDEXES THAT THE SERVER REFUSED (the rows are there)");
+	heading(p, "KEYS AND INDEXES THAT THE SERVER REFUSED (the rows are there)");
 	for (size_t i = 0; i < p->f->nrefused; i++) {
 		const struct state_refused *r = &p->f->refused[i];
 		buf_puts(p->out, "  !! ");

@@ -88,6 +88,8 @@ struct schema_column {
 	bool not_null;
 	const char *default_sql;   /* SQL expression or NULL                                       */
 	const char *generated_sql; /* the server makes it by this expression; never copied; or NULL */
+	bool no_source;            /* nothing feeds it: its default stands                */
+	bool exact;                /* positions and what the mapping does not name: no other kind of type will do */
 };
 
 enum dup_policy { DUP_REJECT /* all but the lowest key */, DUP_FIRST, DUP_LAST };
@@ -106,6 +108,8 @@ struct schema_index {
 	bool nulls_not_distinct; /* PostgreSQL 15 and later                                                */
 	enum index_tier tier;
 	enum dup_policy duplicates; /* unique indexes                                                      */
+	const char *definition;     /* of a target that existed: the statements that make it again; else NULL */
+	bool exclusive;             /* they lock the table against everybody                                  */
 };
 
 enum fk_action { FK_NO_ACTION, FK_RESTRICT, FK_CASCADE, FK_SET_NULL, FK_SET_DEFAULT };
@@ -116,6 +120,8 @@ struct schema_fkey {
 	int ref_table; /* index into schema.tables */
 	const char *ref_column;
 	enum fk_action on_delete, on_update;
+	const char *definition; /* of a target that existed: ALTER TABLE ... ADD ..., without NOT VALID; else NULL */
+	const char *after;      /* what follows it ("; COMMENT ON ..."), or NULL                                 */
 };
 
 struct schema_table {
@@ -125,6 +131,8 @@ struct schema_table {
 	int *primary_key; /* column indexes, in order */
 	size_t nprimary_key;
 	const char *primary_key_name; /* NULL: <table>_pkey */
+	const char
+		*primary_key_definition; /* of a target that existed: the statements that make it again; else NULL */
 	struct schema_index *indexes;
 	size_t nindexes;
 	struct schema_fkey *fkeys;
@@ -170,6 +178,16 @@ struct schema_copy {
 	size_t ncolumns;
 };
 
+/* What a target that existed gets back beside its keys, indexes and plain foreign keys: foreign keys of other tables,
+ * of several columns or not valid, exclusion constraints, triggers. */
+struct schema_restore {
+	const char *kind, *name; /* as in docrow.ddl                                         */
+	int table, other_table;  /* that it touches, -1: none of ours                        */
+	const char *table_name;
+	const char *definition;
+	bool exclusive; /* locks the table against everybody; else against writers    */
+};
+
 struct schema_grant {
 	const char *role, *privileges;
 };
@@ -189,6 +207,8 @@ struct schema {
 	size_t ndomains;
 	struct schema_table *tables;
 	size_t ntables;
+	struct schema_restore *restores;
+	size_t nrestores;
 };
 
 /* The collection whose documents (elements) all rows of the table are; NULL: several feed it, or none. */

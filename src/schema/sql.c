@@ -131,6 +131,10 @@ void schema_sql_primary_key(struct buf *out, const struct schema *s, const struc
 {
 	_cleanup_(buf_free) struct buf name;
 	buf_init(&name, 0);
+	if (t->primary_key_definition != NULL) {
+		buf_puts(out, t->primary_key_definition);
+		return;
+	}
 	put_alter(out, s, t);
 	schema_primary_key_name(&name, t);
 	sql_ident(out, buf_cstr(&name));
@@ -145,6 +149,10 @@ void schema_sql_primary_key(struct buf *out, const struct schema *s, const struc
 void schema_sql_index(struct buf *out, const struct schema *s, const struct schema_table *t,
 		      const struct schema_index *i)
 {
+	if (i->definition != NULL) {
+		buf_puts(out, i->definition);
+		return;
+	}
 	buf_printf(out, "CREATE %sINDEX ", i->unique ? "UNIQUE " : "");
 	sql_ident(out, i->name);
 	buf_puts(out, " ON ");
@@ -176,6 +184,11 @@ const char *fk_action_sql(enum fk_action a)
 void schema_sql_fkey(struct buf *out, const struct schema *s, const struct schema_table *t,
 		     const struct schema_fkey *f, bool not_valid)
 {
+	if (f->definition != NULL) {
+		buf_printf(out, "%s%s%s", f->definition, not_valid ? " NOT VALID" : "",
+			   f->after != NULL ? f->after : "");
+		return;
+	}
 	put_alter(out, s, t);
 	sql_ident(out, f->name);
 	buf_puts(out, " FOREIGN KEY (");

@@ -19,6 +19,8 @@ bool sink_check(struct pg *pg, const struct schema *s, bool resume, struct err *
 /* Enums, tables (bare: no keys, no indexes), pair staging tables docrow.pairs_<junction>; owner and grants. Schema
  * docrow must be installed. Inside the caller's transaction. */
 bool sink_create(struct pg *pg, const struct schema *s, struct err *err) MUST_CHECK;
+/* The last part of it alone, for a target whose tables exist (sink_existing.h). */
+bool sink_create_staging(struct pg *pg, const struct schema *s, struct err *err) MUST_CHECK;
 /* --clean of an owned target: drops what sink_create made, by name and never CASCADE: when something of someone else
  * hangs on it, the server's refusal names it. Inside the caller's transaction. */
 bool sink_drop(struct pg *pg, const struct schema *s, struct err *err) MUST_CHECK;
@@ -167,9 +169,13 @@ bool sink_settle_pairs(struct pg *pg, const struct schema *s, int junction, int6
 
 /* Does nothing for a unique index that sink_settle_unique built. */
 bool sink_add_index(struct pg *pg, const struct schema *s, int table, int index, struct err *err) MUST_CHECK;
-/* Writes down in docrow.ddl (state 'refused') an index, or with index -1 the primary key, that the server refused to
- * build, with its definition, and why (`reason`, as pg.h filled it: no values in it). */
-bool sink_note_refused(struct pg *pg, const struct schema *s, int table, int index, int64_t run, int64_t step,
+/* A key, index, foreign key ... that docrow.ddl knows, or is to know. Texts are lent. */
+struct sink_object {
+	const char *kind, *table, *name, *definition;
+};
+/* Writes down in docrow.ddl (state 'refused') what the server refused to make, with its definition, and why
+ * (`reason`, as pg.h filled it: no values in it). */
+bool sink_note_refused(struct pg *pg, const struct sink_object *o, int64_t run, int64_t step,
 		       const struct err *reason, struct err *err) MUST_CHECK;
 bool sink_add_fkey(struct pg *pg, const struct schema *s, int table, int fkey,
 		   struct err *err) MUST_CHECK; /* NOT VALID */

@@ -3,6 +3,7 @@
  * Order of the checks: what makes everything else pointless comes first (version, encoding, standby), then what the
  * role may do, then what is there already.
  */
+#include "sink_existing.h"
 #include "sink_sql.h"
 #include "text.h"
 
@@ -331,4 +332,10 @@ bool sink_check(struct pg *pg, const struct schema *s, bool resume, struct err *
 	if (resume)
 		return check_present(&c);
 	return check_schema(&c) && check_roles(&c) && check_extensions(&c) && check_absent(&c);
+}
+
+bool sink_check_existing(struct pg *pg, const struct schema *s, struct err *err)
+{
+	struct check c = {pg, s, err};
+	return check_server(&c) && check_schema(&c);
 }

@@ -94,6 +94,14 @@ static bool create_pairs(struct pg *pg, const struct schema *s, size_t junction,
 	return exec_buf(pg, &sql, err) || err_where(err, "staging table of %s", t->name);
 }
 
+bool sink_create_staging(struct pg *pg, const struct schema *s, struct err *err)
+{
+	for (size_t i = 0; i < s->njunctions; i++)
+		if (!create_pairs(pg, s, i, err))
+			return false;
+	return true;
+}
+
 bool sink_create(struct pg *pg, const struct schema *s, struct err *err)
 {
 	if (!create_schema(pg, s, err))
@@ -107,10 +115,7 @@ bool sink_create(struct pg *pg, const struct schema *s, struct err *err)
 	for (size_t i = 0; i < s->ntables; i++)
 		if (!create_table(pg, s, &s->tables[i], err))
 			return false;
-	for (size_t i = 0; i < s->njunctions; i++)
-		if (!create_pairs(pg, s, i, err))
-			return false;
-	return true;
+	return sink_create_staging(pg, s, err);
 }
 
 /* --- drop --- */
@@ -229,35 +234,23 @@ bool sink_add_index(struct pg *pg, const struct schema *s, int table, int index,
 	return exec_buf(pg, &sql, err) || err_where(err, "index %s", i->name);
 }
 
-bool sink_note_refused(struct pg *pg, const struct schema *s, int table, int index, int64_t run, int64_t step,
+bool sink_note_refused(struct pg *pg, const struct sink_object *o, int64_t run, int64_t step,
 		       const struct err *reason, struct err *err)
 {
-	const struct schema_table *t = &s->tables[table];
-	_cleanup_(buf_free) struct buf sql;
-	_cleanup_(buf_free) struct buf key;
 	char ids[2][24];
-	buf_init(&sql, 0);
-	buf_init(&key, 0);
-	if (index >= 0) {
-		schema_sql_index(&sql, s, t, &t->indexes[index]);
-	} else {
-		schema_sql_primary_key(&sql, s, t);
-		schema_primary_key_name(&key, t);
-	}
 	snprintf(ids[0], sizeof ids[0], "%lld", (long long)run);
 	snprintf(ids[1], sizeof ids[1], "%lld", (long long)step);
-	struct pg_param params[] = {PG_TEXT(ids[0]),
-				    PG_TEXT(ids[1]),
-				    PG_TEXT(index >= 0 ? t->indexes[index].name : buf_cstr(&key)),
-				    PG_TEXT(index >= 0 ? "index" : "primary key"),
-				    PG_TEXT(buf_cstr(&sql)),
-				    PG_TEXT(t->name),
-				    PG_TEXT(reason->sqlstate),
-				    PG_TEXT(reason->message)};
-	return pg_run(pg,
-		      "INSERT INTO docrow.ddl (run, step, object, kind, definition, state, table_name, sqlstate,"
-		      " reason) VALUES ($1::bigint, $2::bigint, $3, $4, $5, 'refused', $6, $7, $8)",
-		      params, 8, NULL, err);
+	struct pg_param params[] = {PG_TEXT(ids[0]),           PG_TEXT(ids[1]),         PG_TEXT(o->name),
+				    PG_TEXT(o->kind),          PG_TEXT(o->definition),  PG_TEXT(o->table),
+				    PG_TEXT(reason->sqlstate), PG_TEXT(reason->message)};
+	return pg_run(
+		pg,
+		"WITH u AS (UPDATE docrow.ddl SET state = 'refused', step = $2::bigint, sqlstate = $7, reason = $8"
+		" WHERE run = $1::bigint AND table_name = $6 AND object = $3 AND state = 'taken' RETURNING 1)"
+		" INSERT INTO docrow.ddl (run, step, object, kind, definition, state, table_name, sqlstate,"
+		" reason) SELECT $1::bigint, $2::bigint, $3, $4, $5, 'refused', $6, $7, $8"
+		" WHERE NOT EXISTS (SELECT FROM u)",
+		params, 8, NULL, err);
 }
 
 /* --- foreign keys --- */
@@ -329,10 +322,17 @@ bool sink_validate_fkey(struct pg *pg, const struct schema *s, int table, int fk
 	const struct schema_fkey *f = &s->tables[table].fkeys[fkey];
 	_cleanup_(buf_free) struct buf sql;
 	bool refused;
+	enum key_state state;
 	buf_init(&sql, 0);
+	/* What a target brought along may have been refused, or have no policy: it stays NOT VALID, and is told. */
+	bool brought = f->definition != NULL;
+	if (!sink_key_state(pg, s, table, fkey, &state, err))
+		return false;
+	if (brought && state == KEY_NONE)
+		return true;
 	sql_validate(&sql, s, table, fkey);
-	bool ok = is_kept(s, table, fkey) ? sink_try(pg, buf_cstr(&sql), "23503", &refused, err)
-					  : exec_buf(pg, &sql, err);
+	bool ok = brought || is_kept(s, table, fkey) ? sink_try(pg, buf_cstr(&sql), "23503", &refused, err)
+						     : exec_buf(pg, &sql, err);
 	return ok || err_where(err, "foreign key %s", f->name);
 }
 

@@ -129,6 +129,7 @@ bool state_workers(struct pg *pg, int64_t run, struct arena *a, struct state_wor
 	X(INDEX, "index")                                                                                            \
 	X(FKEY, "foreign_key")                                                                                       \
 	X(VALIDATE, "validate")                                                                                      \
+	X(RESTORE, "restore")                                                                                        \
 	X(VACUUM, "vacuum")                                                                                          \
 	X(RETRY, "retry")
 enum state_step_kind {

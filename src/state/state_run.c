@@ -146,6 +146,7 @@ bool state_run_clean(struct pg *pg, int64_t run, struct err *err)
 		"DELETE FROM docrow.step WHERE run = $1",     "DELETE FROM docrow.reject WHERE run = $1",
 		"DELETE FROM docrow.finding WHERE run = $1",  "DELETE FROM docrow.id_map WHERE run = $1",
 		"DELETE FROM docrow.revision WHERE run = $1", "DELETE FROM docrow.ddl WHERE run = $1",
+		"DELETE FROM docrow.savepoint WHERE run = $1",
 	};
 	char id[24];
 	const struct pg_param params[] = {param_i64(id, run)};

@@ -1,0 +1,235 @@
+/* sink_existing.c - see sink_existing.h: what is written down and dropped, made again, and rows taken back. */
+#include <stdio.h>
+
+#include "sink_catalog.h"
+#include "sink_existing.h"
+#include "sink_sql.h"
+#include "text.h"
+
+static struct pg_param run_param(char text[24], int64_t run)
+{
+	snprintf(text, 24, "%lld", (long long)run);
+	return PG_TEXT(text);
+}
+
+bool sink_find_tables(struct pg *pg, const struct schema *s, size_t *found, struct err *err)
+{
+	_cleanup_(pg_result_freep) struct pg_result *r = NULL;
+	_cleanup_(buf_free) struct buf sql;
+	buf_init(&sql, 0);
+	buf_puts(&sql,
+		 "SELECT count(*) FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace"
+		 " WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f') AND n.nspname = ");
+	sql_literal(&sql, s->name);
+	buf_puts(&sql, " AND c.relname IN (NULL");
+	for (size_t i = 0; i < s->ntables; i++) {
+		buf_puts(&sql, ", ");
+		sql_literal(&sql, s->tables[i].name);
+	}
+	buf_putc(&sql, ')');
+	if (!pg_query(pg, buf_cstr(&sql), NULL, 0, &r, err))
+		return false;
+	*found = (size_t)pg_get_i64(r, 0, 0);
+	return true;
+}
+
+static void put_tables(struct buf *sql, const struct schema *s)
+{
+	for (size_t i = 0; i < s->ntables; i++) {
+		buf_puts(sql, i > 0 ? ", " : "");
+		sql_table(sql, s, &s->tables[i]);
+	}
+}
+
+bool sink_lock_tables(struct pg *pg, const struct schema *s, double seconds, struct err *err)
+{
+	_cleanup_(buf_free) struct buf sql;
+	buf_init(&sql, 0);
+	buf_printf(&sql, "SET LOCAL lock_timeout = %lld; LOCK TABLE ", (long long)(seconds * 1000));
+	put_tables(&sql, s);
+	buf_puts(&sql, " IN ACCESS EXCLUSIVE MODE");
+	if (pg_exec(pg, buf_cstr(&sql), err))
+		return true;
+	if (strcmp(err->sqlstate, "55P03") == 0)
+		err_hint(
+			err,
+			"nothing was changed; end the sessions that use the tables (pg_stat_activity shows them) and "
+			"start again");
+	return false;
+}
+
+/* --- taking away --- */
+
+/* Foreign keys first: the keys that they need cannot go before them. */
+static bool drop_recorded(struct pg *pg, int64_t run, struct err *err)
+{
+	_cleanup_(pg_result_freep) struct pg_result *r = NULL;
+	_cleanup_(buf_free) struct buf sql;
+	char id[24];
+	struct pg_param params[] = {run_param(id, run)};
+	buf_init(&sql, 0);
+	if (!pg_query(pg,
+		      "SELECT facts ->> 'drop' FROM docrow.ddl WHERE run = $1::bigint AND facts ? 'drop'"
+		      " ORDER BY kind <> 'foreign key', id",
+		      params, 1, &r, err))
+		return false;
+	for (int i = 0; i < pg_rows(r); i++)
+		buf_printf(&sql, "%s;\n", pg_get(r, i, 0));
+	return pg_rows(r) == 0 || pg_exec(pg, buf_cstr(&sql), err);
+}
+
+bool sink_take_away(struct pg *pg, const struct schema *s, int64_t run, bool triggers, struct err *err)
+{
+	return catalog_record(pg, s, run, triggers, err) && drop_recorded(pg, run, err);
+}
+
+bool sink_is_existing(struct pg *pg, int64_t run, bool *yes, struct err *err)
+{
+	_cleanup_(pg_result_freep) struct pg_result *r = NULL;
+	char id[24];
+	struct pg_param params[] = {run_param(id, run)};
+	if (!pg_query(pg, "SELECT 1 FROM docrow.ddl WHERE run = $1::bigint AND kind = 'table' LIMIT 1", params, 1, &r,
+		      err))
+		return false;
+	*yes = pg_rows(r) > 0;
+	return true;
+}
+
+/* --- making again --- */
+
+bool sink_restore(struct pg *pg, const struct schema *s, int restore, struct err *err)
+{
+	const struct schema_restore *x = &s->restores[restore];
+	return pg_exec(pg, x->definition, err) || err_where(err, "%s %s", x->kind, x->name);
+}
+
+bool sink_mark_restored(struct pg *pg, int64_t run, const char *table, const char *object, struct err *err)
+{
+	char id[24];
+	struct pg_param params[] = {run_param(id, run), PG_TEXT(table), PG_TEXT(object)};
+	return pg_run(
+		pg,
+		"UPDATE docrow.ddl SET state = 'restored' WHERE run = $1::bigint AND table_name = $2 AND object = $3"
+		" AND state = 'taken'",
+		params, 3, NULL, err);
+}
+
+static bool refuse_to_give_back(const char *kind, const char *object, const char *table, struct err *err)
+{
+	char reason[sizeof err->message];
+	snprintf(reason, sizeof reason, "%s", err->message);
+	char sqlstate[6];
+	memcpy(sqlstate, err->sqlstate, sizeof sqlstate);
+	if (err->class == ERR_CLASS_RETRY)
+		return false;
+	err_set(err, ERR_TARGET_CHANGED, "%s %s of %s cannot be made again over the rows that stay", kind, object,
+		table);
+	memcpy(err->sqlstate, sqlstate, sizeof sqlstate);
+	err_detail(err, "SQLSTATE %s: %s", sqlstate, reason);
+	return err_hint(
+		err, "nothing was taken back; mend the rows that docrow did not write, or what refers to those that "
+		     "it did, then try again");
+}
+
+static bool make_all_again(struct pg *pg, int64_t run, struct err *err)
+{
+	_cleanup_(pg_result_freep) struct pg_result *r = NULL;
+	_cleanup_(buf_free) struct buf sql;
+	char id[24];
+	struct pg_param params[] = {run_param(id, run)};
+	buf_init(&sql, 0);
+	if (!pg_query(pg,
+		      "SELECT definition || coalesce(facts ->> 'after', ''), kind, object, table_name FROM docrow.ddl"
+		      " WHERE run = $1::bigint AND facts ? 'drop' ORDER BY id",
+		      params, 1, &r, err))
+		return false;
+	for (int i = 0; i < pg_rows(r); i++) {
+		buf_reset(&sql);
+		buf_printf(&sql, "SET LOCAL default_tablespace = ''; %s", pg_get(r, i, 0));
+		if (!pg_exec(pg, buf_cstr(&sql), err))
+			return refuse_to_give_back(pg_get(r, i, 1), pg_get(r, i, 2), pg_get(r, i, 3), err);
+	}
+	return true;
+}
+
+/* --- whose rows --- */
+
+/* Transactions of the run, as xmin shows them: its chunks and steps, and the savepoints inside them. */
+#define MINE                                                                                                         \
+	"WITH docrow_mine AS MATERIALIZED (SELECT xid::text::bigint & 4294967295 AS x FROM docrow.chunk WHERE run "  \
+	"= "                                                                                                         \
+	"$1::bigint AND xid IS NOT NULL UNION SELECT xid::text::bigint & 4294967295 FROM docrow.step WHERE run = "   \
+	"$1::bigint AND xid IS NOT NULL UNION SELECT xmin::text::bigint FROM docrow.savepoint WHERE run = "          \
+	"$1::bigint) "
+
+bool sink_count_foreign_rows(struct pg *pg, const struct schema *s, int64_t run, int table, uint64_t *n,
+			     struct err *err)
+{
+	_cleanup_(pg_result_freep) struct pg_result *r = NULL;
+	_cleanup_(buf_free) struct buf sql;
+	char id[24];
+	struct pg_param params[] = {run_param(id, run)};
+	buf_init(&sql, 0);
+	buf_puts(&sql, MINE "SELECT count(*) FROM ");
+	sql_table(&sql, s, &s->tables[table]);
+	buf_puts(&sql, " WHERE xmin::text::bigint NOT IN (SELECT x FROM docrow_mine)");
+	if (!pg_query(pg, buf_cstr(&sql), params, 1, &r, err))
+		return false;
+	*n = (uint64_t)pg_get_i64(r, 0, 0);
+	return true;
+}
+
+static bool count_all_foreign(struct pg *pg, const struct schema *s, int64_t run, uint64_t *left, struct err *err)
+{
+	*left = 0;
+	for (size_t i = 0; i < s->ntables; i++) {
+		uint64_t n;
+		if (!sink_count_foreign_rows(pg, s, run, (int)i, &n, err))
+			return false;
+		*left += n;
+	}
+	return true;
+}
+
+static bool empty_tables(struct pg *pg, const struct schema *s, struct err *err)
+{
+	_cleanup_(buf_free) struct buf sql;
+	buf_init(&sql, 0);
+	buf_puts(&sql, "TRUNCATE ");
+	put_tables(&sql, s);
+	return pg_exec(pg, buf_cstr(&sql), err);
+}
+
+/* No foreign key is in force, so none of them cascades. */
+static bool delete_mine(struct pg *pg, const struct schema *s, int64_t run, struct err *err)
+{
+	char id[24];
+	struct pg_param params[] = {run_param(id, run)};
+	for (size_t i = 0; i < s->ntables; i++) {
+		_cleanup_(buf_free) struct buf sql;
+		buf_init(&sql, 0);
+		buf_puts(&sql, MINE "DELETE FROM ");
+		sql_table(&sql, s, &s->tables[i]);
+		buf_puts(&sql, " WHERE xmin::text::bigint IN (SELECT x FROM docrow_mine)");
+		if (!pg_run(pg, buf_cstr(&sql), params, 1, NULL, err))
+			return false;
+	}
+	return true;
+}
+
+static bool drop_staging(struct pg *pg, const struct schema *s, struct err *err)
+{
+	for (size_t i = 0; i < s->njunctions; i++)
+		if (!pg_execf(pg, err, "DROP TABLE IF EXISTS docrow.pairs_%zu", i))
+			return false;
+	return true;
+}
+
+bool sink_give_back(struct pg *pg, const struct schema *s, int64_t run, double lock_seconds, uint64_t *left,
+		    struct err *err)
+{
+	return sink_lock_tables(pg, s, lock_seconds, err) && sink_begin_settle(pg, err) &&
+	       drop_recorded(pg, run, err) && count_all_foreign(pg, s, run, left, err) &&
+	       (*left == 0 ? empty_tables(pg, s, err) : delete_mine(pg, s, run, err)) &&
+	       make_all_again(pg, run, err) && drop_staging(pg, s, err);
+}
