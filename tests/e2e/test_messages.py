@@ -420,12 +420,16 @@ def test_existing_tables_all_named_with_their_rows(job, pg15):
     pg15.execute("CREATE TABLE things (mine text)")
     pg15.execute("INSERT INTO things SELECT 'precious' FROM generate_series(1, 7)")
     pg15.execute("CREATE TABLE others (mine text)")
-    complaint = fails(job, 4, "DR-4007")
+    complaint = fails(job, 4, "DR-4015")
+    assert "table things has no column id" in complaint.text and "table others has no column id" in complaint.text
+    assert "table things holds 7 rows already" in complaint.result.stderr
+    # Said to be docrow's own, it is the tables themselves that stand in the way.
+    complaint = fails(job, 4, "DR-4007", "migrate", "--mapping", "./m.yaml", "--target-tables", "owned")
     assert "things" in complaint.text and "others" in complaint.text and "7" in complaint.text
     assert pg15.one("SELECT count(*) FROM things WHERE mine = 'precious'") == 7
     assert pg15.tables() == ["others", "things"]
     # --clean takes back what docrow made; this it did not make.
-    fails(job, 4, "DR-4007", "migrate", "--mapping", "./m.yaml", "--clean")
+    fails(job, 4, "DR-4015", "migrate", "--mapping", "./m.yaml", "--clean")
     assert pg15.one("SELECT count(*) FROM things") == 7
     pg15.execute("DROP TABLE things, others")
     works(job, pg15)

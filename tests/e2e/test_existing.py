@@ -1,0 +1,357 @@
+"""Targets whose tables are there already: keys, indexes and all that hangs on the tables is as before afterwards, the rows
+are those of tables that docrow makes itself, and what does not fit is told before anything is changed."""
+
+import random
+import re
+
+import bson
+import psycopg
+import pytest
+
+from lib import deployed, nextcrm_dirt, nextcrm_sample, program
+from lib.databases import MongoDatabase, PostgresDatabase
+from lib.deployed import EVERYTHING, PEOPLE, SMALL, fill_small, oid
+
+MAPPING = program.ROOT / "mappings" / "nextcrm.yaml"
+DOCUMENTS = 1500
+
+
+# --- NextCRM's schema, deployed beforehand ---
+
+
+@pytest.fixture(scope="module")
+def source(mongo_server):
+    sample = nextcrm_sample.make(DOCUMENTS, seed=7, dirt=0.04)
+    nextcrm_dirt.spoil(sample, seed=7)
+    mongo = MongoDatabase(mongo_server)
+    sample.insert(mongo.db)
+    yield mongo
+    mongo.drop()
+
+
+@pytest.fixture(scope="module")
+def owned(source, postgres_servers, tmp_path_factory):
+    """The same database, moved into tables that docrow makes."""
+    pg = PostgresDatabase(postgres_servers("debian"))
+    program.Docrow(tmp_path_factory.mktemp("owned"), source, pg).run("migrate", "--mapping", MAPPING, status=1)
+    yield pg
+    pg.drop()
+
+
+def account(pg):
+    return (
+        pg.query("SELECT kind, object, path, n FROM docrow.ledger ORDER BY 1, 2, 3"),
+        sorted(pg.query("SELECT collection, table_name, column_name, doc_id_text, fault, ordinal, md5(document) FROM docrow.reject"), key=repr),
+        sorted(pg.query("SELECT kind, table_name, column_name, key, doc_id_text, ordinal FROM docrow.finding"), key=repr),
+    )
+
+
+@pytest.mark.parametrize("kind", ["debian", "16", "18"])
+def test_nextcrm(kind, source, owned, postgres_servers, make_docrow):
+    pg = PostgresDatabase(postgres_servers(kind))
+    deployed.nextcrm(pg, task_nullable=True)
+    before = deployed.catalog(pg)
+    assert len([r for r in before["indexes"] if not r[3]]) == 121
+    assert len([r for r in before["constraints"] if r[2] == "f"]) == 52
+    result = make_docrow(source, pg).run("migrate", "--mapping", MAPPING, "--batch-size", "97", status=1)
+    assert deployed.differences(before, deployed.catalog(pg)) == {}
+    assert pg.contents() == owned.contents()
+    assert account(pg) == account(owned)
+    assert "39 of 39 tables are in schema public already" in result.stderr
+    assert "14 indexes of the mapping are not in the target and are not made" in result.stderr
+    assert dict(pg.query("SELECT kind, count(*) FROM docrow.ddl WHERE state IN ('restored', 'filled') GROUP BY 1")) == {
+        "table": 39,
+        "primary key": 39,
+        "unique": 1,
+        "index": 120,
+        "foreign key": 52,
+    }
+    pg.drop()
+
+
+def test_nextcrm_with_bigint_and_time_zones(mongo, docrow, pg15):
+    """What Prisma's schema says and its first migration did not: wider types are taken as they are, and hold more."""
+    assert len(deployed.big_integers()) == 12
+    sample = nextcrm_sample.make(300, seed=3)
+    opportunities = sample.documents["crm_Opportunities"]
+    opportunities[0]["budget"] = bson.Int64(2**40 + 1)
+    sample.insert(mongo.db)
+    deployed.nextcrm(pg15, task_nullable=True, wide=True)
+    before = deployed.catalog(pg15)
+    result = docrow.run("migrate", "--mapping", MAPPING, status=0)
+    assert re.search(r"\d+ columns are wider than in the mapping, and written as such: .*crm_Accounts.createdAt", result.stderr)
+    assert deployed.differences(before, deployed.catalog(pg15)) == {}
+    got = pg15.query(
+        "SELECT docrow.uuid_to_objectid(id), budget, \"createdAt\" AT TIME ZONE 'UTC' FROM \"crm_Opportunities\" ORDER BY id"
+    )
+    want = [(str(d["_id"]), d["budget"], d.get("createdAt")) for d in opportunities]
+    assert [g[:2] for g in got] == sorted(w[:2] for w in want)
+    times = {g[0]: g[2] for g in got}
+    given = {w[0]: w[2].replace(tzinfo=None) for w in want if w[2]}
+    assert given and all(times[key] == at for key, at in given.items())
+
+
+def test_nextcrm_as_it_is_deployed(source, make_docrow, pg15):
+    """tasksComments.task takes no NULL there: those comments are rejects, and the hint says how to keep them."""
+    deployed.nextcrm(pg15)
+    before = deployed.catalog(pg15)
+    docrow = make_docrow(source, pg15)
+    result = docrow.run("migrate", "--mapping", MAPPING, status=1)
+    assert 'ALTER TABLE "tasksComments" ALTER COLUMN "task" DROP NOT NULL' in result.stderr
+    assert deployed.differences(before, deployed.catalog(pg15)) == {}
+    faults = dict(pg15.query("SELECT fault, count(*) FROM docrow.reject WHERE table_name = 'tasksComments' GROUP BY 1"))
+    assert faults["orphan"] > 0
+    # and back: the catalog as before, no rows, nothing of the run
+    docrow.run("migrate", "--clean-only", status=0)
+    assert deployed.differences(before, deployed.catalog(pg15)) == {}
+    assert not any(pg15.contents().values())
+    assert pg15.query("SELECT * FROM docrow.ddl") == []
+
+
+# --- everything that can hang on a table ---
+
+
+def write(docrow, mapping=SMALL):
+    (docrow.folder / "m.yaml").write_text(mapping)
+
+
+@pytest.mark.parametrize("kind", ["debian", "18"])
+def test_everything_comes_back_to_the_letter(kind, mongo, postgres_servers, make_docrow):
+    fill_small(mongo)
+    pg = PostgresDatabase(postgres_servers(kind))
+    docrow = make_docrow(mongo, pg)
+    write(docrow)
+    pg.execute(EVERYTHING + "CREATE UNIQUE INDEX pets_one ON pets (name) NULLS NOT DISTINCT;")
+    before = deployed.catalog(pg, ("public", "billing"))
+    result = docrow.run("migrate", "--mapping", "./m.yaml", status=1)
+    assert deployed.differences(before, deployed.catalog(pg, ("public", "billing"))) == {}
+    # by the mapping's policy the last one stays
+    assert pg.query("SELECT count(*), min(n), count(DISTINCT email) FROM people") == [(90, 10, 90)]
+    assert pg.query("SELECT (SELECT count(*) FROM people WHERE boss IS NULL), (SELECT count(*) FROM pets)") == [(0, 68)]
+    assert pg.one("SELECT string_agg(t, ' ' ORDER BY t) FROM (SELECT DISTINCT t FROM log) x") == "first second"
+    assert "2 triggers are on while rows are loaded" in result.stderr
+    assert pg.one("SELECT to_char(min(since) AT TIME ZONE 'UTC', 'HH24:MI:SS.MS') FROM people") == "04:05:06.789"
+    # a key that was not valid before is no kept one
+    assert "NOT VALID" not in result.stdout
+    assert {s for (s,) in pg.query("SELECT DISTINCT state FROM docrow.ddl")} == {"filled", "restored"}
+    docrow.run("migrate", "--clean", "--mapping", "./m.yaml", "--disable-triggers", status=1)
+    assert deployed.differences(before, deployed.catalog(pg, ("public", "billing"))) == {}
+    assert pg.one("SELECT count(*) FROM log WHERE t <> 'first'") == pg.one("SELECT count(*) FROM log WHERE t = 'first'")
+    docrow.run("migrate", "--clean-only", status=0)
+    assert deployed.differences(before, deployed.catalog(pg, ("public", "billing"))) == {}
+    assert pg.query("SELECT (SELECT count(*) FROM people), (SELECT count(*) FROM pets)") == [(0, 0)]
+    pg.drop()
+
+
+# --- what does not fit ---
+
+
+def complaint(result):
+    """(error, the lines told before it) without the settings' noise."""
+    lines = [line.removeprefix("docrow: ") for line in result.stderr.splitlines()]
+    at = next(i for i, line in enumerate(lines) if re.match(r"error DR-", line))
+    return lines[at], lines[:at]
+
+
+MISMATCHES = """
+CREATE TYPE mood AS ENUM ('good');
+CREATE TABLE people (id uuid PRIMARY KEY, email varchar(10), n smallint, mood mood NOT NULL, boss integer,
+  notes money, extra text NOT NULL, other text, since date GENERATED ALWAYS AS ('2020-01-01'::date) STORED);
+CREATE TABLE pets (id uuid, name text, owner uuid NOT NULL, PRIMARY KEY (id, name));
+CREATE VIEW grouped AS SELECT id, name, owner FROM pets GROUP BY id, name;
+INSERT INTO people (id, n, mood, extra) VALUES (gen_random_uuid(), 1, 'good', '');
+"""
+
+GOLDEN = """\
+2 of 2 tables are in schema public already: they are filled as they are; their keys and indexes are away while rows are loaded
+error: column people.email is character varying(10), which does not hold every text of the mapping (ALTER TABLE "people" ALTER COLUMN "email" TYPE text, or say type: character varying(10) in the mapping, which rejects what does not fit)
+error: column people.n is smallint, which does not hold every integer of the mapping (ALTER TABLE "people" ALTER COLUMN "n" TYPE integer, or say type: smallint in the mapping, which rejects what does not fit)
+error: enum mood lacks label bad (ALTER TYPE "mood" ADD VALUE 'bad')
+warning: column people.mood takes no NULL: documents without a value for it become rejects (ALTER TABLE "people" ALTER COLUMN "mood" DROP NOT NULL lets them in)
+error: column people.boss is integer, which does not hold every uuid of the mapping (ALTER TABLE "people" ALTER COLUMN "boss" TYPE uuid, or say type: integer in the mapping, which rejects what does not fit)
+error: column people.notes is money, a type that docrow does not write (leave it out of the mapping (from: null), or change its type)
+error: column people.since is generated and takes no values (say from: null at the column in the mapping)
+error: column people.extra is not in the mapping, takes no NULL and has no default (ALTER TABLE "people" ALTER COLUMN "extra" DROP NOT NULL (or SET DEFAULT), or name it in the mapping)
+warning: column pets.owner takes no NULL: documents without a value for it become rejects (ALTER TABLE "pets" ALTER COLUMN "owner" DROP NOT NULL lets them in)
+warning: column pets.name takes no NULL: documents without a value for it become rejects (ALTER TABLE "pets" ALTER COLUMN "name" DROP NOT NULL lets them in)
+1 column is wider than in the mapping, and written as such: pets.name (text)
+1 column is not in the mapping and keeps NULL or the default: people.other
+error: the primary key of table pets is (id, name), the mapping has another (make the mapping's primary_key and the table's the same)
+error: primary key pets_pkey of pets cannot be taken away and made again: rule _RETURN on view public.grouped needs it (it would have to be away while the rows are loaded; drop what stands in the way, or have the rights granted, and put it back afterwards)
+1 index of the mapping is not in the target and is not made: people_email_key
+warning: 2 foreign keys of the mapping are not in the target and are not made: people_boss_fkey, pets_owner_fkey
+error: table people holds 1 row already (empty the tables; what an earlier run of docrow filled goes away with --clean)
+error DR-4015: the tables in schema public do not fit the mapping: 10 things to mend"""
+
+
+def test_every_mismatch_is_told_at_once(mongo, docrow, pg15):
+    fill_small(mongo)
+    write(docrow)
+    pg15.execute(MISMATCHES)
+    before = deployed.catalog(pg15)
+    result = docrow.run("migrate", "--mapping", "./m.yaml", status=4)
+    last, told = complaint(result)
+    assert "\n".join([*told, last]) == GOLDEN
+    assert deployed.differences(before, deployed.catalog(pg15)) == {}
+    assert pg15.one("SELECT to_regnamespace('docrow') IS NULL")
+
+
+def test_a_table_is_missing_or_of_another_kind(mongo, docrow, pg15):
+    fill_small(mongo)
+    write(docrow)
+    pg15.execute(PEOPLE)
+    last, told = complaint(docrow.run("migrate", "--mapping", "./m.yaml", status=4))
+    assert any(line.startswith("error: table pets is not in schema public") for line in told)
+    pg15.execute("CREATE TABLE pets (id uuid, name text, owner uuid) PARTITION BY HASH (id)")
+    last, told = complaint(docrow.run("migrate", "--mapping", "./m.yaml", status=4))
+    assert any(line.startswith("error: pets is a partitioned table") for line in told)
+    pg15.execute("DROP TABLE pets; CREATE VIEW pets AS SELECT 1")
+    last, told = complaint(docrow.run("migrate", "--mapping", "./m.yaml", status=4))
+    assert any(line.startswith("error: pets is a view") for line in told)
+
+
+def test_which_way_can_be_said(mongo, docrow, pg15):
+    fill_small(mongo)
+    write(docrow)
+    last, _ = complaint(docrow.run("migrate", "--mapping", "./m.yaml", "--target-tables", "existing", status=4))
+    assert "DR-4015" in last
+    pg15.execute(EVERYTHING)
+    result = docrow.run("migrate", "--mapping", "./m.yaml", "--target-tables", "owned", status=4)
+    assert "DR-4007" in result.stderr and "--target-tables" not in result.stdout
+    result = docrow.run("migrate", "--mapping", "./m.yaml", "--load-only", status=2)
+    assert "--load-only" in complaint(result)[0]
+    assert pg15.one("SELECT count(*) FROM people") == 0
+
+
+# --- who may do it ---
+
+
+def test_a_role_that_owns_nothing_but_the_tables(mongo, make_docrow, pg15):
+    """Neither the database nor the schema: an administrator made schema docrow beforehand."""
+    fill_small(mongo)
+    name = f"plain_{pg15.name}"
+    with pg15.admin() as admin:
+        admin.execute(f"CREATE ROLE {name} LOGIN PASSWORD 'x'")
+        admin.execute(f"REVOKE ALL ON DATABASE {pg15.name} FROM PUBLIC; GRANT CONNECT ON DATABASE {pg15.name} TO {name}")
+        admin.execute(f"GRANT USAGE ON SCHEMA public TO {name}")
+    pg15.execute(PEOPLE + "CREATE TABLE pets (id uuid PRIMARY KEY, name text, owner uuid);"
+                 "CREATE INDEX pets_name ON pets (name)")
+    uri = re.sub(r"//[^@]*@", f"//{name}:x@", pg15.uri)
+    docrow = make_docrow(mongo, uri)
+    write(docrow)
+    result = docrow.run("migrate", "--mapping", "./m.yaml", status=4)
+    assert "DR-4003" in result.stderr and f"GRANT CREATE, USAGE ON SCHEMA public TO {name}" in result.stderr
+    with pg15.admin() as admin:
+        admin.execute(f"GRANT CREATE ON SCHEMA public TO {name}")
+    last, told = complaint(docrow.run("migrate", "--mapping", "./m.yaml", status=4))
+    assert sum("the role has not its rights" in line for line in told) == 2
+    with pg15.admin() as admin:
+        admin.execute(f"ALTER TABLE people OWNER TO {name}; ALTER TABLE pets OWNER TO {name}")
+        admin.execute("ALTER TABLE pets ENABLE ROW LEVEL SECURITY; ALTER TABLE pets FORCE ROW LEVEL SECURITY")
+    last, told = complaint(docrow.run("migrate", "--mapping", "./m.yaml", status=4))
+    assert any("row security of table pets holds for the role" in line for line in told)
+    with pg15.admin() as admin:
+        admin.execute("ALTER TABLE pets NO FORCE ROW LEVEL SECURITY")
+    result = docrow.run("migrate", "--mapping", "./m.yaml", status=4)
+    assert "DR-4006" in result.stderr and f"CREATE SCHEMA docrow AUTHORIZATION {name}" in result.stderr
+    with pg15.admin() as admin:
+        admin.execute(f"CREATE SCHEMA docrow AUTHORIZATION {name}")
+    before = deployed.catalog(pg15)
+    docrow.run("migrate", "--mapping", "./m.yaml", status=1)
+    assert deployed.differences(before, deployed.catalog(pg15)) == {}
+    with pg15.admin() as admin:
+        assert admin.execute("SELECT (SELECT count(*) FROM people), (SELECT count(*) FROM pets)").fetchall() == [(100, 68)]
+        admin.execute(f"DROP OWNED BY {name}; DROP ROLE {name}")
+
+
+# --- what cannot be made again ---
+
+
+def test_a_refused_rebuild_is_kept_and_told(mongo, docrow, pg15):
+    """A text too long for a B-tree, and a foreign key that the mapping knows nothing of: the rows stay, both are named with
+    their definitions, and made by hand they are as before."""
+    fill_small(mongo)
+    mongo["pets"].insert_one({"_id": oid(1), "owner": oid(20), "name": random.Random(1).randbytes(4500).hex()})
+    write(docrow, SMALL.replace("varchar(20)", "text"))
+    pg15.execute(
+        PEOPLE + "CREATE TABLE pets (id uuid PRIMARY KEY, name text, owner uuid);"
+        "CREATE UNIQUE INDEX pets_name ON pets (name);"
+        "CREATE TABLE shelters (name text PRIMARY KEY REFERENCES pets (name))"
+    )
+    before = deployed.catalog(pg15)
+    result = docrow.run("migrate", "--mapping", "./m.yaml", status=1)
+    assert pg15.one("SELECT count(*) FROM pets") == 69
+    refused = pg15.query(
+        "SELECT kind, object, table_name, sqlstate, definition FROM docrow.ddl WHERE state = 'refused' ORDER BY id"
+    )
+    assert [r[:4] for r in refused] == [
+        ("unique", "pets_name", "pets", "54000"),
+        ("foreign key", "shelters_name_fkey", "shelters", "42830"),
+    ]
+    assert "pets_name" in result.stdout and "shelters_name_fkey" in result.stdout
+    assert "pets_name" in docrow.run("status").stdout
+    pg15.execute("DELETE FROM pets WHERE length(name) > 1000")
+    for *_, definition in refused:
+        pg15.execute(definition)
+    assert deployed.differences(before, deployed.catalog(pg15)) == {}
+
+
+# --- taking back ---
+
+
+def test_clean_leaves_what_others_wrote(mongo, docrow, pg15):
+    """Rows of halved chunks are the run's own; a row of someone else, and one that was changed since, stay."""
+    fill_small(mongo)
+    write(docrow)
+    pg15.execute(EVERYTHING + "ALTER TABLE people ADD CHECK (n <> 50)")
+    before = deployed.catalog(pg15, ("public", "billing"))
+    docrow.run("migrate", "--mapping", "./m.yaml", status=1)
+    assert pg15.one("SELECT count(*) FROM docrow.reject WHERE fault = 'refused'") == 1
+    assert pg15.one("SELECT count(*) FROM docrow.savepoint") > 0
+    pg15.execute("INSERT INTO people (id, email, n) VALUES (gen_random_uuid(), 'other@x', 8)")
+    pg15.execute("UPDATE people SET n = 9, boss = NULL WHERE email = 'p20@x'")
+    result = docrow.run("migrate", "--clean-only", status=0)
+    assert "2 rows that docrow did not write" in result.stderr
+    assert sorted(pg15.query("SELECT email FROM people")) == [("other@x",), ("p20@x",)]
+    assert pg15.one("SELECT count(*) FROM pets") == 0
+    assert deployed.differences(before, deployed.catalog(pg15, ("public", "billing"))) == {}
+    # what is left is not loaded over
+    assert "holds 2 rows already" in docrow.run("migrate", "--mapping", "./m.yaml", status=4).stderr
+
+
+def test_clean_that_would_break_a_key_changes_nothing(mongo, docrow, pg15):
+    fill_small(mongo)
+    write(docrow)
+    pg15.execute(EVERYTHING)
+    docrow.run("migrate", "--mapping", "./m.yaml", status=1)
+    pg15.execute("INSERT INTO billing.bills (id, who) SELECT 1, id FROM people LIMIT 1")
+    before = deployed.catalog(pg15, ("public", "billing"))
+    last, _ = complaint(docrow.run("migrate", "--clean-only", status=4))
+    assert "DR-4014" in last and "bills_who_fkey" in last
+    assert pg15.one("SELECT count(*) FROM people") == 90
+    assert deployed.differences(before, deployed.catalog(pg15, ("public", "billing"))) == {}
+
+
+def test_tables_of_docrow_with_rows_of_others_are_not_dropped(mongo, docrow, pg15):
+    fill_small(mongo)
+    write(docrow)
+    docrow.run("migrate", "--mapping", "./m.yaml", status={0, 1})
+    pg15.execute("INSERT INTO pets (id, name) VALUES (gen_random_uuid(), 'mine')")
+    last, _ = complaint(docrow.run("migrate", "--clean-only", status=4))
+    assert "DR-4014" in last and "table pets" in last
+    pg15.execute("DELETE FROM pets WHERE name = 'mine'")
+    docrow.run("migrate", "--clean-only", status=0)
+    assert pg15.tables() == []
+
+
+def test_tables_in_use_are_waited_for_and_then_left_alone(mongo, docrow, pg15):
+    fill_small(mongo)
+    write(docrow)
+    pg15.execute(EVERYTHING)
+    before = deployed.catalog(pg15, ("public", "billing"))
+    with psycopg.connect(pg15.uri) as busy:
+        busy.execute("SELECT count(*) FROM people")
+        last, _ = complaint(docrow.run("migrate", "--mapping", "./m.yaml", "--lock-timeout", "1", status=4))
+        assert "DR-4010" in last and "lock" in last
+    assert deployed.differences(before, deployed.catalog(pg15, ("public", "billing"))) == {}
+    assert pg15.one("SELECT count(*) FROM docrow.run") == 0
