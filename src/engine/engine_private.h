@@ -91,6 +91,8 @@ bool target_check(struct engine *e, struct pg *pg, struct err *err) MUST_CHECK;
 bool target_prepare(struct engine *e, struct pg *pg, int64_t run, struct err *err) MUST_CHECK;
 /* The same plan for a run that goes on. */
 bool target_reopen(struct engine *e, struct pg *pg, int64_t run, struct err *err) MUST_CHECK;
+/* Types of the target for a retry: of the plan and of the run's own. */
+bool target_for_retry(struct engine *e, struct pg *pg, struct plan *run_plan, struct err *err) MUST_CHECK;
 /* --clean, in the caller's transaction: drops what docrow made, or empties what it filled and gives keys and indexes
  * back. `s`: of the run's own mapping. */
 bool target_clean(struct engine *e, struct pg *pg, const struct schema *s, int64_t run, struct err *err) MUST_CHECK;

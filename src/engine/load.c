@@ -535,12 +535,9 @@ static bool undo_try(struct feed *f, struct err *err)
 	return pg_exec(f->w->pg, "ROLLBACK TO SAVEPOINT docrow_try", err);
 }
 
-/* Rows of a savepoint carry its number, not the transaction's: it is written down, so that they are known as the
- * run's (sink_existing.h). */
 static bool keep_try(struct halving *h, struct err *err)
 {
-	struct worker *w = h->f->w;
-	if (!pg_execf(w->pg, err, "INSERT INTO docrow.savepoint (run) VALUES (%lld)", (long long)w->engine->run))
+	if (!sink_mark_savepoint(h->f->w->pg, h->f->w->engine->run, err))
 		return false;
 	ledger_merge(h->kept, h->f->w->ledger);
 	ledger_reset(h->f->w->ledger);

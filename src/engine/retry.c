@@ -94,7 +94,7 @@ bool begin_retry(struct engine *e, struct pg *pg, const struct state_run *run, s
 	r->arena = arena_new();
 	e->run = run->id;
 	atomic_store(&e->phase, STATE_LOAD); /* for the display: documents are loaded */
-	if (!read_run_plan(r, run, err) || !check_mapping(r, err) || !sink_resolve(pg, &e->plan->schema, err) ||
+	if (!read_run_plan(r, run, err) || !check_mapping(r, err) || !target_for_retry(e, pg, r->run_plan, err) ||
 	    !record_revision(r, pg, err) || !state_reject_patterns(pg, run->id, a, &patterns, &n, err))
 		return false;
 	count_open(e, patterns, n);

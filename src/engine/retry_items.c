@@ -351,7 +351,8 @@ static bool keep(struct retry_batch *b, size_t from, size_t to, struct err *err)
 {
 	ledger_merge(b->w->ledger, b->ledger);
 	count_tried(b, from, to);
-	return pg_exec(b->w->pg, "RELEASE SAVEPOINT docrow_items", err);
+	return sink_mark_savepoint(b->w->pg, b->w->engine->run, err) &&
+	       pg_exec(b->w->pg, "RELEASE SAVEPOINT docrow_items", err);
 }
 
 bool retry_load(struct retry_batch *b, size_t from, size_t to, struct err *err)

@@ -120,6 +120,20 @@ bool target_reopen(struct engine *e, struct pg *pg, int64_t run, struct err *err
 	return ok;
 }
 
+bool target_for_retry(struct engine *e, struct pg *pg, struct plan *run_plan, struct err *err)
+{
+	if (!sink_is_existing(pg, e->run, &e->existing, err))
+		return false;
+	if (!e->existing)
+		return sink_resolve(pg, &e->plan->schema, err);
+	bool ok = pg_begin(pg, false, err) && adapt(e, pg, e->run, err) &&
+		  sink_adapt(pg, &run_plan->schema, e->run, run_plan->arena, err);
+	pg_rollback(pg);
+	if (ok)
+		plan_adapt(run_plan);
+	return ok;
+}
+
 /* Rows that someone else wrote into tables of ours would go with them. */
 static bool guard_rows(struct pg *pg, const struct schema *s, int64_t run, struct err *err)
 {

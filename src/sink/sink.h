@@ -34,6 +34,10 @@ bool sink_copy_begin(struct pg *pg, const struct schema *s, const struct schema_
 bool sink_copy_put(struct pg *pg, struct rowbuf *rows, struct err *err) MUST_CHECK; /* sends and resets it */
 bool sink_copy_end(struct pg *pg, uint64_t *rows, struct err *err) MUST_CHECK;
 
+/* Before the RELEASE of a savepoint that rows were written in: they carry its number in xmin, not the transaction's,
+ * and --clean knows by it that they are the run's. */
+bool sink_mark_savepoint(struct pg *pg, int64_t run, struct err *err) MUST_CHECK;
+
 /* --- rejects, findings, id_map: gathered in memory, written by sink_notes_flush before COMMIT --- */
 
 struct sink_notes;

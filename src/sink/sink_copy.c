@@ -49,3 +49,8 @@ bool sink_copy_end(struct pg *pg, uint64_t *rows, struct err *err)
 	rowbuf_trailer(&trailer);
 	return pg_copy_put(pg, trailer.buf.data, trailer.buf.len, err) && pg_copy_end(pg, rows, err);
 }
+
+bool sink_mark_savepoint(struct pg *pg, int64_t run, struct err *err)
+{
+	return pg_execf(pg, err, "INSERT INTO docrow.savepoint (run) VALUES (%lld)", (long long)run);
+}

@@ -142,10 +142,10 @@ bool state_run_set_operation_time(struct pg *pg, int64_t run, const char *operat
 bool state_run_clean(struct pg *pg, int64_t run, struct err *err)
 {
 	static const char *const statements[] = {
-		"DELETE FROM docrow.worker WHERE run = $1",   "DELETE FROM docrow.chunk WHERE run = $1",
-		"DELETE FROM docrow.step WHERE run = $1",     "DELETE FROM docrow.reject WHERE run = $1",
-		"DELETE FROM docrow.finding WHERE run = $1",  "DELETE FROM docrow.id_map WHERE run = $1",
-		"DELETE FROM docrow.revision WHERE run = $1", "DELETE FROM docrow.ddl WHERE run = $1",
+		"DELETE FROM docrow.worker WHERE run = $1",    "DELETE FROM docrow.chunk WHERE run = $1",
+		"DELETE FROM docrow.step WHERE run = $1",      "DELETE FROM docrow.reject WHERE run = $1",
+		"DELETE FROM docrow.finding WHERE run = $1",   "DELETE FROM docrow.id_map WHERE run = $1",
+		"DELETE FROM docrow.revision WHERE run = $1",  "DELETE FROM docrow.ddl WHERE run = $1",
 		"DELETE FROM docrow.savepoint WHERE run = $1",
 	};
 	char id[24];
