@@ -5,6 +5,7 @@ import datetime
 import subprocess
 
 import bson
+import bson.json_util
 import pytest
 
 
@@ -57,7 +58,7 @@ def dump(folder, documents):
     return folder
 
 
-@pytest.fixture(params=["live", "dump", "dump.gz"])
+@pytest.fixture(params=["live", "dump.gz", "json"])
 def source(request, mongo, tmp_path):
     """source({collection: documents}) → what --source takes"""
 
@@ -66,6 +67,12 @@ def source(request, mongo, tmp_path):
             for name, list_of_them in documents.items():
                 mongo[name].insert_many(list_of_them)
             return mongo.uri
+        if request.param == "json":
+            (tmp_path / "export").mkdir()
+            for name, list_of_them in documents.items():
+                lines = [bson.json_util.dumps(d, json_options=bson.json_util.CANONICAL_JSON_OPTIONS) for d in list_of_them]
+                (tmp_path / "export" / f"{name}.json").write_text("\n".join(lines) + "\n")
+            return str(tmp_path / "export")
         folder = dump(tmp_path / "dump", documents)
         if request.param == "dump.gz":
             subprocess.run(["gzip", *(str(f) for f in (folder / "shop").iterdir())], check=True)
@@ -90,6 +97,13 @@ def test_entries_of_one_collection(source, docrow, pg15):
     title = lines.index("Collections taken in parts")
     assert lines[title + 2].split() == ["events", "80", "68", "12", "-"]
     assert pg15.query("SELECT status FROM docrow.run") == [("done",)]
+    assert "DR-" not in docrow.run("validate", "--source", where, status=0).stderr
+
+
+def test_synth_makes_whole_collections(docrow, tmp_path):
+    (docrow.folder / "m.yaml").write_text(EVENTS)
+    result = docrow.run("synth", "--mapping", "./m.yaml", "--to", tmp_path / "out", status=2)
+    assert "DR-2105" in result.stderr and "events/clicks" in result.stderr
 
 
 def test_overlap_and_everything(source, docrow, pg15):
