@@ -21,6 +21,7 @@
 #define MAX_BLOCKS      65536 /* remembered of one collection: 512 kB */
 #define STOP_EVERY      4096
 #define TELL_SECONDS    10
+#define SMALL_BYTES     (256u << 20)
 
 /* ---- prelude ---- */
 
@@ -461,6 +462,22 @@ static bool find_borders(const struct dump_file *f, struct borders *b, struct bo
 	return true;
 }
 
+/* The prelude does not tell sizes. A small archive is walked for them; of a large one nothing is known before its
+ * split. */
+static void estimate(const struct dump_file *f, uint64_t *docs, uint64_t *bytes)
+{
+	const struct archive_part *part = f->part;
+	struct archive *x = part->archive;
+	struct err ignored;
+	*docs = *bytes = 0;
+	bool is_cheap = atomic_load(&x->walk) || x->size <= SMALL_BYTES;
+	const struct archive_walk *walk = is_cheap ? get_walk(x, NULL, &ignored) : NULL;
+	if (!walk)
+		return;
+	*docs = walk->found[part->index].end.docs;
+	*bytes = walk->found[part->index].end.bytes;
+}
+
 /* ---- open ---- */
 
 static void free_archive(void *whole)
@@ -494,6 +511,7 @@ static bool make_readable(struct archive *x, struct err *err)
 	if (!content_open(&c, &x->whole.file, err))
 		return false;
 	enum content_format format = content_format(c);
+	x->size = content_guess_size(c);
 	content_close(c);
 	if (format != CONTENT_ZSTD)
 		return true;
@@ -544,5 +562,6 @@ bool dump_archive_find(struct dump_layout *l, struct arena *a, const char *path,
 	l->whole = x;
 	l->free_whole = free_archive;
 	l->borders = find_borders;
+	l->estimate = estimate;
 	return open_file(x, path, err) && read_layout(x, l, o, err);
 }

@@ -46,6 +46,7 @@ struct archive {
 	struct dump_file whole;  /* stands for all collections in messages */
 	struct spool raw, plain; /* of standard input; of what is compressed with zstd */
 	const char *database;
+	uint64_t size; /* of the content, guessed      */
 	uint64_t body; /* where the first block begins */
 	struct archive_part *parts;
 	size_t nparts;

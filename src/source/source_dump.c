@@ -32,8 +32,8 @@ static bool collections(struct source *base, struct arena *a, struct source_coll
 		*c = (struct source_collection){
 			.name = arena_strdup(a, f->name), .kind = f->kind, .skipped = f->skipped};
 		memcpy(c->uuid, f->uuid, 16);
-		if (f->file.path && !f->part)
-			dump_estimate(f, &c->est_docs, &c->est_bytes);
+		if (f->file.path)
+			(l->estimate ? l->estimate : dump_estimate)(f, &c->est_docs, &c->est_bytes);
 	}
 	return true;
 }

@@ -96,7 +96,14 @@ def small(pg15, make_docrow, tmp_path):
         path.write_bytes(data)
         return job.run("migrate", "--source", path, "--mapping", "./small.yaml", *arguments, status=status, **options)
 
+    run.pg = pg15
     return run
+
+
+def test_check_tells_how_much_there_is(small, tmp_path):
+    small(dumps.archive({"shop": {"things": raw(123)}}))
+    job = program.Docrow(tmp_path, None, small.pg)
+    assert "about 123 in" in job.run("check", "--source", tmp_path / "small.archive", "--mapping", "./small.yaml").stdout
 
 
 def test_the_database_of_the_mapping_is_chosen(small, pg15):
