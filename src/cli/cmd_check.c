@@ -6,11 +6,11 @@
 #include "address.h"
 #include "check_page.h"
 #include "cli.h"
-#include "engine.h"
 #include "convert.h"
+#include "engine.h"
 #include "gather.h"
 #include "progress.h"
-#include "sink.h"
+#include "sink_existing.h"
 #include "stop.h"
 #include "sys.h"
 #include "term.h"
@@ -224,13 +224,47 @@ static void look_at_runs(struct job *j, bool *has_run)
 			run.mapping_name, run.status);
 }
 
+/* Tables that are there already: every difference, and what a scan needs to know of their columns. */
+static void look_at_tables(struct job *j, size_t found)
+{
+	static const enum check_severity severities[] = {
+		[SINK_NOTE] = CHECK_NOTE, [SINK_WARNING] = CHECK_WARNING, [SINK_ERROR] = CHECK_ERROR};
+	struct sink_differences d = {.arena = j->c->arena};
+	struct schema *s = &j->plan->schema;
+	struct err err;
+
+	check_page_fact(&j->page, "target", "tables", "%zu of %zu are there already and are filled as they are",
+			found, s->ntables);
+	bool ok = sink_check_existing(j->pg, s, &err) && pg_begin(j->pg, false, &err) &&
+		  sink_compare(j->pg, s, settings_flag(&j->c->settings, OPT_DISABLE_TRIGGERS), &d, &err) &&
+		  (d.nerrors > 0 || sink_adapt_columns(j->pg, s, j->plan->arena, &err));
+	pg_rollback(j->pg);
+	if (!ok) {
+		fail(j, "target", &err);
+		return;
+	}
+	for (size_t i = 0; i < d.n; i++)
+		check_page_find(&j->page, severities[d.list[i].severity], "target", d.list[i].hint, "%s",
+				d.list[i].text);
+	if (d.nerrors == 0)
+		plan_adapt(j->plan);
+}
+
 static void look_at_target(struct job *j, bool *has_run)
 {
+	enum engine_target how = (enum engine_target)settings_int(&j->c->settings, OPT_TARGET_TABLES);
+	size_t found;
 	struct err err;
 
 	look_at_server(j);
 	look_at_runs(j, has_run);
-	if (!*has_run && !sink_check(j->pg, &j->plan->schema, false, &err))
+	if (*has_run)
+		return;
+	if (!sink_find_tables(j->pg, &j->plan->schema, &found, &err))
+		fail(j, "target", &err);
+	else if (how == ENGINE_TARGET_EXISTING || (how == ENGINE_TARGET_AUTO && found > 0))
+		look_at_tables(j, found);
+	else if (!sink_check(j->pg, &j->plan->schema, false, &err))
 		fail(j, "target", &err);
 }
 

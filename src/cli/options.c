@@ -133,13 +133,10 @@ const struct option options[OPT_COUNT] = {
 		 .kind = OPT_KIND_SECONDS,
 		 .value = "SECONDS",
 		 .commands = BIT(MIGRATE) | BIT(RETRY),
-		 .env =
-			 "DOCROW_LEASE",
+		 .env = "DOCROW_LEASE",
 		 .otherwise = "15",
-		 .min =
-			 2,
-		 .max =
-			 3600,
+		 .min = 2,
+		 .max = 3600,
 		 .help = "How long a worker that gives no sign of life keeps its work. A resume after kill -9 waits "
 			 "this long at most."},
 	[OPT_RETRY_FOR] = {.name = "retry-for",
@@ -224,9 +221,8 @@ const struct option options[OPT_COUNT] = {
 		{.name = "target-tables",
 		 .kind = OPT_KIND_CHOICE,
 		 .value = "HOW",
-		 .commands = BIT(MIGRATE),
-		 .env =
-			 "DOCROW_TARGET_TABLES",
+		 .commands = BIT(MIGRATE) | BIT(CHECK),
+		 .env = "DOCROW_TARGET_TABLES",
 		 .otherwise = "auto",
 		 .choices = "auto owned existing",
 		 .help = "owned: docrow makes the mapping's tables and refuses when one is there. existing: they are "
@@ -235,7 +231,7 @@ const struct option options[OPT_COUNT] = {
 			 "them is there, else owned."},
 	[OPT_DISABLE_TRIGGERS] = {.name = "disable-triggers",
 				  .kind = OPT_KIND_FLAG,
-				  .commands = BIT(MIGRATE),
+				  .commands = BIT(MIGRATE) | BIT(CHECK),
 				  .env = "DOCROW_DISABLE_TRIGGERS",
 				  .help = "Switch off the triggers of tables that are there already until their rows "
 					  "are settled. They "

@@ -185,7 +185,8 @@ struct schema_restore {
 	int table, other_table;  /* that it touches, -1: none of ours                        */
 	const char *table_name;
 	const char *definition;
-	bool exclusive; /* locks the table against everybody; else against writers    */
+	const char *not_valid; /* of a valid foreign key, if rows break it; else NULL          */
+	bool exclusive;        /* locks the table against everybody; else against writers    */
 };
 
 struct schema_grant {

@@ -707,27 +707,42 @@ struct adapt {
 	struct arena *arena;
 };
 
-static void adapt_enums(struct adapt *ad)
-{
-	struct schema_enum *list = arena_alloc(ad->arena, (ad->c->nenums + 1) * sizeof *list);
-	for (size_t i = 0; i < ad->c->nenums; i++)
-		list[i] = (struct schema_enum){ad->c->enums[i].name, ad->c->enums[i].labels, ad->c->enums[i].nlabels};
-	ad->s->enums = list;
-	ad->s->nenums = ad->c->nenums;
-}
-
 static void adapt_columns(struct adapt *ad)
 {
 	for (size_t i = 0; i < ad->s->ntables; i++)
 		for (size_t k = 0; k < ad->s->tables[i].ncolumns; k++) {
 			struct schema_column *col = &ad->s->tables[i].columns[k];
 			const struct catalog_column *have = find_column(&ad->c->tables[i], col->name);
-			if (have == NULL || have->type.base == PGT_COUNT)
-				continue; /* fed by nothing */
+			if (have == NULL || have->type.base == PGT_COUNT) { /* fed by nothing */
+				col->type.enum_index = -1;
+				continue;
+			}
 			col->type = have->type;
 			col->not_null = have->not_null;
 			col->default_sql = have->has_default ? "DEFAULT" : NULL;
 		}
+}
+
+/* Those that columns have, each once. */
+static void adapt_enums(struct adapt *ad)
+{
+	struct schema_enum *list = arena_alloc(ad->arena, (ad->c->nenums + 1) * sizeof *list);
+	int *at = arena_alloc(ad->arena, (ad->c->nenums + 1) * sizeof *at); /* place in the list, from 1 */
+	int n = 0;
+	for (size_t i = 0; i < ad->s->ntables; i++)
+		for (size_t k = 0; k < ad->s->tables[i].ncolumns; k++) {
+			struct pgtype *t = &ad->s->tables[i].columns[k].type;
+			if (t->base != PGT_ENUM || t->enum_index < 0)
+				continue;
+			const struct catalog_enum *e = &ad->c->enums[t->enum_index];
+			if (at[t->enum_index] == 0) {
+				list[n] = (struct schema_enum){e->name, e->labels, e->nlabels};
+				at[t->enum_index] = ++n;
+			}
+			t->enum_index = at[t->enum_index] - 1;
+		}
+	ad->s->enums = list;
+	ad->s->nenums = (size_t)n;
 }
 
 /* Made where it was, whatever default the role has. */
@@ -843,11 +858,17 @@ static int find_settled_key(const struct schema *s, const struct schema_ref *r)
 
 static void adapt_refs(struct adapt *ad)
 {
+	for (size_t i = 0; i < ad->s->nrefs; i++)
+		ad->s->refs[i].fkey = find_settled_key(ad->s, &ad->s->refs[i]);
+}
+
+/* Where NULL cannot stand, an orphan's row is a reject. */
+static void adapt_policies(struct adapt *ad)
+{
 	for (size_t i = 0; i < ad->s->nrefs; i++) {
 		struct schema_ref *r = &ad->s->refs[i];
-		bool strict = ad->s->tables[r->table].columns[r->column].not_null;
-		r->fkey = find_settled_key(ad->s, r);
-		if (strict && (r->policy == ORPHAN_NULL || r->policy == ORPHAN_MOVE_TO))
+		if (ad->s->tables[r->table].columns[r->column].not_null &&
+		    (r->policy == ORPHAN_NULL || r->policy == ORPHAN_MOVE_TO))
 			r->policy = ORPHAN_REJECT;
 	}
 }
@@ -864,49 +885,73 @@ static bool is_restored_alone(const struct adapt *ad, const struct catalog_objec
 	}
 }
 
+static struct schema_restore restore_of(struct adapt *ad, const struct catalog_object *o)
+{
+	bool fkey = o->kind == CATALOG_FOREIGN_KEY, valid = fkey && strstr(o->definition, " NOT VALID") == NULL;
+	const char *after = o->after != NULL ? o->after : "";
+	return (struct schema_restore){
+		.kind = catalog_kind_name(o->kind),
+		.name = o->name,
+		.table = o->table,
+		.other_table = fkey ? o->ref_table : -1,
+		.table_name = o->table_name,
+		.definition = fkey || o->kind == CATALOG_TRIGGER
+				      ? arena_printf(ad->arena, "%s%s", o->definition, after)
+				      : make_again(ad, o),
+		.not_valid = valid ? arena_printf(ad->arena, "%s NOT VALID%s", o->definition, after) : NULL,
+		.exclusive = o->exclusive};
+}
+
 static void adapt_restores(struct adapt *ad)
 {
 	struct schema *s = ad->s;
 	s->restores = arena_alloc(ad->arena, (ad->c->nobjects + 1) * sizeof *s->restores);
 	s->nrestores = 0;
-	for (size_t i = 0; i < ad->c->nobjects; i++) {
-		const struct catalog_object *o = &ad->c->objects[i];
-		if (!is_restored_alone(ad, o))
+	for (size_t i = 0; i < ad->c->nobjects; i++)
+		if (is_restored_alone(ad, &ad->c->objects[i]))
+			s->restores[s->nrestores++] = restore_of(ad, &ad->c->objects[i]);
+}
+
+static bool columns_fit(struct compare *cmp, struct err *err)
+{
+	compare_tables(cmp);
+	compare_columns(cmp);
+	for (size_t i = 0; i < cmp->out->n; i++) {
+		const struct sink_difference *d = &cmp->out->list[i];
+		if (d->severity != SINK_ERROR)
 			continue;
-		s->restores[s->nrestores++] = (struct schema_restore){
-			.kind = catalog_kind_name(o->kind),
-			.name = o->name,
-			.table = o->table,
-			.other_table = o->kind == CATALOG_FOREIGN_KEY ? o->ref_table : -1,
-			.table_name = o->table_name,
-			.definition = o->kind == CATALOG_FOREIGN_KEY || o->kind == CATALOG_TRIGGER
-					      ? arena_printf(ad->arena, "%s%s", o->definition,
-							     o->after != NULL ? o->after : "")
-					      : make_again(ad, o),
-			.exclusive = o->exclusive};
+		err_set(err, ERR_TARGET_CHANGED, "%s", d->text);
+		return d->hint == NULL ? false : err_hint(err, "%s", d->hint);
 	}
+	return true;
+}
+
+bool sink_adapt_columns(struct pg *pg, struct schema *s, struct arena *a, struct err *err)
+{
+	struct catalog *c = arena_alloc(a, sizeof *c);
+	struct sink_differences d = {.arena = a};
+	struct adapt ad = {s, c, a};
+	if (!catalog_read(pg, s, a, c, err) || !columns_fit(&(struct compare){s, c, &d}, err))
+		return false;
+	adapt_columns(&ad);
+	adapt_enums(&ad);
+	adapt_policies(&ad);
+	return true;
 }
 
 bool sink_adapt(struct pg *pg, struct schema *s, int64_t run, struct arena *a, struct err *err)
 {
 	struct catalog *c = arena_alloc(a, sizeof *c);
 	struct sink_differences d = {.arena = a};
-	struct compare cmp = {s, c, &d};
 	struct adapt ad = {s, c, a};
-	if (!catalog_read_recorded(pg, s, run, a, c, err))
+	if (!catalog_read_recorded(pg, s, run, a, c, err) || !columns_fit(&(struct compare){s, c, &d}, err))
 		return false;
-	compare_tables(&cmp);
-	compare_columns(&cmp);
-	for (size_t i = 0; i < d.n; i++)
-		if (d.list[i].severity == SINK_ERROR) {
-			err_set(err, ERR_TARGET_CHANGED, "%s", d.list[i].text);
-			return d.list[i].hint == NULL ? false : err_hint(err, "%s", d.list[i].hint);
-		}
 	adapt_columns(&ad);
 	adapt_enums(&ad);
 	for (size_t t = 0; t < s->ntables; t++)
 		adapt_table(&ad, (int)t);
 	adapt_refs(&ad);
+	adapt_policies(&ad);
 	adapt_restores(&ad);
 	return true;
 }

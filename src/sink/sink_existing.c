@@ -100,7 +100,11 @@ bool sink_is_existing(struct pg *pg, int64_t run, bool *yes, struct err *err)
 bool sink_restore(struct pg *pg, const struct schema *s, int restore, struct err *err)
 {
 	const struct schema_restore *x = &s->restores[restore];
-	return pg_exec(pg, x->definition, err) || err_where(err, "%s %s", x->kind, x->name);
+	bool broken = false;
+	bool ok = x->not_valid == NULL ? pg_exec(pg, x->definition, err)
+				       : sink_try(pg, x->definition, "23503", &broken, err);
+	ok = ok && (!broken || pg_exec(pg, x->not_valid, err));
+	return ok || err_where(err, "%s %s", x->kind, x->name);
 }
 
 bool sink_mark_restored(struct pg *pg, int64_t run, const char *table, const char *object, struct err *err)

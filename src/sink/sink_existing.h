@@ -50,7 +50,10 @@ bool sink_is_existing(struct pg *pg, int64_t run, bool *yes, struct err *err) MU
  * lives as long as the schema. TARGET_MISMATCH when the columns do not fit (any more). */
 bool sink_adapt(struct pg *pg, struct schema *s, int64_t run, struct arena *a, struct err *err) MUST_CHECK;
 
-/* Body of a step: makes schema.restores[i] again. */
+/* The same for columns and policies only, from the catalog as it is: what a scan foretells. */
+bool sink_adapt_columns(struct pg *pg, struct schema *s, struct arena *a, struct err *err) MUST_CHECK;
+
+/* Body of a step: makes schema.restores[i] again; a foreign key that rows break stays NOT VALID. */
 bool sink_restore(struct pg *pg, const struct schema *s, int restore, struct err *err) MUST_CHECK;
 /* docrow.ddl: it is there again. Nothing happens when the run does not have it. */
 bool sink_mark_restored(struct pg *pg, int64_t run, const char *table, const char *object,

@@ -1,6 +1,7 @@
 """Targets whose tables are there already: keys, indexes and all that hangs on the tables is as before afterwards, the rows
 are those of tables that docrow makes itself, and what does not fit is told before anything is changed."""
 
+import json
 import random
 import re
 
@@ -192,6 +193,11 @@ def test_every_mismatch_is_told_at_once(mongo, docrow, pg15):
     result = docrow.run("migrate", "--mapping", "./m.yaml", status=4)
     last, told = complaint(result)
     assert "\n".join([*told, last]) == GOLDEN
+    # docrow check says the same
+    check = docrow.run("check", "--mapping", "./m.yaml", status=1).stdout
+    for line in GOLDEN.splitlines()[1:-1]:
+        text = line.removeprefix("error: ").removeprefix("warning: ").split(" (", 1)[0]
+        assert text in re.sub(r"\s+", " ", check), (text, check)
     assert deployed.differences(before, deployed.catalog(pg15)) == {}
     assert pg15.one("SELECT to_regnamespace('docrow') IS NULL")
 
@@ -294,6 +300,40 @@ def test_a_refused_rebuild_is_kept_and_told(mongo, docrow, pg15):
     for *_, definition in refused:
         pg15.execute(definition)
     assert deployed.differences(before, deployed.catalog(pg15)) == {}
+
+
+def test_foreign_keys_that_only_the_target_has(mongo, docrow, pg15):
+    """Those that the rows break stay NOT VALID, and are told; whether they are plain, or of several columns to a table that
+    the mapping does not know."""
+    fill_small(mongo)
+    write(docrow)
+    pg15.execute(
+        EVERYTHING + "CREATE TABLE names (id uuid, name text, UNIQUE (id, name));"
+        "ALTER TABLE pets ADD CONSTRAINT pets_twin FOREIGN KEY (owner, name) REFERENCES names (id, name);"
+        "ALTER TABLE pets ADD CONSTRAINT pets_person FOREIGN KEY (id) REFERENCES people"
+    )
+    docrow.run("migrate", "--mapping", "./m.yaml", status=1)
+    assert pg15.one("SELECT count(*) FROM pets") == 68
+    assert pg15.query("SELECT conname::text FROM pg_constraint WHERE contype = 'f' AND NOT convalidated ORDER BY 1") == [
+        ("pets_old",),
+        ("pets_person",),
+        ("pets_twin",),
+    ]
+    status = docrow.run("status").stdout
+    assert "pets_person on pets" in status and "pets_twin on pets" in status and "pets_old" not in status
+
+
+def test_check_scans_with_the_columns_as_they_are(mongo, docrow, pg15):
+    """bigint where the mapping says integer: no reject is foretold, and none comes."""
+    mongo["people"].insert_one({"_id": oid(1), "email": "a@x", "n": bson.Int64(2**40), "mood": "ugly"})
+    mongo.db.create_collection("pets")
+    write(docrow)
+    pg15.execute(EVERYTHING.replace("CHECK (VALUE < 1000000)", ""))
+    page = json.loads(docrow.run("check", "--mapping", "./m.yaml", "--scan", "full", "--json", status=1).stdout)
+    assert page["errors"] == 0
+    assert not [f for f in page["findings"] if f["area"] == "data" and ("people.n:" in f["text"] or "mood" in f["text"])]
+    docrow.run("migrate", "--mapping", "./m.yaml", status=0)
+    assert pg15.query("SELECT n, mood::text FROM people") == [(2**40, "ugly")]
 
 
 # --- taking back ---
