@@ -231,7 +231,8 @@ static void civil_from_days(int64_t z, int64_t *y, int *m, int *d)
 
 int iso_format(int64_t ms, char out[48])
 {
-	int64_t day = ms / 86400000 - (ms % 86400000 < 0), rest = ms - day * 86400000, y;
+	/* Of the first days of an int64, day * 86400000 would be below the least one. */
+	int64_t day = ms / 86400000 - (ms % 86400000 < 0), rest = (ms % 86400000 + 86400000) % 86400000, y;
 	int m, d, n = 0;
 	civil_from_days(day, &y, &m, &d);
 	if (y >= 0 && y <= 9999)
