@@ -87,14 +87,15 @@ static bool open_source(struct job *j, struct err *err)
 {
 	const char *where = settings_text(&j->c->settings, OPT_SOURCE);
 	struct source_options o = {.app_name = "docrow validate"};
+	const char *mapped = j->mapping != NULL ? j->mapping->source_database : NULL;
 	_cleanup_(buf_free) struct buf database;
 
 	buf_init(&database, 0);
 	if (address_is_mongodb(where)) {
 		address_mongodb_database(&database, where);
-		o.database = database.len > 0 ? NULL : j->mapping->source_database;
+		o.database = database.len > 0 ? NULL : mapped;
 	} else {
-		o.prefer = j->mapping->source_database;
+		o.prefer = mapped;
 	}
 	return source_open(&j->source, where, &o, err) && engine_define_parts(j->plan, j->source, err);
 }

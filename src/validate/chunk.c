@@ -3,6 +3,7 @@
  *
  * What has no row, or no document, is not told here but by the tally, which sees both sides whole.
  */
+#include <assert.h>
 #include <stdlib.h>
 
 #include "extjson.h"
@@ -93,6 +94,7 @@ static const char *table_name(const struct batch *b, int table)
 
 static void tell(struct batch *b, const struct item *it, const struct feed_table *t, struct validate_finding x)
 {
+	assert(b->feed != NULL);
 	x.table = t != NULL ? table_name(b, t->table) : x.table;
 	x.collection = b->feed->collection->name;
 	x.id = id_text(b, &it->id);

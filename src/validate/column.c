@@ -1,6 +1,7 @@
 /* column.c - see column.h. */
 #include "column.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -147,6 +148,7 @@ enum at_path view_find(struct view *v, const char *const *path, size_t n, enum d
 		return AT_MISSING;
 	if (v->has_twins && choose_twin(&f, v->fields, v->n, path[0], len, twins) == AT_TWICE)
 		return AT_TWICE;
+	assert(f != NULL);
 	if (n == 1) {
 		*out = f->val;
 		return kind_of(&f->val);
