@@ -246,8 +246,13 @@ static void look_at_tables(struct job *j, size_t found)
 	for (size_t i = 0; i < d.n; i++)
 		check_page_find(&j->page, severities[d.list[i].severity], "target", d.list[i].hint, "%s",
 				d.list[i].text);
-	if (d.nerrors == 0)
+	if (d.nerrors == 0) {
 		plan_adapt(j->plan);
+		return;
+	}
+	err_set(&err, ERR_TARGET_MISMATCH, "the tables in schema %s do not fit the mapping", s->name);
+	err_hint(&err, "each error of the target says what to do");
+	fail(j, "target", &err);
 }
 
 static void look_at_target(struct job *j, bool *has_run)

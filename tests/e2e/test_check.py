@@ -131,7 +131,8 @@ def test_everything_at_once(things, mongo, pg15, make_docrow):
     page = check(things, status=4)
     errors = texts(page, "error")
     assert any("things of the mapping is not in database" in t for t in errors)
-    assert any("DR-40" in (f["code"] or "") for f in page["findings"])
+    assert any(f["code"] == "DR-4015" for f in page["findings"])
+    assert "table things has no column n" in errors and "table things holds 1 row already" in errors
     assert any("stray" in t for t in texts(page, "note"))
     pg15.execute("DROP TABLE things")
     page = check(things, "--scan", "full", status=1)
