@@ -323,7 +323,7 @@ static bool begin_clean(struct begin *b, struct err *err)
 {
 	if (!b->has_old)
 		return true;
-	if (!wait_for_leases(b, err))
+	if (!state_install(b->pg, err) || !wait_for_leases(b, err))
 		return false;
 	struct mapping *m = NULL;
 	struct plan *p = NULL;

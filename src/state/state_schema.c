@@ -114,13 +114,17 @@ static const char tables_sql[] =
 	"FROM docrow.step s, jsonb_array_elements(s.counts) e WHERE s.state = 'done') u "
 	"GROUP BY run, kind, object, path;";
 
-/* From version 1, which had no retry. */
+/* From version 1, which had neither retry nor targets that existed. */
 static const char upgrade_sql[] =
 	"ALTER TABLE docrow.reject ADD COLUMN attempts integer NOT NULL DEFAULT 0, ADD COLUMN retried timestamptz, "
 	"ADD COLUMN retry_step bigint, ADD COLUMN first_fault text;"
 	"UPDATE docrow.reject SET ordinal = NULL WHERE ordinal < 0;"
 	"ALTER TABLE docrow.finding ADD COLUMN state text NOT NULL DEFAULT 'open', ADD COLUMN retry_step bigint;"
 	"UPDATE docrow.finding SET ordinal = NULL WHERE ordinal < 0;" REVISION_TABLE
+	"ALTER TABLE docrow.ddl ADD COLUMN IF NOT EXISTS step bigint, ADD COLUMN IF NOT EXISTS table_name text, "
+	"ADD COLUMN IF NOT EXISTS sqlstate text, ADD COLUMN IF NOT EXISTS reason text, "
+	"ADD COLUMN IF NOT EXISTS facts jsonb;"
+	"CREATE TABLE IF NOT EXISTS docrow.savepoint (run bigint NOT NULL);"
 	"UPDATE docrow.meta SET value = '" SCHEMA_VERSION "' WHERE key = 'docrow.version'";
 
 /* HEX: the UUID's 32 digits. Bits of a UUIDv7 made from an ObjectId: 48 milliseconds (= seconds * 1000), version 7,
