@@ -32,6 +32,9 @@ struct dump_file {
 	const struct dump_framing *framing;
 	enum source_kind kind;
 	uint8_t uuid[16];
+	struct source_index *indexes; /* of the metadata                                           */
+	size_t nindexes;
+	bool has_indexes; /* false: no metadata tells of them                                           */
 	bool skipped;     /* system.*, or a cut name that no metadata completes                         */
 	const void *part; /* of the framing's own: which part of the file                               */
 };
@@ -68,6 +71,8 @@ void dump_layout_free(struct dump_layout *l);
 /* Sorts the files by name and refuses two of one name. */
 bool dump_layout_sort(struct dump_layout *l, struct err *err) MUST_CHECK;
 
+/* A collection's entry, also of one that has no documents to read; NULL: there is none of that name. */
+const struct dump_file *dump_layout_entry(const struct dump_layout *l, const char *collection, struct err *err);
 /* The file of a collection that can be read; NULL: err says why there is none. */
 const struct dump_file *dump_layout_file(const struct dump_layout *l, const char *collection, struct err *err);
 

@@ -14,7 +14,9 @@
 #include <stdlib.h>
 #include <sys/stat.h>
 
+#include "doc.h"
 #include "dump.h"
+#include "extjson_read.h"
 #include "sys.h"
 #include "text.h"
 
@@ -244,6 +246,49 @@ static enum source_kind kind_of(const json_t *root)
 	return json_is_true(json_object_get(options, "capped")) ? SOURCE_CAPPED : SOURCE_COLLECTION;
 }
 
+/* An array's elements, each a BSON document, into the arena. */
+static void take_indexes(struct arena *a, struct dump_file *f, const struct val *list)
+{
+	struct doc_iter it;
+	struct field e;
+	size_t n = 0;
+	if (!doc_iter_val(&it, list))
+		return;
+	while (doc_iter_next(&it, &e))
+		n += e.val.kind == BSON_K_DOCUMENT;
+	f->indexes = arena_alloc(a, (n + 1) * sizeof(*f->indexes));
+	f->has_indexes = true;
+	(void)doc_iter_val(&it, list);
+	while (doc_iter_next(&it, &e))
+		if (e.val.kind == BSON_K_DOCUMENT)
+			f->indexes[f->nindexes++] =
+				(struct source_index){arena_memdup(a, e.val.data, e.val.len), e.val.len};
+}
+
+static bool no_more(struct extjson_input *in)
+{
+	(void)in;
+	return false;
+}
+
+/* The indexes hold Extended JSON (dates, ids and numbers of partial indexes), so the text is read as such. */
+static void read_indexes(struct arena *a, struct dump_file *f, const char *text, size_t len)
+{
+	struct extjson_input in = {.p = (const uint8_t *)text, .end = (const uint8_t *)text + len, .more = no_more};
+	struct extjson_reader *r = extjson_reader_new();
+	const char *trouble;
+	struct val list;
+	struct buf out;
+	buf_init(&out, METADATA_MAX);
+	while (in.p < in.end && *in.p != '{')
+		in.p++;
+	if (extjson_read(r, &in, &out, &trouble) && doc_find(out.data, out.len, "indexes", &list) &&
+	    list.kind == BSON_K_ARRAY)
+		take_indexes(a, f, &list);
+	buf_free(&out);
+	extjson_reader_free(r);
+}
+
 static void take_object(struct arena *a, struct dump_file *f, const json_t *root)
 {
 	const char *name = json_text(a, root, "collectionName"), *uuid = json_text(a, root, "uuid");
@@ -260,8 +305,10 @@ void dump_take_metadata(struct arena *a, struct dump_file *f, const char *text, 
 	json_t *root = json_loadb(text, len, JSON_ALLOW_NUL, &e);
 	if (!root)
 		log_line(LOG_WARN, "%s is not understood (line %d: %s) and left aside", origin, e.line, e.text);
-	if (json_is_object(root))
+	if (json_is_object(root)) {
 		take_object(a, f, root);
+		read_indexes(a, f, text, len);
+	}
 	json_decref(root);
 }
 
@@ -420,10 +467,16 @@ bool dump_refuse_kind(const struct dump_file *f, struct err *err)
 
 const struct dump_file *dump_layout_file(const struct dump_layout *l, const char *collection, struct err *err)
 {
+	const struct dump_file *f = dump_layout_entry(l, collection, err);
+	return f && (f->file.path || dump_refuse_kind(f, err)) ? f : NULL;
+}
+
+const struct dump_file *dump_layout_entry(const struct dump_layout *l, const char *collection, struct err *err)
+{
 	struct dump_file key = {.name = collection};
 	const struct dump_file *f = l->n ? bsearch(&key, l->files, l->n, sizeof(*l->files), by_name) : NULL;
 	if (f)
-		return f->file.path || dump_refuse_kind(f, err) ? f : NULL;
+		return f;
 	err_set(err, ERR_COLLECTION_MISSING, "there is no collection %s in the dump of database %s", collection,
 		l->database);
 	err_hint(err, "check the collection's name in the mapping (upper and lower case differ) and the dump folder");

@@ -110,6 +110,15 @@ bool source_collection_identity(struct source *s, const char *collection, struct
 	return s->ops->collection_identity(s, collection_of(s, collection), out, err);
 }
 
+bool source_indexes(struct source *s, const char *collection, struct arena *a, struct source_index **out, size_t *n,
+		    bool *known, struct err *err)
+{
+	*out = NULL;
+	*n = 0;
+	*known = true;
+	return s->ops->indexes(s, collection, a, out, n, known, err);
+}
+
 bool source_split(struct source *s, const char *collection, uint64_t chunk_docs, uint64_t chunk_bytes,
 		  source_add_range *add, void *ctx, struct err *err)
 {

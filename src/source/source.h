@@ -81,6 +81,16 @@ bool source_collections(struct source *s, struct arena *a, struct source_collect
 bool source_collection_identity(struct source *s, const char *collection, struct buf *out,
 				struct err *err) MUST_CHECK;
 
+/* A collection's indexes as the source describes them: BSON documents as of listIndexes ({key: {...}, name: ...,
+ * unique: true, ...}), in the arena. None of a view. *known false: the source keeps no record of them (a JSON export,
+ * a dump without metadata). */
+struct source_index {
+	const uint8_t *doc;
+	size_t len;
+};
+bool source_indexes(struct source *s, const char *collection, struct arena *a, struct source_index **out, size_t *n,
+		    bool *known, struct err *err) MUST_CHECK;
+
 /* Cuts a collection into ranges, in _id (or file) order, together exactly the whole collection. `bounds` is a BSON
  * document that only the source understands. chunk_docs > 0: exactly that many documents a range; otherwise about
  * chunk_bytes. An empty collection gives one range. `add` returns false to stop (err filled). */

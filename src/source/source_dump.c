@@ -38,6 +38,21 @@ static bool collections(struct source *base, struct arena *a, struct source_coll
 	return true;
 }
 
+static bool indexes(struct source *base, const char *collection, struct arena *a, struct source_index **out,
+		    size_t *n, bool *known, struct err *err)
+{
+	const struct dump_file *f = dump_layout_entry(&dump_of(base)->layout, collection, err);
+	if (!f)
+		return false;
+	*known = f->has_indexes;
+	*n = f->nindexes;
+	*out = arena_alloc(a, (f->nindexes + 1) * sizeof(**out));
+	for (size_t i = 0; i < f->nindexes; i++)
+		(*out)[i] = (struct source_index){arena_memdup(a, f->indexes[i].doc, f->indexes[i].len),
+						  f->indexes[i].len};
+	return true;
+}
+
 /* ---- identity ---- */
 
 static bool collection_identity(struct source *base, const char *collection, struct buf *out, struct err *err)
@@ -239,6 +254,7 @@ static const struct source_ops dump_ops = {
 	.close = close_source,
 	.set_operation_time = set_operation_time,
 	.collections = collections,
+	.indexes = indexes,
 	.collection_identity = collection_identity,
 	.split = split,
 	.count = count,

@@ -262,6 +262,54 @@ static bool collections(struct source *base, struct arena *a, struct source_coll
 	return ok;
 }
 
+/* ---- source_indexes ---- */
+
+static void keep_index(struct arena *a, const bson_t *doc, struct source_index **out, size_t *n)
+{
+	/* Full when the count is a power of two. */
+	if ((*n & (*n - 1)) == 0) {
+		struct source_index *more = arena_alloc(a, (*n == 0 ? 1 : *n * 2) * sizeof(*more));
+		if (*n > 0)
+			memcpy(more, *out, *n * sizeof(*more));
+		*out = more;
+	}
+	(*out)[(*n)++] = (struct source_index){arena_memdup(a, bson_get_data(doc), doc->len), doc->len};
+}
+
+static bool list_indexes(struct mongo_conn *c, const char *collection, struct arena *a, struct source_index **out,
+			 size_t *n, struct err *err)
+{
+	const bson_t *doc;
+	bson_error_t e = {0};
+	bson_t opts = BSON_INITIALIZER;
+	mongo_opts_session(c, &opts);
+	mongoc_collection_t *coll = mongo_collection(c, collection, true);
+	mongoc_cursor_t *cursor = mongoc_collection_find_indexes_with_opts(coll, &opts);
+	while (mongoc_cursor_next(cursor, &doc))
+		keep_index(a, doc, out, n);
+	bool ok = !mongoc_cursor_error(cursor, &e);
+	if (!ok)
+		mongo_fail(c->source, err, ERR_SOURCE_READ, &e, NULL, "cannot list the indexes of %s", collection);
+	mongoc_cursor_destroy(cursor);
+	mongoc_collection_destroy(coll);
+	bson_destroy(&opts);
+	return ok;
+}
+
+static bool indexes(struct source *base, const char *collection, struct arena *a, struct source_index **out,
+		    size_t *n, bool *known, struct err *err)
+{
+	struct mongo_conn c;
+	enum source_kind kind;
+	*known = true;
+	if (!mongo_borrow(mongo_of(base), false, &c, err))
+		return false;
+	bool ok = mongo_kind(&c, collection, &kind, NULL, err) &&
+		  (kind == SOURCE_VIEW || list_indexes(&c, collection, a, out, n, err));
+	mongo_give_back(&c);
+	return ok;
+}
+
 static const char *const kind_names[] = {[SOURCE_COLLECTION] = "collection",
 					 [SOURCE_CAPPED] = "capped",
 					 [SOURCE_CLUSTERED] = "clustered",
@@ -412,6 +460,7 @@ static const struct source_ops mongo_ops = {
 	.set_operation_time = set_operation_time,
 	.changed_since = mongo_changed_since,
 	.collections = collections,
+	.indexes = indexes,
 	.collection_identity = collection_identity,
 	.split = mongo_split,
 	.count = count,

@@ -26,6 +26,8 @@ struct source_ops {
 	bool (*collections)(struct source *s, struct arena *a, struct source_collection **out, size_t *n,
 			    struct err *err);
 	bool (*collection_identity)(struct source *s, const char *collection, struct buf *out, struct err *err);
+	bool (*indexes)(struct source *s, const char *collection, struct arena *a, struct source_index **out,
+			size_t *n, bool *known, struct err *err);
 	bool (*split)(struct source *s, const char *collection, uint64_t chunk_docs, uint64_t chunk_bytes,
 		      source_add_range *add, void *ctx, struct err *err);
 	bool (*count)(struct source *s, const char *collection, uint64_t *n, struct err *err);
