@@ -40,7 +40,7 @@ struct command {
 extern const struct command *const commands[CMD_COUNT];
 
 extern const struct command cmd_check, cmd_migrate, cmd_validate, cmd_status, cmd_rejects, cmd_retry, cmd_mapping,
-	cmd_synth, cmd_id, cmd_config, cmd_help;
+	cmd_schema, cmd_synth, cmd_id, cmd_config, cmd_help;
 
 /* Prints the error to stderr, wrapped and coloured where that is a terminal, addresses without passwords. Returns the
  * exit status. */

@@ -15,8 +15,8 @@
 const struct command *const commands[CMD_COUNT] = {
 	[CMD_CHECK] = &cmd_check,     [CMD_MIGRATE] = &cmd_migrate, [CMD_VALIDATE] = &cmd_validate,
 	[CMD_STATUS] = &cmd_status,   [CMD_REJECTS] = &cmd_rejects, [CMD_RETRY] = &cmd_retry,
-	[CMD_MAPPING] = &cmd_mapping, [CMD_SYNTH] = &cmd_synth,     [CMD_ID] = &cmd_id,
-	[CMD_CONFIG] = &cmd_config,   [CMD_HELP] = &cmd_help};
+	[CMD_MAPPING] = &cmd_mapping, [CMD_SCHEMA] = &cmd_schema,   [CMD_SYNTH] = &cmd_synth,
+	[CMD_ID] = &cmd_id,           [CMD_CONFIG] = &cmd_config,   [CMD_HELP] = &cmd_help};
 
 /* --- printing --- */
 

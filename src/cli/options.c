@@ -13,9 +13,9 @@
 #define TARGET_USER (BIT(CHECK) | BIT(MIGRATE) | BIT(VALIDATE) | BIT(STATUS) | BIT(REJECTS) | BIT(RETRY))
 
 const char *const command_words[CMD_COUNT] = {
-	[CMD_CHECK] = "check",     [CMD_MIGRATE] = "migrate", [CMD_VALIDATE] = "validate", [CMD_STATUS] = "status",
-	[CMD_REJECTS] = "rejects", [CMD_RETRY] = "retry",     [CMD_MAPPING] = "mapping",   [CMD_SYNTH] = "synth",
-	[CMD_ID] = "id",           [CMD_CONFIG] = "config",   [CMD_HELP] = "help"};
+	[CMD_CHECK] = "check",   [CMD_MIGRATE] = "migrate", [CMD_VALIDATE] = "validate", [CMD_STATUS] = "status",
+	[CMD_SCHEMA] = "schema", [CMD_REJECTS] = "rejects", [CMD_RETRY] = "retry",       [CMD_MAPPING] = "mapping",
+	[CMD_SYNTH] = "synth",   [CMD_ID] = "id",           [CMD_CONFIG] = "config",     [CMD_HELP] = "help"};
 
 const struct option options[OPT_COUNT] = {
 	[OPT_MAPPING] =
@@ -23,7 +23,7 @@ const struct option options[OPT_COUNT] = {
 		 .letter = 'm',
 		 .kind = OPT_KIND_TEXT,
 		 .value = "NAME|FILE",
-		 .commands = BIT(MIGRATE) | BIT(SYNTH) | BIT(VALIDATE) | BIT(CHECK) | BIT(RETRY),
+		 .commands = BIT(SCHEMA) | BIT(MIGRATE) | BIT(SYNTH) | BIT(VALIDATE) | BIT(CHECK) | BIT(RETRY),
 		 .env = "DOCROW_MAPPING",
 		 .help = "The mapping: a name without a slash is looked up among the installed ones "
 			 "(docrow mapping list), anything with a slash or ending in .yaml is a file. With --resume "
@@ -33,7 +33,7 @@ const struct option options[OPT_COUNT] = {
 		 .letter = 's',
 		 .kind = OPT_KIND_ADDRESS,
 		 .value = "URI|PATH",
-		 .commands = BIT(MIGRATE) | BIT(VALIDATE) | BIT(CHECK),
+		 .commands = BIT(SCHEMA) | BIT(MIGRATE) | BIT(VALIDATE) | BIT(CHECK),
 		 .env = "DOCROW_SOURCE",
 		 .env_also = "MONGODB_URI",
 		 .help = "Where the documents come from: mongodb://... or mongodb+srv://..., the folder of a "
@@ -133,10 +133,13 @@ const struct option options[OPT_COUNT] = {
 		 .kind = OPT_KIND_SECONDS,
 		 .value = "SECONDS",
 		 .commands = BIT(MIGRATE) | BIT(RETRY),
-		 .env = "DOCROW_LEASE",
+		 .env =
+			 "DOCROW_LEASE",
 		 .otherwise = "15",
-		 .min = 2,
-		 .max = 3600,
+		 .min =
+			 2,
+		 .max =
+			 3600,
 		 .help = "How long a worker that gives no sign of life keeps its work. A resume after kill -9 waits "
 			 "this long at most."},
 	[OPT_RETRY_FOR] = {.name = "retry-for",
@@ -200,7 +203,7 @@ const struct option options[OPT_COUNT] = {
 		 .repeats = true,
 		 .kind = OPT_KIND_TEXT,
 		 .value = "PATTERN,...",
-		 .commands = BIT(MIGRATE) | BIT(MAPPING) | BIT(VALIDATE) | BIT(CHECK),
+		 .commands = BIT(SCHEMA) | BIT(MIGRATE) | BIT(MAPPING) | BIT(VALIDATE) | BIT(CHECK),
 		 .env =
 			 "DOCROW_ONLY",
 		 .help = "Only the collections with these names; *, ? and [...] stand for any text, any character, "
@@ -212,7 +215,7 @@ const struct option options[OPT_COUNT] = {
 		 .repeats = true,
 		 .kind = OPT_KIND_TEXT,
 		 .value = "PATTERN,...",
-		 .commands = BIT(MIGRATE) | BIT(MAPPING) | BIT(VALIDATE) | BIT(CHECK),
+		 .commands = BIT(SCHEMA) | BIT(MIGRATE) | BIT(MAPPING) | BIT(VALIDATE) | BIT(CHECK),
 		 .env =
 			 "DOCROW_SKIP",
 		 .help = "All collections but those with these names, as in --only; with both, those of --only but "
@@ -398,6 +401,18 @@ const struct option options[OPT_COUNT] = {
 			.kind = OPT_KIND_FLAG,
 			.commands = BIT(MAPPING),
 			.help = "Show the tables in the order of their foreign keys."},
+	[OPT_FROM_SOURCE] = {.name = "from-source",
+			     .kind = OPT_KIND_FLAG,
+			     .commands = BIT(SCHEMA),
+			     .help = "Read the source's indexes and say what becomes of each."},
+	[OPT_SQL] =
+		{.name = "sql",
+		 .kind = OPT_KIND_TEXT,
+		 .value = "FILE",
+		 .commands =
+			 BIT(SCHEMA),
+		 .help = "Also write the proposed statements into this file, for psql; suggestions stand in it as "
+			 "comments."},
 	[OPT_TO] = {.name = "to",
 		    .kind = OPT_KIND_ADDRESS,
 		    .value = "FOLDER|URI",
@@ -455,8 +470,8 @@ const struct option options[OPT_COUNT] = {
 			       "terminal in place."},
 	[OPT_JSON] = {.name = "json",
 		      .kind = OPT_KIND_FLAG,
-		      .commands = BIT(STATUS) | BIT(REJECTS) | BIT(CONFIG) | BIT(MAPPING) | BIT(VALIDATE) |
-				  BIT(CHECK) | BIT(RETRY),
+		      .commands = BIT(SCHEMA) | BIT(STATUS) | BIT(REJECTS) | BIT(CONFIG) | BIT(MAPPING) |
+				  BIT(VALIDATE) | BIT(CHECK) | BIT(RETRY),
 		      .help = "Print JSON for machines."},
 	[OPT_ENV_FILE] = {.name = "env-file",
 			  .kind = OPT_KIND_TEXT,

@@ -13,7 +13,7 @@ import time
 import pytest
 from lib.program import BINARY, ROOT
 
-COMMANDS = ["migrate", "status", "rejects", "retry", "mapping", "synth", "id", "config", "help"]
+COMMANDS = ["migrate", "status", "rejects", "retry", "mapping", "schema", "synth", "id", "config", "help"]
 
 
 @pytest.fixture
@@ -84,6 +84,8 @@ USAGE_ERRORS = [
     (["mapping"], "DR-2001", "docrow mapping needs more", "docrow help mapping"),
     (["mapping", "shw", "x"], "DR-2001", "docrow mapping takes check, show or list", ""),
     (["mapping", "check", "no-such-mapping"], "DR-2102", "no-such-mapping", "./no-such-mapping.yaml"),
+    (["schema"], "DR-2001", "needs --from-source", ""),
+    (["schema", "--from-source"], "DR-2003", "--mapping is needed", ""),
     (["synth"], "DR-2003", "--mapping is needed", ""),
     (["synth", "--mapping", "x"], "DR-2003", "--to is needed", ""),
     (["synth", "--mapping", "x", "--to", "y", "--docs", "many"], "DR-2002", '--docs: "many" is not', ""),

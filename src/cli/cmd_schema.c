@@ -1,0 +1,170 @@
+/* cmd_schema.c - docrow schema --from-source: what becomes of the source's indexes. Changes nothing on either side.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "address.h"
+#include "cli.h"
+#include "indexes.h"
+#include "plan.h"
+#include "source.h"
+#include "stop.h"
+#include "sys.h"
+
+struct job {
+	struct cli *c;
+	struct mapping *mapping;
+	struct plan *plan;
+	struct source *source;
+	struct index_verdicts *verdicts;
+};
+
+static bool load_plan(struct job *j, struct err *err)
+{
+	_cleanup_(buf_free) struct buf report, left_out;
+
+	buf_init(&report, 0);
+	buf_init(&left_out, 0);
+	bool ok = mapping_load(&j->mapping, settings_text(&j->c->settings, OPT_MAPPING), &report, err) &&
+		  (!cli_has_choice(j->c) || cli_choose(j->c, j->mapping, &left_out, err)) &&
+		  plan_build_part(&j->plan, j->mapping, buf_cstr(&left_out), &report, err);
+	if (!ok && report.len > 0) {
+		fwrite(report.data, 1, report.len, stderr);
+		err->detail[0] = '\0';
+	}
+	return ok;
+}
+
+static bool open_source(struct job *j, struct err *err)
+{
+	const char *where = settings_text(&j->c->settings, OPT_SOURCE);
+	struct source_options o = {.app_name = "docrow schema"};
+	_cleanup_(buf_free) struct buf database;
+
+	buf_init(&database, 0);
+	if (address_is_mongodb(where))
+		address_mongodb_database(&database, where);
+	if (address_is_mongodb(where) && database.len == 0)
+		o.database = j->mapping->source_database;
+	else if (!address_is_mongodb(where))
+		o.prefer = j->mapping->source_database;
+	return source_open(&j->source, where, &o, err);
+}
+
+static bool judge_collection(struct job *j, size_t i, struct err *err)
+{
+	const char *name = j->plan->collections[i].name;
+	struct source_index *list;
+	size_t n;
+	bool known;
+
+	if (!source_indexes(j->source, name, j->c->arena, &list, &n, &known, err))
+		return false;
+	if (!known)
+		index_verdicts_remark(j->verdicts, "%s: the source keeps no record of its indexes", name);
+	for (size_t k = 0; k < n; k++)
+		index_verdicts_add(j->verdicts, i, list[k].doc, list[k].len);
+	return true;
+}
+
+static bool is_there(const struct source_collection *list, size_t n, const char *name)
+{
+	for (size_t i = 0; i < n; i++)
+		if (strcmp(list[i].name, name) == 0)
+			return true;
+	return false;
+}
+
+static bool judge(struct job *j, struct err *err)
+{
+	struct source_collection *list;
+	size_t n;
+
+	j->verdicts = index_verdicts_new(j->plan, source_describe(j->source));
+	if (!source_collections(j->source, j->c->arena, &list, &n, err))
+		return false;
+	for (size_t i = 0; i < j->plan->ncollections; i++) {
+		const char *name = j->plan->collections[i].name;
+		if (stop_requested())
+			return err_set(err, ERR_STOPPED, "stopped while reading indexes");
+		if (!is_there(list, n, name))
+			index_verdicts_remark(j->verdicts, "%s: not in the source", name);
+		else if (!judge_collection(j, i, err))
+			return false;
+	}
+	return true;
+}
+
+static bool write_sql(const struct job *j, struct err *err)
+{
+	const char *file = settings_text(&j->c->settings, OPT_SQL);
+	_cleanup_(buf_free) struct buf out;
+
+	buf_init(&out, 0);
+	if (file == NULL)
+		return true;
+	index_verdicts_sql(&out, j->verdicts);
+	return file_write_atomic(file, out.data, out.len, err);
+}
+
+static void print(const struct job *j)
+{
+	_cleanup_(buf_free) struct buf out;
+
+	buf_init(&out, 0);
+	if (settings_flag(&j->c->settings, OPT_JSON))
+		index_verdicts_json(&out, j->verdicts);
+	else
+		index_verdicts_text(&out, j->verdicts);
+	fwrite(out.data, 1, out.len, stdout);
+}
+
+static bool look(struct job *j, struct err *err)
+{
+	if (j->c->settings.v[OPT_FROM_SOURCE].from != FROM_COMMAND_LINE) {
+		err_set(err, ERR_USAGE, "docrow schema needs --from-source");
+		return err_hint(err,
+				"docrow mapping show prints what the mapping makes; --from-source compares it with "
+				"the source's indexes");
+	}
+	return cli_need(j->c, OPT_MAPPING, err) && cli_need(j->c, OPT_SOURCE, err) && load_plan(j, err) &&
+	       open_source(j, err) && judge(j, err) && write_sql(j, err);
+}
+
+static int run(struct cli *c)
+{
+	struct job j = {.c = c};
+	struct err err;
+	int status = 0;
+
+	if (look(&j, &err))
+		print(&j);
+	else
+		status = cli_fail(&err);
+	index_verdicts_free(j.verdicts);
+	source_close(j.source);
+	if (j.plan)
+		plan_free(j.plan);
+	if (j.mapping)
+		mapping_free(j.mapping);
+	return status;
+}
+
+static const char *const examples[] = {
+	"docrow schema --from-source --mapping nextcrm", "what becomes of each index of the MongoDB database",
+	"docrow schema --from-source --mapping nextcrm --source dump/ --sql indexes.sql",
+	"of a dump; the statements into a file for psql", NULL};
+
+const struct command cmd_schema = {
+	.id = CMD_SCHEMA,
+	.summary = "say what becomes of the source's indexes",
+	.args = "",
+	.needs_settings = true,
+	.description =
+		"Reads the source's indexes (of a server, a dump or an archive; a JSON export has none) and gives "
+		"each a verdict: made already by the mapping, made as it is, made as something else, a suggestion, "
+		"or not made and why; with the statements, under the mapping's names. Nothing is changed on either "
+		"side.",
+	.examples = examples,
+	.run = run,
+};
