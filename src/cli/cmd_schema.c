@@ -75,6 +75,40 @@ static bool is_there(const struct source_collection *list, size_t n, const char 
 	return false;
 }
 
+static bool is_mapped(const struct mapping *m, const char *name)
+{
+	for (size_t i = 0; i < m->ncollections; i++)
+		if (strcmp(m->collections[i].name, name) == 0)
+			return true;
+	return false;
+}
+
+static void add_name(struct buf *names, const char *name)
+{
+	buf_puts(names, names->len > 0 ? ", " : "");
+	buf_puts(names, name);
+}
+
+/* Nothing is passed over in silence: what is on one side only is named. */
+static void remark_strangers(struct job *j, const struct source_collection *list, size_t n)
+{
+	_cleanup_(buf_free) struct buf absent, unmapped;
+
+	buf_init(&absent, 0);
+	buf_init(&unmapped, 0);
+	for (size_t i = 0; i < j->plan->ncollections; i++)
+		if (!is_there(list, n, j->plan->collections[i].name))
+			add_name(&absent, j->plan->collections[i].name);
+	for (size_t i = 0; i < n; i++)
+		if (!list[i].skipped && !is_mapped(j->mapping, list[i].name))
+			add_name(&unmapped, list[i].name);
+	if (absent.len > 0)
+		index_verdicts_remark(j->verdicts, "not in the source: %s", buf_cstr(&absent));
+	if (unmapped.len > 0)
+		index_verdicts_remark(j->verdicts, "in no mapping entry, so their indexes stay behind: %s",
+				      buf_cstr(&unmapped));
+}
+
 static bool judge(struct job *j, struct err *err)
 {
 	struct source_collection *list;
@@ -87,11 +121,10 @@ static bool judge(struct job *j, struct err *err)
 		const char *name = j->plan->collections[i].name;
 		if (stop_requested())
 			return err_set(err, ERR_STOPPED, "stopped while reading indexes");
-		if (!is_there(list, n, name))
-			index_verdicts_remark(j->verdicts, "%s: not in the source", name);
-		else if (!judge_collection(j, i, err))
+		if (is_there(list, n, name) && !judge_collection(j, i, err))
 			return false;
 	}
+	remark_strangers(j, list, n);
 	return true;
 }
 
