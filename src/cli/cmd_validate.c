@@ -35,6 +35,21 @@ struct job {
 
 /* --- the plan: the mapping that was named, else the run's --- */
 
+/* What the last retry was told to use. */
+static bool use_revision(struct job *j, struct pg *pg, struct state_run *run, struct err *err)
+{
+	char *name, *text;
+	bool found;
+
+	if (!state_revision_find(pg, run->id, j->c->arena, &name, &text, &found, err))
+		return false;
+	if (found) {
+		run->mapping_name = name;
+		run->mapping_text = text;
+	}
+	return true;
+}
+
 static bool read_run(struct job *j, struct state_run *run, bool *found, struct err *err)
 {
 	_cleanup_(pg_closep) struct pg *pg = NULL;
@@ -42,7 +57,11 @@ static bool read_run(struct job *j, struct state_run *run, bool *found, struct e
 	*found = false;
 	if (!cli_open_target(j->c, &pg, err) || !state_is_installed(pg, found, err))
 		return false;
-	return !*found || state_run_find(pg, j->c->arena, run, found, err);
+	if (!*found)
+		return true;
+	if (!state_run_find(pg, j->c->arena, run, found, err))
+		return false;
+	return !*found || use_revision(j, pg, run, err);
 }
 
 static const char *left_out_by(struct job *j, const struct state_run *run, struct err *err)

@@ -186,6 +186,12 @@ bool state_revision_find(struct pg *pg, int64_t run, struct arena *a, char **nam
 	char id[24];
 	struct pg_result *r;
 	const struct pg_param params[] = {param_i64(id, run)};
+	if (!state_query(pg, "SELECT to_regclass('docrow.revision') IS NOT NULL", NULL, 0, &r, err))
+		return false;
+	*found = pg_get_bool(r, 0, 0); /* a state of version 1 has none */
+	pg_result_free(r);
+	if (!*found)
+		return true;
 	if (!state_query(pg,
 			 "SELECT mapping_name, mapping_text FROM docrow.revision WHERE run = $1 ORDER BY number DESC "
 			 "LIMIT 1",

@@ -273,7 +273,7 @@ static void note_stats(struct worker *w, int table, const struct column *c, cons
 
 static bool is_compared(const struct column *c)
 {
-	return c->map != NULL && (c->feed == PLAN_FEED_SLOT || c->feed == PLAN_FEED_ID);
+	return c->map != NULL && (c->feed == PLAN_FEED_SLOT || c->feed == PLAN_FEED_ID || c->feed == PLAN_FEED_VALUE);
 }
 
 /* The rest of the document where it is to be kept, and none where it is to be refused. */

@@ -285,6 +285,11 @@ void column_check(struct judge *j, const struct column *c, struct view *v, const
 	enum at_path found;
 
 	*out = (struct cell){.result = CELL_SAME};
+	if (c->feed == PLAN_FEED_VALUE) {
+		if (!expect_literal(j, c, &c->constant, f, out))
+			reject(out, FAULT_TYPE);
+		return;
+	}
 	if (c->feed == PLAN_FEED_ID) {
 		out->val = *id;
 		found = id->kind == 0 ? AT_MISSING : AT_VALUE;

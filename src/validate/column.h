@@ -17,7 +17,8 @@ struct column {
 	const char *name;
 	const char *path; /* for people */
 	enum plan_feed feed;
-	const struct map_column *map; /* NULL: PARENT, ORDINAL, UNMAPPED, NOTHING */
+	const struct map_column *map; /* NULL: PARENT, ORDINAL, UNMAPPED          */
+	struct map_value constant;    /* VALUE: what every row has                */
 	struct spec spec;
 	bool nullable;
 	int at; /* place in the row that is asked for */

@@ -13,42 +13,44 @@ struct drift {
 	struct listed *changed;
 	struct judge judge;
 	struct buf key;
-	uint64_t *documents; /* by feed */
+	uint64_t documents;
 	uint64_t *by_table;
 };
 
-static struct feed *feed_of(const struct validation *v, const char *collection, size_t *index)
+/* A changed document, for one of the entries that take parts of its collection. */
+static void take_for(struct drift *d, const struct feed *f, const uint8_t *id, size_t len, bool is_first)
 {
-	for (*index = 0; *index < v->nfeeds; ++*index)
-		if (strcmp(v->feeds[*index].collection->name, collection) == 0)
-			return &v->feeds[*index];
-	return NULL;
-}
-
-static void take(void *ctx, const char *collection, const uint8_t *id, size_t len)
-{
-	struct drift *d = ctx;
-	size_t i;
-	struct feed *f = feed_of(d->v, collection, &i);
+	uint64_t hash = listed_document(f->collection->name, id, len);
 	struct val v;
 
-	if (f == NULL)
-		return;
-	if (id == NULL) {
-		found_note(d->v->found, "collection %s was dropped or renamed after the copy", collection);
-		return;
-	}
-	uint64_t hash = listed_document(collection, id, len);
 	if (listed_has(d->changed, hash, NULL))
 		return;
 	listed_add(d->changed, hash);
-	d->documents[i]++;
+	d->documents += is_first;
 	d->by_table[f->main.table]++;
 	arena_reset(d->judge.arena);
 	buf_reset(&d->key);
 	if (f->main.key >= 0 && doc_find(id, len, "_id", &v) &&
 	    key_of_val(&d->judge, &f->main.columns[f->main.key].spec, &v, &d->key))
 		listed_add(d->changed, owner_hash(f->main.table, d->key.data, d->key.len));
+}
+
+static void take(void *ctx, const char *collection, const uint8_t *id, size_t len)
+{
+	struct drift *d = ctx;
+	bool is_first = true;
+
+	for (size_t i = 0; i < d->v->nfeeds; i++) {
+		const struct feed *f = &d->v->feeds[i];
+		if (strcmp(f->collection->source, collection) != 0)
+			continue;
+		if (id == NULL) {
+			found_note(d->v->found, "collection %s was dropped or renamed after the copy", collection);
+			return;
+		}
+		take_for(d, f, id, len, is_first);
+		is_first = false;
+	}
 }
 
 static bool is_changed(const struct drift *d, uint64_t hash)
@@ -94,7 +96,6 @@ bool drift_check(struct validation *v, struct err *err)
 	    v->run.operation_time[0] == '\0')
 		return true;
 	d.changed = listed_new();
-	d.documents = mem_zalloc((v->nfeeds + 1) * sizeof *d.documents);
 	d.by_table = mem_zalloc((v->plan->schema.ntables + 1) * sizeof *d.by_table);
 	judge_init(&d.judge, v->server_version);
 	buf_init(&d.key, 0);
@@ -105,12 +106,10 @@ bool drift_check(struct validation *v, struct err *err)
 		found_note(v->found,
 			   "the source does not say what changed after the copy: a document that did cannot be "
 			   "told from one that was moved wrongly");
-	for (size_t i = 0; i < v->nfeeds; i++)
-		v->result.changed += d.documents[i];
+	v->result.changed = d.documents;
 	judge_free(&d.judge);
 	buf_free(&d.key);
 	listed_free(d.changed);
-	free(d.documents);
 	free(d.by_table);
 	return ok;
 }

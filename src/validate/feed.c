@@ -69,17 +69,11 @@ static void compile_column(struct arena *a, const struct plan *p, const struct s
 	c->spec.uuid_order = pc->uuid_order;
 	c->spec.is_id = pc->feed == PLAN_FEED_ID;
 	c->spec.is_reference = pc->is_reference;
-	if (pc->map != NULL)
+	if (pc->feed == PLAN_FEED_VALUE)
+		c->constant = (struct map_value){.kind = MAP_VALUE_LITERAL, .literal = pc->map->value};
+	else if (pc->map != NULL)
 		c->path =
 			pc->map->nfrom == 0 ? above : join(a, above, map_path_text(a, pc->map->from, pc->map->nfrom));
-}
-
-static bool has_literal(const struct map_value *v)
-{
-	for (; v != NULL; v = v->otherwise)
-		if (v->kind == MAP_VALUE_LITERAL)
-			return true;
-	return false;
 }
 
 static size_t count_literals(const struct map_value *v)
@@ -103,13 +97,15 @@ static void prepare_literals(struct arena *a, struct column *c)
 {
 	const struct map_column *m = c->map;
 
-	if (m == NULL || (!has_literal(&m->if_missing) && !has_literal(&m->if_null) && !has_literal(&m->if_invalid)))
+	if (m == NULL)
 		return;
-	size_t n = count_literals(&m->if_missing) + count_literals(&m->if_null) + count_literals(&m->if_invalid);
-	c->literals = arena_alloc(a, n * sizeof *c->literals);
-	c->nliterals = list_literals(&m->if_missing, c->literals, 0);
-	c->nliterals = list_literals(&m->if_null, c->literals, c->nliterals);
-	c->nliterals = list_literals(&m->if_invalid, c->literals, c->nliterals);
+	const struct map_value *all[] = {&m->if_missing, &m->if_null, &m->if_invalid, &c->constant};
+	size_t n = 0, count = sizeof all / sizeof *all;
+	for (size_t i = 0; i < count; i++)
+		n += count_literals(all[i]);
+	c->literals = arena_alloc(a, (n + 1) * sizeof *c->literals);
+	for (size_t i = 0; i < count; i++)
+		c->nliterals = list_literals(all[i], c->literals, c->nliterals);
 }
 
 /* --- tables --- */
@@ -169,7 +165,6 @@ static void compile_table(struct arena *a, const struct plan *p, const struct pl
 			t->parent = (int)i;
 		else if (c->feed == PLAN_FEED_ORDINAL)
 			t->ordinal = (int)i;
-		t->takes_element = t->takes_element || (c->map != NULL && c->map->nfrom == 0 && above[0] != '\0');
 	}
 	t->key = find_key(t, st, o->kind == PLAN_OUTPUT_MAIN);
 	int by = o->kind == PLAN_OUTPUT_MAIN ? t->key : t->parent;

@@ -49,8 +49,8 @@ void leftover_prepare(struct arena *a, const struct feed *f, struct feed_table *
 		name(a, root, id, 1, true);
 	for (size_t i = 0; i < t->ncolumns; i++) {
 		const struct map_column *m = t->columns[i].map;
-		if (m == NULL)
-			continue;
+		if (m == NULL || t->columns[i].feed == PLAN_FEED_VALUE)
+			continue; /* a constant takes no field */
 		name(a, root, m->from, m->nfrom, true);
 		name_policy(a, root, &m->if_missing);
 		name_policy(a, root, &m->if_null);

@@ -391,7 +391,9 @@ bool listed_load(struct listed *l, struct pg *pg, int64_t run, const struct plan
 	buf_printf(&sql,
 		   "COPY (SELECT collection, table_name, fault, doc_id, key, ordinal, NULL::bytea, true, kind, "
 		   "column_name "
-		   "FROM docrow.finding WHERE run = %lld AND kind <> 'one_sided') TO STDOUT (FORMAT binary)",
+		   "FROM docrow.finding f WHERE run = %lld AND kind <> 'one_sided' AND coalesce(to_jsonb(f) ->> "
+		   "'state', "
+		   "'open') = 'open') TO STDOUT (FORMAT binary)",
 		   (long long)run);
 	ok = ok && read_all(&r, pg, buf_cstr(&sql), F_COLUMNS, take_finding, err);
 	judge_free(&r.judge);

@@ -418,16 +418,21 @@ static bool read_times(struct validation *v, struct pg *pg, struct err *err)
 	return true;
 }
 
-static void says_digest(const struct validation *v, char out[65])
+/* The run's, or the one that the last retry was told to use. */
+static bool is_run_mapping(struct validation *v, struct pg *pg, bool *yes, struct err *err)
 {
-	for (int i = 0; i < 32; i++)
-		snprintf(out + 2 * i, 3, "%02x", v->plan->mapping->digest[i]);
+	char *name, *text;
+	bool found;
+
+	if (!state_revision_find(pg, v->run.id, v->arena, &name, &text, &found, err))
+		return false;
+	*yes = strcmp(found ? text : v->run.mapping_text, v->plan->mapping->text) == 0;
+	return true;
 }
 
 static bool read_state(struct validation *v, struct pg *pg, struct err *err)
 {
-	char digest[65];
-	bool installed;
+	bool installed, same;
 
 	if (!state_is_installed(pg, &installed, err))
 		return false;
@@ -440,8 +445,9 @@ static bool read_state(struct validation *v, struct pg *pg, struct err *err)
 				       "orphans cannot be explained, so each of them is a finding");
 		return true;
 	}
-	says_digest(v, digest);
-	if (strcmp(digest, v->run.mapping_digest) != 0)
+	if (!is_run_mapping(v, pg, &same, err))
+		return false;
+	if (!same)
 		found_note(v->found, "run %lld was made with another version of the mapping", (long long)v->run.id);
 	if (v->run.phase != STATE_DONE)
 		found_note(v->found, "run %lld is not finished (phase %s)", (long long)v->run.id,

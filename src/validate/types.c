@@ -178,23 +178,23 @@ static void check_column(struct validation *v, int table, int column, bool compl
 }
 
 /* Only columns that documents feed are judged by them; child tables only where every row was looked at. */
-static void check_table(struct validation *v, const struct feed_table *t, bool *seen)
+static void check_table(struct validation *v, const struct feed_table *t)
 {
 	bool main = v->plan->schema.tables[t->table].parent_table < 0;
 
-	for (size_t i = 0; !seen[t->table] && i < t->ncolumns; i++)
-		if (t->columns[i].map != NULL)
-			check_column(v, t->table, t->columns[i].column,
-				     main || (v->o.full && atomic_load(&v->resumed) == 0));
-	seen[t->table] = true;
+	for (size_t i = 0; i < t->ncolumns; i++) {
+		int column = t->columns[i].column;
+		struct row_stats *r = &v->row_stats[t->table][column];
+		if (t->columns[i].map != NULL && !r->judged)
+			check_column(v, t->table, column, main || (v->o.full && atomic_load(&v->resumed) == 0));
+		r->judged = r->judged || t->columns[i].map != NULL; /* several collections may feed it */
+	}
 	for (size_t i = 0; i < t->nchildren; i++)
-		check_table(v, &t->children[i], seen);
+		check_table(v, &t->children[i]);
 }
 
 void stats_check(struct validation *v)
 {
-	bool *seen = arena_alloc(v->arena, v->plan->schema.ntables + 1);
-
 	for (size_t i = 0; i < v->nfeeds; i++)
-		check_table(v, &v->feeds[i].main, seen);
+		check_table(v, &v->feeds[i].main);
 }

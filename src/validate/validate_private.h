@@ -40,7 +40,6 @@ struct feed_table {
 	int key;                    /* of columns: the one that identifies a row (main: takes _id); -1   */
 	int parent, ordinal;        /* of columns; -1                                                    */
 	struct spec owner;          /* children of the main table: the document's key as parent          */
-	bool takes_element;         /* some column takes the element itself                              */
 	enum map_unmapped unmapped; /* fields that no column takes */
 	struct known *known;        /* paths that the mapping names */
 	const char *select;         /* rows by key (main) or by parent (child): text array as $1; NULL   */
@@ -149,6 +148,7 @@ struct row_stats { /* what the server says; seconds since 1970 */
 	uint64_t values, nan, infinite;
 	double least, most;
 	bool has_times;
+	bool judged; /* by what the documents hold */
 };
 
 enum task_kind { TASK_CHUNK, TASK_ROWS, TASK_TYPES, TASK_REFERENCE, TASK_PART, TASK_NAME_ROWS, TASK_NAME_DOCS };
