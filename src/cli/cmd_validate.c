@@ -8,6 +8,7 @@
 #include "engine.h"
 #include "plan.h"
 #include "progress.h"
+#include "sink_existing.h"
 #include "source.h"
 #include "state.h"
 #include "stop.h"
@@ -31,6 +32,7 @@ struct job {
 	struct progress *progress;
 	struct engine_table *tables; /* what the display takes */
 	bool no_search_indexes;      /* as the run's option was */
+	bool existing;               /* the tables were there before the run: the plan is adapted to them */
 };
 
 /* --- the plan: the mapping that was named, else the run's --- */
@@ -74,6 +76,30 @@ static const char *left_out_by(struct job *j, const struct state_run *run, struc
 	return cli_choose(j->c, j->mapping, &left_out, err) ? arena_strdup(j->c->arena, buf_cstr(&left_out)) : NULL;
 }
 
+/* Tables that were there before the run are as they were, not as the mapping would make them. Where they do not fit
+ * any more, the mapping rules, and what differs is found. */
+static bool adapt_plan(struct job *j, const struct state_run *run, struct err *err)
+{
+	_cleanup_(pg_closep) struct pg *pg = NULL;
+
+	if (!cli_open_target(j->c, &pg, err))
+		return false;
+	plan_use_schema(j->plan, run != NULL ? run->schema : pg_uri_schema(pg));
+	if (run == NULL)
+		return true;
+	if (!sink_is_existing(pg, run->id, &j->existing, err))
+		return false;
+	if (!j->existing)
+		return true;
+	bool ok = pg_begin(pg, false, err) && sink_adapt(pg, &j->plan->schema, run->id, j->plan->arena, err);
+	pg_rollback(pg);
+	if (ok)
+		plan_adapt(j->plan);
+	else
+		j->existing = false;
+	return ok || err->code == ERR_TARGET_CHANGED;
+}
+
 static bool make_plan(struct job *j, struct err *err)
 {
 	const char *name = settings_text(&j->c->settings, OPT_MAPPING), *left_out;
@@ -99,7 +125,7 @@ static bool make_plan(struct job *j, struct err *err)
 		fwrite(report.data, 1, report.len, stderr);
 		err->detail[0] = '\0';
 	}
-	return ok;
+	return ok && adapt_plan(j, found ? &run : NULL, err);
 }
 
 static bool open_source(struct job *j, struct err *err)
@@ -189,6 +215,7 @@ static bool options_of(const struct job *j, struct validate_options *o, struct e
 		.log_values = settings_flag(s, OPT_LOG_VALUES),
 		.allow_drift = settings_flag(s, OPT_ALLOW_DRIFT),
 		.no_search_indexes = j->no_search_indexes,
+		.existing = j->existing,
 		.max_rate = s->v[OPT_MAX_RATE].number,
 		.resume = settings_flag(s, OPT_RESUME),
 		.progress_file = progress_path(j),

@@ -3,6 +3,7 @@
  * Four queries for the whole schema, read into plain lists; then every table, column, key and index of the mapping is
  * looked up in them. What the mapping does not know is somebody else's and no finding.
  */
+#include <stdio.h>
 #include <strings.h>
 
 #include "validate_private.h"
@@ -10,6 +11,7 @@
 struct cat {
 	struct validation *v;
 	struct pg_result *columns, *constraints, *indexes, *enums;
+	struct pg_result *recorded; /* NULL: the run made the tables itself */
 };
 
 static void tell(struct cat *c, enum validate_kind kind, const struct schema_table *t, const char *column,
@@ -185,6 +187,8 @@ static void check_column(struct cat *c, const struct schema_table *t, int column
 		c->v->exists[t - c->v->plan->schema.tables] = false; /* its rows cannot be asked for */
 		return;
 	}
+	if (c->v->o.existing)
+		return; /* as the target had it */
 	check_type(c, t, col, row);
 	if (pg_get_bool(c->columns, row, C_NOT_NULL) != not_null)
 		tell(c, FOUND_COLUMN_NULL, t, col->name, NULL,
@@ -255,6 +259,8 @@ static bool may_be_not_valid(const struct cat *c, const struct schema_table *t, 
 {
 	const struct schema *s = &c->v->plan->schema;
 
+	if (f->definition != NULL && strstr(f->definition, " NOT VALID") != NULL)
+		return true; /* it was not before the run */
 	for (size_t i = 0; i < c->v->nreferences; i++) {
 		const struct reference *r = &c->v->references[i];
 		if (&s->tables[r->table] == t && strcmp(t->columns[r->column].name, f->column) == 0 &&
@@ -351,6 +357,91 @@ static void check_enum_type(struct cat *c, const struct schema_enum *e)
 		tell(c, FOUND_ENUM, NULL, NULL, e->name, n == 0 ? "it is missing" : "it has other labels");
 }
 
+/* --- what the target had before the run --- */
+
+/* Indexes and constraints that docrow.ddl has of the run: are they there, and to the letter? A foreign key that was
+ * made NOT VALID in place of a valid one is judged by check_fkey, or by its own row when the plan does not know it.
+ */
+static const char recorded_sql[] =
+	"SELECT d.kind, d.table_name, d.object, d.state = 'refused', n.definition IS NOT NULL, "
+	"coalesce(strpos(d.definition, n.definition) > 0 AND n.is_constraint >= coalesce((d.facts ->> "
+	"'constraint')::boolean, false), false), coalesce(n.valid OR d.definition ~ ' NOT VALID$', false), d.facts "
+	"->> "
+	"'schema' = $2 FROM docrow.ddl d LEFT JOIN LATERAL (SELECT CASE WHEN k.contype = 'x' OR m.amname <> 'btree' "
+	"AND "
+	"k.oid IS NOT NULL THEN pg_get_constraintdef(k.oid) ELSE pg_get_indexdef(i.oid) END AS definition, "
+	"x.indisvalid "
+	"AND x.indisready AS valid, k.oid IS NOT NULL AS is_constraint FROM pg_catalog.pg_index x JOIN "
+	"pg_catalog.pg_class i ON i.oid = x.indexrelid AND i.relname = d.object JOIN pg_catalog.pg_class r ON r.oid "
+	"= "
+	"x.indrelid AND r.relname = d.facts ->> 'table' JOIN pg_catalog.pg_namespace s ON s.oid = r.relnamespace AND "
+	"s.nspname = d.facts ->> 'schema' JOIN pg_catalog.pg_am m ON m.oid = i.relam LEFT JOIN "
+	"pg_catalog.pg_constraint k ON k.conindid = i.oid AND k.conrelid = r.oid AND k.contype IN ('p', 'u', 'x') "
+	"WHERE "
+	"d.kind <> 'foreign key' UNION ALL SELECT regexp_replace(pg_get_constraintdef(k.oid), ' NOT VALID$', ''), "
+	"k.convalidated, true FROM pg_catalog.pg_constraint k JOIN pg_catalog.pg_class r ON r.oid = k.conrelid AND "
+	"r.relname = d.facts ->> 'table' JOIN pg_catalog.pg_namespace s ON s.oid = r.relnamespace AND s.nspname = "
+	"d.facts "
+	"->> 'schema' WHERE d.kind = 'foreign key' AND k.contype = 'f' AND k.conname = d.object) n ON true WHERE "
+	"d.run = "
+	"$1::bigint AND d.kind IN ('primary key', 'unique', 'index', 'exclusion', 'foreign key') AND d.facts ? "
+	"'table' "
+	"ORDER BY d.id";
+enum { D_KIND, D_TABLE, D_OBJECT, D_REFUSED, D_THERE, D_SAME, D_VALID, D_IN_SCHEMA };
+
+static bool read_recorded(struct cat *c, struct pg *pg, struct err *err)
+{
+	char run[24];
+	struct pg_param params[] = {PG_TEXT(run), PG_TEXT(c->v->plan->schema.name)};
+
+	if (!c->v->has_state || !c->v->o.existing)
+		return true;
+	snprintf(run, sizeof run, "%lld", (long long)c->v->run.id);
+	/* names are written qualified, as they were when they were recorded */
+	return pg_exec(pg, "SELECT pg_catalog.set_config('search_path', '', true)", err) &&
+	       pg_query(pg, recorded_sql, params, 2, &c->recorded, err);
+}
+
+/* Does check_fkey look at it? */
+static bool is_known_fkey(const struct schema_table *t, const char *name)
+{
+	for (size_t i = 0; t != NULL && i < t->nfkeys; i++)
+		if (strcmp(t->fkeys[i].name, name) == 0)
+			return true;
+	return false;
+}
+
+static void check_recorded(struct cat *c, int row)
+{
+	const struct schema *s = &c->v->plan->schema;
+	const struct pg_result *r = c->recorded;
+	const char *kind = pg_get(r, row, D_KIND), *object = pg_get(r, row, D_OBJECT),
+		   *name = pg_get(r, row, D_TABLE);
+	int table = pg_get_bool(r, row, D_IN_SCHEMA) ? schema_find_table(s, name) : -1;
+	const struct schema_table *t = table >= 0 ? &s->tables[table] : NULL;
+	bool fkey = strcmp(kind, "foreign key") == 0, key = strcmp(kind, "primary key") == 0;
+	const char *of = t != NULL ? NULL : arena_printf(c->v->arena, "of table %s", name);
+
+	if (fkey && is_known_fkey(t, object))
+		return;
+	checked(c, fkey ? LAYER_REFERENCES : LAYER_SCHEMA);
+	if (!pg_get_bool(r, row, D_THERE))
+		tell(c,
+		     fkey  ? FOUND_FKEY_MISSING
+		     : key ? FOUND_KEY_MISSING
+			   : FOUND_INDEX_MISSING,
+		     t, NULL, object,
+		     pg_get_bool(r, row, D_REFUSED) ? "the server refused to make it again: see docrow.ddl" : of);
+	else if (!pg_get_bool(r, row, D_SAME))
+		tell(c,
+		     fkey  ? FOUND_FKEY_DIFFERS
+		     : key ? FOUND_KEY_MISSING
+			   : FOUND_INDEX_DIFFERS,
+		     t, NULL, object, "it is not as it was before the run");
+	else if (!pg_get_bool(r, row, D_VALID))
+		tell(c, fkey ? FOUND_FKEY_NOT_VALID : FOUND_INDEX_INVALID, t, NULL, object, of);
+}
+
 /* --- all of it --- */
 
 static void check_table(struct cat *c, int table)
@@ -365,10 +456,11 @@ static void check_table(struct cat *c, int table)
 	}
 	for (size_t i = 0; i < t->ncolumns; i++)
 		check_column(c, t, (int)i);
-	check_primary_key(c, t);
+	if (c->recorded == NULL)
+		check_primary_key(c, t);
 	for (size_t i = 0; i < t->nfkeys; i++)
 		check_fkey(c, t, &t->fkeys[i]);
-	for (size_t i = 0; i < t->nindexes; i++)
+	for (size_t i = 0; c->recorded == NULL && i < t->nindexes; i++)
 		check_index(c, t, &t->indexes[i]);
 }
 
@@ -378,7 +470,8 @@ static bool read_catalog(struct cat *c, struct pg *pg, struct err *err)
 
 	return pg_query(pg, columns_sql, &p, 1, &c->columns, err) &&
 	       pg_query(pg, constraints_sql, &p, 1, &c->constraints, err) &&
-	       pg_query(pg, indexes_sql, &p, 1, &c->indexes, err) && pg_query(pg, enums_sql, &p, 1, &c->enums, err);
+	       pg_query(pg, indexes_sql, &p, 1, &c->indexes, err) && pg_query(pg, enums_sql, &p, 1, &c->enums, err) &&
+	       read_recorded(c, pg, err);
 }
 
 bool catalog_check(struct validation *v, struct pg *pg, struct err *err)
@@ -394,6 +487,9 @@ bool catalog_check(struct validation *v, struct pg *pg, struct err *err)
 		found_table(v->found, (int)i)->exists =
 			find_row(c.columns, v->plan->schema.tables[i].name, NULL) >= 0;
 	}
+	for (int i = 0; ok && c.recorded != NULL && i < pg_rows(c.recorded); i++)
+		check_recorded(&c, i);
+	pg_result_free(c.recorded);
 	pg_result_free(c.columns);
 	pg_result_free(c.constraints);
 	pg_result_free(c.indexes);

@@ -161,3 +161,42 @@ def test_drift_in_parts(mongo, docrow, pg15):
     mongo["people"].insert_one({"_id": oid(9), "type": "customer"})
     _, report = validate(docrow, "--allow-drift", status=0)
     assert report["drift"] >= 4 and report["changed_documents"] == 3, report
+
+
+# --- tables that were there already ---
+
+
+def deployed_nextcrm(mongo, docrow, pg, wide):
+    sample = nextcrm_sample.make(400, seed=5, dirt=0.03)
+    nextcrm_dirt.spoil(sample, seed=5)
+    sample.insert(mongo.db)
+    deployed.nextcrm(pg, task_nullable=True, wide=wide)
+    pg.execute('ALTER TABLE "Users" ADD COLUMN mood text DEFAULT \'x\'; CREATE INDEX only_here ON "Users" (lower(name)) WHERE mood IS NULL')
+    docrow.run("migrate", "--mapping", NEXTCRM, "--max-rejects", "1000", status=1)
+
+
+@pytest.mark.parametrize("wide", [False, pytest.param(True, marks=pytest.mark.plain_only)])
+def test_existing_tables(wide, mongo, docrow, pg15):
+    deployed_nextcrm(mongo, docrow, pg15, wide)
+    _, report = validate(docrow)
+    assert report["findings"] == [] and sum(t["compared"] for t in report["tables"]) > 250
+    taken = pg15.query("SELECT object, table_name FROM docrow.ddl WHERE kind = 'index' AND table_name IN ('crm_Accounts', 'Boards') ORDER BY id LIMIT 2")
+    (gone, _), (other, of_other) = taken
+    unique = pg15.one("SELECT object FROM docrow.ddl WHERE kind = 'unique'")
+    key, of_key = pg15.query("SELECT object, table_name FROM docrow.ddl WHERE kind = 'foreign key' ORDER BY id LIMIT 1")[0]
+    pg15.execute(
+        f'DROP INDEX "{gone}"; DROP INDEX only_here; CREATE INDEX only_here ON "Users" (upper(name)) WHERE mood IS NULL;'
+        f'DROP INDEX "{other}"; CREATE INDEX "{other}" ON "{of_other}" (id); DROP INDEX "{unique}";'
+        f'ALTER TABLE "{of_key}" DROP CONSTRAINT "{key}"'
+    )
+    _, report = validate(docrow, status=1)
+    objects = {(f["kind"], f.get("object")) for f in report["findings"]}
+    assert objects == {
+        ("index_missing", gone),
+        ("index_differs", "only_here"),
+        ("index_differs", other),
+        ("index_missing", unique),
+        ("fkey_missing", key),
+    }
+    pg15.execute('ALTER TABLE "crm_Opportunities" DROP COLUMN budget')
+    assert ("column_missing", "crm_Opportunities", "budget") in found(validate(docrow, status=1)[1])
