@@ -7,6 +7,7 @@
 
 #include "map_private.h"
 #include "plan.h"
+#include "sys.h"
 #include "text.h"
 
 struct lines {
@@ -85,10 +86,25 @@ static void output_lines(struct lines *l, const struct plan *p, const struct pla
 	}
 }
 
+/* Which documents an entry takes; filters are compared by what they say, not shown. */
+static void put_part(struct lines *l, const struct map_collection *k)
+{
+	uint8_t digest[32];
+	char hex[65];
+	if (strcmp(k->name, k->source) != 0)
+		buf_printf(&l->b, ", of collection %s", k->source);
+	if (k->where == NULL)
+		return;
+	sha256(k->where, k->nwhere, digest);
+	text_hex(digest, sizeof digest, hex);
+	buf_printf(&l->b, ", where (filter %.12s)", hex);
+}
+
 static void collection_lines(struct lines *l, const struct plan *p, const struct plan_collection *c)
 {
 	buf_printf(&l->b, "collection %s into %s, ids %s, order of old UUIDs %d", c->name,
 		   p->schema.tables[c->outputs[0].copy.table].name, map_id_word(c->id_rule), (int)c->map->uuid_order);
+	put_part(l, c->map);
 	end_line(l);
 	for (size_t o = 0; o < c->noutputs; o++)
 		output_lines(l, p, c, &c->outputs[o]);

@@ -398,6 +398,7 @@ def test_another_structure_is_refused(docrow, mongo, pg15):
         ("name: email,", "name: email, from: mail,", "+ users.email is fed by users mail"),
         ("unique: true", "unique: false", "- CREATE UNIQUE INDEX"),
         ("not_null: true", "not_null: false", "- column users.n integer NOT NULL"),
+        ("collection: users", "collection: users\n    where: { n: { $gt: 1 } }", "where (filter "),
     ]:
         (docrow.folder / "x.yaml").write_text("docrow: 1\n" + USERS.replace("{FIX}", "").replace(old, new))
         result = docrow.run("retry", "--mapping", "./x.yaml", status=2)
