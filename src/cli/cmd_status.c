@@ -177,7 +177,8 @@ static void put_failed(const struct status *s)
 static void put_refused(const struct status *s)
 {
 	if (s->nrefused > 0)
-		fprintf(s->out, "%s\n", "\nKeys and indexes that the server refused (docrow.ddl has their definitions)");
+		fprintf(s->out, "%s\n",
+			"\nKeys and indexes that the server refused (docrow.ddl has their definitions)");
 	for (size_t i = 0; i < s->nrefused; i++)
 		fprintf(s->out, "  %s on %s: %s (SQLSTATE %s)\n", s->refused[i].object, s->refused[i].table,
 			s->refused[i].reason, s->refused[i].sqlstate);
