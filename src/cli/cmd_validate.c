@@ -198,6 +198,14 @@ static bool layers_of(const struct settings *s, unsigned *layers, struct err *er
 	return true;
 }
 
+/* The mapping's, unless somebody says otherwise for this time. */
+static double threshold_of(const struct job *j)
+{
+	const struct setting *s = &j->c->settings.v[OPT_THRESHOLD];
+
+	return s->from <= FROM_DEFAULT && j->mapping->threshold > 0 ? j->mapping->threshold : s->number;
+}
+
 static bool options_of(const struct job *j, struct validate_options *o, struct err *err)
 {
 	const struct settings *s = &j->c->settings;
@@ -211,7 +219,7 @@ static bool options_of(const struct job *j, struct validate_options *o, struct e
 		.sample = sample > 0 ? (uint64_t)sample : 0,
 		.sample_share = sample < 0 ? -sample / 100 : 0,
 		.seed = (uint64_t)s->v[OPT_SEED].number,
-		.threshold = s->v[OPT_THRESHOLD].number,
+		.threshold = threshold_of(j),
 		.log_values = settings_flag(s, OPT_LOG_VALUES),
 		.allow_drift = settings_flag(s, OPT_ALLOW_DRIFT),
 		.no_search_indexes = j->no_search_indexes,

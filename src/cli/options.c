@@ -299,7 +299,8 @@ const struct option options[OPT_COUNT] = {
 			.min = 0,
 			.max = 1,
 			.help = "The part of the compared rows of each table that must be right for layer values to "
-				"pass. Not with --full, and not for the other layers: there nothing may be found."},
+				"pass. Not with --full, and not for the other layers: there nothing may be found. "
+				"Without it the mapping's threshold counts, if it has one."},
 	[OPT_LAYERS] = {.name = "layers",
 			.kind = OPT_KIND_TEXT,
 			.value = "LAYER,...",

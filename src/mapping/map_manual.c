@@ -20,6 +20,7 @@ static const struct text texts[] = {
 	{"a mapping", "max_rejects", "10,000 or 1%",
 	 "how many documents of one collection may be rejected before the run stops; for collections that do not say "
 	 "otherwise"},
+	{"a mapping", "validate", "", "what docrow validate asks for"},
 	{"a mapping", "enums", "", "enum types that docrow makes"},
 	{"a mapping", "domains", "", "domains that docrow makes"},
 	{"a mapping", "collections", "", "which collection becomes which tables"},
@@ -31,6 +32,9 @@ static const struct text texts[] = {
 	{"target", "id_namespace", "docrow's own", "namespace of the UUIDv5 that ids of other types become"},
 	{"target", "owner", "who connects", "owner of what is made"},
 	{"target", "grants", "", "GRANTs on every table"},
+	{"validate", "threshold", "100%",
+	 "the part of the compared rows of each table that must be right in a sample, unless --threshold says "
+	 "otherwise"},
 	{"a grant", "role", "", "to whom"},
 	{"a grant", "privileges", "", "SQL: SELECT, INSERT ..."},
 	{"an enum", "name", "", "of the type; a column's type is the enum by naming it"},
@@ -177,6 +181,7 @@ static const char *takes(struct arena *a, const struct map_key *k)
 		[KIND_NAME] = "a name",
 		[KIND_BOOL] = "true or false",
 		[KIND_LIMIT] = "a number, or a share such as 1%",
+		[KIND_SHARE] = "a share such as 99%",
 		[KIND_UNMAPPED] = "report, keep, { keep: COLUMN } or reject",
 		[KIND_PATH] = "a path",
 		[KIND_FROM] = "a path, or null",

@@ -52,6 +52,7 @@ enum map_kind {
 	KIND_NAME,      /* const char *, not empty                                                    */
 	KIND_BOOL,      /* bool                                                                       */
 	KIND_LIMIT,     /* struct map_limit: 100 or 1%                                                */
+	KIND_SHARE,     /* double: 99%                                                                */
 	KIND_UNMAPPED,  /* struct map_leftover: a word, or { keep: column }                           */
 	KIND_PATH,      /* const char **, size_t: dotted or a list of keys                            */
 	KIND_FROM,      /* the same, or null (arg: offset of the bool)                                */

@@ -176,6 +176,19 @@ static void read_limit(struct reader *r, const yaml_node_t *n, const struct map_
 			 "\"%s\" takes a whole number from 0 up, or a share of the documents such as 1%%", k->name);
 }
 
+static void read_share(struct reader *r, const yaml_node_t *n, const struct map_key *k, void *field)
+{
+	const char *text = need_text(r, n, k->name);
+	struct map_limit limit = {0};
+	if (text == NULL)
+		return;
+	if (parse_limit(text, &limit) && limit.percent > 0)
+		*(double *)field = limit.percent / 100;
+	else
+		complain(r->c, line_of(n), col_of(n), "\"%s\" takes a share above 0%% up to 100%%, such as 99%%",
+			 k->name);
+}
+
 static void read_uuid(struct reader *r, const yaml_node_t *n, const struct map_key *k, void *field)
 {
 	const char *text = need_text(r, n, k->name);
@@ -590,16 +603,27 @@ static const struct {
 	read_fn *fn;
 	bool wants_base;
 } readers[KIND_SIZE] = {
-	[KIND_VERSION] = {read_version, false},    [KIND_TEXT] = {read_text, false},
-	[KIND_NAME] = {read_name, false},          [KIND_BOOL] = {read_bool, false},
-	[KIND_LIMIT] = {read_limit, false},        [KIND_PATH] = {read_path, true},
-	[KIND_FROM] = {read_from, true},           [KIND_NAMES] = {read_names, true},
-	[KIND_LABELS] = {read_labels, true},       [KIND_WORD] = {read_word, false},
-	[KIND_WORDS] = {read_words, false},        [KIND_TYPE] = {read_type, false},
-	[KIND_VALUE] = {read_value, false},        [KIND_RENAMES] = {read_renames, true},
-	[KIND_UUID] = {read_uuid, false},          [KIND_ORPHAN] = {read_orphan, true},
-	[KIND_OBJECT] = {read_object_kind, false}, [KIND_SHORTHAND] = {read_shorthand, false},
-	[KIND_LIST] = {read_list, true},           [KIND_UNMAPPED] = {read_unmapped, false},
+	[KIND_VERSION] = {read_version, false},
+	[KIND_TEXT] = {read_text, false},
+	[KIND_NAME] = {read_name, false},
+	[KIND_BOOL] = {read_bool, false},
+	[KIND_LIMIT] = {read_limit, false},
+	[KIND_SHARE] = {read_share, false},
+	[KIND_PATH] = {read_path, true},
+	[KIND_FROM] = {read_from, true},
+	[KIND_NAMES] = {read_names, true},
+	[KIND_LABELS] = {read_labels, true},
+	[KIND_WORD] = {read_word, false},
+	[KIND_WORDS] = {read_words, false},
+	[KIND_TYPE] = {read_type, false},
+	[KIND_VALUE] = {read_value, false},
+	[KIND_RENAMES] = {read_renames, true},
+	[KIND_UUID] = {read_uuid, false},
+	[KIND_ORPHAN] = {read_orphan, true},
+	[KIND_OBJECT] = {read_object_kind, false},
+	[KIND_SHORTHAND] = {read_shorthand, false},
+	[KIND_LIST] = {read_list, true},
+	[KIND_UNMAPPED] = {read_unmapped, false},
 	[KIND_FILTER] = {read_filter, true},
 };
 

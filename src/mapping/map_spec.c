@@ -382,7 +382,7 @@ static const struct map_spec grant_spec = {.what = "a grant",
 					   .given_offset = NO_OFFSET,
 					   KEYS(grant_keys)};
 
-/* source and target write into struct mapping itself. */
+/* source, target and validate write into struct mapping itself. */
 static const struct map_key source_keys[] = {
 	{"database", KIND_TEXT, OPTIONAL, AT(mapping, source_database)},
 };
@@ -406,6 +406,15 @@ static const struct map_spec target_spec = {.what = "target",
 					    .given_offset = AT(mapping, given),
 					    KEYS(target_keys)};
 
+static const struct map_key validate_keys[] = {
+	{"threshold", KIND_SHARE, OPTIONAL, AT(mapping, threshold)},
+};
+static const struct map_spec validate_spec = {.what = "validate",
+					      .size = sizeof(struct mapping),
+					      .line_offset = NO_OFFSET,
+					      .given_offset = NO_OFFSET,
+					      KEYS(validate_keys)};
+
 static const struct map_key mapping_keys[] = {
 	{"docrow", KIND_VERSION, REQUIRED, 0},
 	{"source", KIND_OBJECT, OPTIONAL, 0, 0, &source_spec},
@@ -413,6 +422,7 @@ static const struct map_key mapping_keys[] = {
 	{"policies", KIND_OBJECT, OPTIONAL, AT(mapping, policies), 0, &policy_spec},
 	{"unmapped", KIND_UNMAPPED, OPTIONAL, AT(mapping, unmapped), 0, NULL, MAP_GIVEN_UNMAPPED},
 	{"max_rejects", KIND_LIMIT, OPTIONAL, AT(mapping, max_rejects)},
+	{"validate", KIND_OBJECT, OPTIONAL, 0, 0, &validate_spec},
 	{"enums", KIND_LIST, OPTIONAL, MANY(mapping, enums), &enum_spec},
 	{"domains", KIND_LIST, OPTIONAL, MANY(mapping, domains), &domain_spec},
 	{"collections", KIND_LIST, REQUIRED, MANY(mapping, collections), &collection_spec},

@@ -279,6 +279,7 @@ struct mapping {
 	struct map_junction *junctions;
 	size_t njunctions;
 	struct map_limit max_rejects;
+	double threshold; /* of docrow validate, above 0 up to 1; 0: not said                       */
 	struct map_leftover unmapped;
 	unsigned given;
 	struct map_policies policies;

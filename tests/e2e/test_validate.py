@@ -97,6 +97,11 @@ def test_samples_are_random_and_repeatable_and_have_a_threshold(moved):
     moved.run("validate", "--sample", "100%", status=1)
     moved.run("validate", "--sample", "100%", "--threshold", "99%", status=0)
     moved.run("validate", "--full", "--threshold", "99%", status=1)
+    # a mapping can say it, too
+    (moved.folder / "lenient.yaml").write_text(proof.MAPPING + "\nvalidate: { threshold: 99% }\n")
+    moved.run("validate", "--mapping", "./lenient.yaml", "--sample", "100%", status=0)
+    assert report_of(moved)["threshold"] == 0.99
+    moved.run("validate", "--mapping", "./lenient.yaml", "--sample", "100%", "--threshold", "100%", status=1)
 
 
 def test_values_are_shown_on_request_only(moved):

@@ -14,6 +14,7 @@ static const char *const full =
 	"  owner: boss\n"
 	"  grants: [{ role: app, privileges: select }]\n"
 	"max_rejects: 7\n"
+	"validate: { threshold: 99.5% }\n"
 	"policies: { accept: [hex-id, iso-string, bool-number], if_orphan: null, on_delete: set null, on_update: "
 	"cascade,\n"
 	"            encoding: strip, json: plain, if_invalid: \"null\", uuid_order: java }\n"
@@ -76,6 +77,7 @@ static void heads_are_read(void **state)
 	assert_string_equal(m->owner, "boss");
 	assert_string_equal(m->grants[0].privileges, "select");
 	assert_int_equal(m->max_rejects.n, 7);
+	assert_true(m->threshold > 0.99499 && m->threshold < 0.99501);
 	assert_int_equal(m->id_namespace[15], 0xbc);
 	assert_int_equal(m->enums[0].nlabels, 2);
 	assert_int_equal(m->text_len, strlen(full));
@@ -83,7 +85,7 @@ static void heads_are_read(void **state)
 	assert_string_equal(k->table, "Things");
 	assert_true(k->optional);
 	assert_int_equal(k->max_rejects.n, 9);
-	assert_int_equal(k->line, 14);
+	assert_int_equal(k->line, 15);
 	assert_int_equal(k->id, MAP_ID_OBJECTID_STRING);
 	assert_int_equal(k->uuid_order, MAP_UUID_ORDER_JAVA);
 	assert_int_equal(m->collections[1].id, MAP_ID_STRING_UUID);

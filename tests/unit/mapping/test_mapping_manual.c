@@ -123,6 +123,8 @@ static void every_key_is_described(void **state)
 					    "target",
 					    "policies",
 					    "max_rejects",
+					    "validate",
+					    "threshold",
 					    "enums",
 					    "domains",
 					    "check",
