@@ -200,3 +200,21 @@ def test_existing_tables(wide, mongo, docrow, pg15):
     }
     pg15.execute('ALTER TABLE "crm_Opportunities" DROP COLUMN budget')
     assert ("column_missing", "crm_Opportunities", "budget") in found(validate(docrow, status=1)[1])
+
+
+# --- tables without a primary key ---
+
+
+def test_keyless(mongo, docrow, pg15):
+    """Compared by the column that holds _id; without one they can only be counted, which is no proof."""
+    mongo["logs"].insert_many({"_id": oid(n), "n": n} for n in range(1, 50))
+    columns = "{ name: id, from: _id, type: uuid }, "
+    text = "docrow: 1\ncollections: [{{ collection: logs, keyless: true, columns: [{}{{ from: n, type: integer }}] }}]\n"
+    write(docrow, m=text.format(columns), n=text.format(""))
+    docrow.run("migrate", "--mapping", "./m.yaml", status=0)
+    validate(docrow)
+    pg15.execute("UPDATE logs SET n = 0 WHERE n = 7")
+    assert found(validate(docrow, status=1)[1]) == {("value", "logs", "n")}
+    pg15.execute("TRUNCATE logs")
+    docrow.run("migrate", "--clean", "--mapping", "./n.yaml", status=0)
+    assert found(validate(docrow, status=1)[1]) == {("not_compared", "logs", None)}
