@@ -178,9 +178,10 @@ static bool is_vector_size(const struct column *col, int32_t n)
 
 static enum fault open_vector(struct conv *c, struct column *col, int32_t n, struct vector *to)
 {
+	*to = (struct vector){.col = col};
 	if (!is_vector_size(col, n))
 		return fault_note(c, FAULT_SHAPE, "%d dimension%s", n, n == 1 ? "" : "s");
-	*to = (struct vector){.col = col, .mark = rowbuf_open_field(col->rows)};
+	to->mark = rowbuf_open_field(col->rows);
 	uint16_t head[2] = {__builtin_bswap16((uint16_t)n), 0};
 	buf_put(&col->rows->buf, head, sizeof head);
 	return FAULT_OK;
@@ -198,7 +199,7 @@ enum fault put_vector(struct conv *c, struct column *col, const struct val *v)
 	struct shape s = {.dims = {-1}, .ndims = 1};
 	struct doc_iter it;
 	struct field f;
-	struct vector to;
+	struct vector to = {.col = col};
 	if (!measure(v, &s, 0) || !doc_iter_val(&it, v))
 		return FAULT_CORRUPT;
 	enum fault fault = open_vector(c, col, s.dims[0], &to);
@@ -211,7 +212,7 @@ enum fault put_vector(struct conv *c, struct column *col, const struct val *v)
 
 enum fault put_number_as_vector(struct conv *c, struct column *col, const struct val *v)
 {
-	struct vector to;
+	struct vector to = {.col = col};
 	enum fault f = open_vector(c, col, 1, &to);
 	if (f == FAULT_OK)
 		f = put_coordinate(c, &to, v);
@@ -228,7 +229,7 @@ enum fault put_binary_as_vector(struct conv *c, struct column *col, const struct
 	enum { SUBTYPE_VECTOR = 9, INT8 = 0x03, FLOAT32 = 0x27 };
 	uint8_t subtype;
 	size_t len;
-	struct vector to;
+	struct vector to = {.col = col};
 	const uint8_t *p = val_binary(v, &subtype, &len);
 	if (subtype != SUBTYPE_VECTOR)
 		return fault_note(c, FAULT_TYPE, "binary of subtype %u", subtype);

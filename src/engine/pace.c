@@ -39,7 +39,7 @@ void pace_take(struct pace *p, unsigned n)
 	double at = p->next;
 	p->next += n / p->rate;
 	pthread_mutex_unlock(&p->lock);
-	for (now = clock_seconds(); now < at && !stop_requested(); now = clock_seconds())
+	while ((now = clock_seconds()) < at && !stop_requested())
 		clock_sleep_ms((unsigned)((at - now) * 1000) + 1);
 }
 

@@ -204,7 +204,7 @@ static void put_heads(struct buf *out, size_t group, bool first[GROUP_MAX])
 
 static void put_group(struct buf *out, size_t group)
 {
-	bool first[GROUP_MAX];
+	bool first[GROUP_MAX] = {false};
 	put_heads(out, group, first);
 	for (unsigned kind = 1; kind < MATRIX_KINDS; kind++) {
 		if (!is_value(kind) || !has_cell(group, kind))

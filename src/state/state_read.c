@@ -112,7 +112,8 @@ bool state_reject_patterns(struct pg *pg, int64_t run, struct arena *a, struct s
 		    "count(*) FILTER (WHERE state = 'open') AS open, coalesce(min(id) FILTER (WHERE state = 'open'), "
 		    "min(id)) AS example FROM docrow.reject "
 		    "WHERE run = $1 GROUP BY 1, 2, 3, 4, 5, 6) p JOIN docrow.reject e ON e.id = p.example "
-		    "ORDER BY p.open DESC, p.n DESC, e.id",
+		    "ORDER BY p.open DESC, p.n DESC, e.collection, e.table_name, e.path, e.column_name, e.fault, "
+		    "e.bson_type, e.id",
 		    params, 1, a, sizeof(**out), fill_pattern, &items, n, err))
 		return false;
 	*out = items;

@@ -192,8 +192,8 @@ static void check_table(struct validation *v, int table)
 		    t->found[FOUND_EXTRA_PAIR] >
 	    0)
 		return;
-	snprintf(detail, sizeof detail, "%llu rows expected, %llu found",
-		 (unsigned long long)(t->expected + t->stubs), (unsigned long long)t->rows);
+	unsigned long long expected = t->expected + t->stubs, rows = t->rows;
+	snprintf(detail, sizeof detail, "%llu rows expected, %llu found", expected, rows);
 	tell(v, table, FOUND_COUNT, detail, 0);
 }
 

@@ -226,7 +226,7 @@ static bool same_regex(struct walk *w, const struct json *n, const struct val *v
 	val_regex(v, &pattern, &np, &options, &no);
 	n = wrapped(n, "$regularExpression");
 	return same_string(w, member(n, "pattern", 7), pattern, np) &&
-	       same_string(w, member(n, "options", 7), options, no) && same(w, n->count == 2);
+	       same_string(w, member(n, "options", 7), options, no) && same(w, n != NULL && n->count == 2);
 }
 
 static bool same_dbpointer(struct walk *w, const struct json *n, const struct val *v)

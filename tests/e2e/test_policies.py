@@ -221,9 +221,9 @@ def test_refused_with_the_path(mongo, pg15, docrow, tmp_path):
     assert pg15.query("SELECT id FROM orders ORDER BY 1") == [(2,), (4,)]
     assert pg15.query("SELECT order_id, n FROM items ORDER BY 1, 2") == [(2, 1), (4, 0)]
     assert pg15.query("SELECT doc_id_text, path, fault, ordinal FROM docrow.reject ORDER BY 1, 2") == [
-        ("1", "address.zip", "unmapped", -1),
+        ("1", "address.zip", "unmapped", None),
         ("2", "items.product.size", "unmapped", 0),
-        ("3", "when", "unmapped", -1),
+        ("3", "when", "unmapped", None),
         ("4", "items.x\\x0a", "unmapped", 1),
     ]
     assert pg15.one("SELECT count(*) FROM docrow.ledger WHERE kind = 'unmapped'") == 0
