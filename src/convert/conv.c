@@ -98,7 +98,7 @@ static enum fault emit_row(struct conv *c, struct output *o, struct scope *sc)
 	struct column *col = o->columns;
 	const struct column *end = col + o->ncolumns, *key = o->key_column >= 0 ? col + o->key_column : NULL;
 	const struct slot *slots = sc->slots;
-	assert(o->ncolumns == 0 || col != NULL);
+	assert(col != NULL);
 	rowbuf_begin_row(&o->rows, (int)o->ncolumns);
 	for (; col < end; col++) {
 		size_t at = o->rows.buf.len;
