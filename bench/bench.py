@@ -5,7 +5,7 @@
 
 yardstick   raw read of all documents (bench/raw_read) + COPY BINARY of the very same rows from ready files, with as many
             sessions; with --whole also the same keys, indexes and foreign keys by hand, as many at a time
-docrow      `migrate` (without --whole: --load-only, rows into bare tables)
+docrow      `migrate` (without --whole: --load-only, rows into bare tables); with --whole then `validate`, by sample and --full
 
 Figures are medians of the runs; every run takes its turn at both, so that a drift of the machine hits both.
 """
@@ -189,6 +189,15 @@ def machine():
     return f"{model}, {os.cpu_count()} cores, {os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES') >> 30} GiB"
 
 
+def validate(options, environment, figures):
+    """The proof of what was just moved."""
+    command = [DOCROW, "validate", "--workers", options.sessions, "--progress", "none", "--log-dir", options.folder]
+    for name, more in (("sample", []), ("full", ["--full"])):
+        seconds, _, peak, _ = run(command + more, **environment)
+        figures[name].append(seconds)
+        figures[name + " peak"].append(peak)
+
+
 def one_round(options, mongo, pg, yard, figures):
     environment = {"MONGODB_URI": mongo.uri, "DATABASE_URL": pg.uri}
     migrate = [DOCROW, "migrate", "--mapping", "nextcrm", "--clean", "--workers", options.sessions]
@@ -197,6 +206,8 @@ def one_round(options, mongo, pg, yard, figures):
     figures["docrow"].append(seconds)
     figures["cpu"].append(cpu)
     figures["peak"].append(peak)
+    if options.whole:
+        validate(options, environment, figures)
     if not yard.parts:
         if options.whole:
             yard.take_structure()
@@ -230,6 +241,13 @@ def report(options, figures):
         "own cpu us per document": round(middle["cpu"] / documents * 1e6, 2),
         "peak memory MB": round(middle["peak"] / 1e6, 1),
     }
+    if options.whole:
+        lines |= {
+            "validate s": round(middle["sample"], 2),
+            "validate --full s": round(middle["full"], 2),
+            "validate --full / docrow": round(middle["full"] / middle["docrow"], 2),
+            "validate --full peak MB": round(middle["full peak"] / 1e6, 1),
+        }
     for name, value in lines.items():
         print(f"{name:28} {value}")
     if options.json:
@@ -248,10 +266,13 @@ def main():
     folder = processes.temp_folder()
     mongo_server = servers.Mongo(folder / "mongo").start()
     pg_server = servers.Postgres(folder / "postgres", settings=POSTGRES_SETTINGS).start()
+    options.folder = folder
     try:
         mongo, pg = MongoDatabase(mongo_server), PostgresDatabase(pg_server)
         fill(mongo, options.docs)
         figures = {"docrow": [], "cpu": [], "peak": [], "read": [], "copy": [], "structure": []}
+        if options.whole:
+            figures |= {"sample": [], "sample peak": [], "full": [], "full peak": []}
         (folder / "rows").mkdir()
         yard = Yardstick(pg, folder / "rows")
         for _ in range(options.runs):
