@@ -389,7 +389,7 @@ static bool same_code(struct walk *w, const struct json *n, const struct val *v,
 	const char *code = val_codewscope(v, &len, &scope);
 
 	return same_string(w, member(n, "$code", 5), code, len) &&
-	       same_object(w, member(n, "$scope", 6), &scope, depth + 1) && same(w, n->count == 2);
+	       same_object(w, member(n, "$scope", 6), &scope, depth + 1) && same(w, n != NULL && n->count == 2);
 }
 
 /* Types that are a single value. */
