@@ -24,6 +24,10 @@ if git grep -nIE '[[:space:]]+$' -- ':!LICENSE' ':!*.tsv' ':!*.exact' ':!tests/d
 	complain "blanks at the end of the lines above"
 fi
 
+if git grep -nE '^\s*_cleanup_\(\w+\)[^=]*;' -- '*.c' '*.h'; then
+	complain "set the variables above where they are declared (src/base/mem.h)"
+fi
+
 # clang-tidy takes a second or two a file: a file is looked at again when it, a header or the checks have changed.
 [ -f build/build.ninja ] || meson setup build >build/setup.log 2>&1 || complain "meson setup (build/setup.log says why)"
 mkdir -p build/lint

@@ -24,8 +24,9 @@ char *arena_strndup(struct arena *a, const char *s, size_t n) __attribute__((ret
 void *arena_memdup(struct arena *a, const void *p, size_t n) __attribute__((returns_nonnull));
 char *arena_printf(struct arena *a, const char *fmt, ...) __attribute__((returns_nonnull, format(printf, 2, 3)));
 
-/* Runs `fn` on the variable when it leaves scope: _cleanup_(buf_free) struct buf b. For pointers, write a
- * fn that takes T **. */
+/* Runs `fn` on the variable when it leaves scope: _cleanup_(buf_free) struct buf b = {0}. The variable is set where
+ * it is declared (`make lint` asks for it): what leaves the scope early must not free what was never made. For
+ * pointers, write a fn that takes T **. */
 #define _cleanup_(fn) __attribute__((cleanup(fn)))
 
 #endif

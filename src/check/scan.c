@@ -419,8 +419,7 @@ static bool settle_tables(struct check_scan *s, struct err *err)
 /* The planner knows nothing of tables that are as old as the transaction. */
 static bool analyze(struct check_scan *s, struct err *err)
 {
-	_cleanup_(buf_free) struct buf sql;
-	buf_init(&sql, 0);
+	_cleanup_(buf_free) struct buf sql = {0};
 	for (size_t t = 0; t < s->scratch.schema.ntables; t++) {
 		buf_puts(&sql, t > 0 ? ", " : "ANALYZE ");
 		sql_table(&sql, &s->scratch.schema, &s->scratch.schema.tables[t]);

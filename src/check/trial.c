@@ -55,12 +55,11 @@ static bool send_rows(struct trial *t, struct conv *conv, const struct plan_coll
 static bool load_some(struct trial *t, size_t index, uint64_t *docs, uint64_t *bytes, struct err *err)
 {
 	const struct plan_collection *c = &t->plan->collections[index];
-	_cleanup_(buf_free) struct buf bounds;
+	_cleanup_(buf_free) struct buf bounds = {0};
 	struct conv_where where;
 	const uint8_t *doc;
 	size_t len;
 	int got = 1;
-	buf_init(&bounds, 0);
 	if (!source_split(t->source, c->name, 0, (uint64_t)16 << 20, take_first, &bounds, err) ||
 	    !source_read(t->reader, c->name, bounds.data, bounds.len, err))
 		return false;
@@ -89,8 +88,7 @@ static bool build(struct trial *t, struct buf *sql, struct err *err)
 
 static bool build_structure(struct trial *t, const struct schema_table *table, struct err *err)
 {
-	_cleanup_(buf_free) struct buf sql;
-	buf_init(&sql, 0);
+	_cleanup_(buf_free) struct buf sql = {0};
 	if (table->nprimary_key > 0)
 		schema_sql_primary_key(&sql, &t->scratch.schema, table);
 	if (sql.len > 0 && !build(t, &sql, err))
@@ -107,8 +105,7 @@ static bool build_structure(struct trial *t, const struct schema_table *table, s
 static bool table_bytes(struct trial *t, const struct schema_table *table, int64_t *bytes, struct err *err)
 {
 	_cleanup_(pg_result_freep) struct pg_result *r = NULL;
-	_cleanup_(buf_free) struct buf name;
-	buf_init(&name, 0);
+	_cleanup_(buf_free) struct buf name = {0};
 	sql_table(&name, &t->scratch.schema, table);
 	struct pg_param param = PG_TEXT(buf_cstr(&name));
 	if (!pg_query(t->pg, "SELECT pg_total_relation_size($1::regclass)", &param, 1, &r, err))

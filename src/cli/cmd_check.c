@@ -36,10 +36,8 @@ struct job {
 
 static bool load_plan(struct job *j, struct err *err)
 {
-	_cleanup_(buf_free) struct buf report, left_out;
+	_cleanup_(buf_free) struct buf report = {0}, left_out = {0};
 
-	buf_init(&report, 0);
-	buf_init(&left_out, 0);
 	bool ok = cli_need(j->c, OPT_MAPPING, err) && cli_need(j->c, OPT_SOURCE, err) &&
 		  cli_need(j->c, OPT_TARGET, err) &&
 		  mapping_load(&j->mapping, settings_text(&j->c->settings, OPT_MAPPING), &report, err) &&
@@ -63,11 +61,10 @@ static void open_source(struct job *j)
 {
 	const char *where = settings_text(&j->c->settings, OPT_SOURCE);
 	struct source_options o = {.app_name = "docrow check"};
-	_cleanup_(buf_free) struct buf database;
+	_cleanup_(buf_free) struct buf database = {0};
 	const char *const *notes;
 	struct err err;
 
-	buf_init(&database, 0);
 	if (address_is_mongodb(where))
 		address_mongodb_database(&database, where);
 	if (address_is_mongodb(where) && database.len == 0)
@@ -145,11 +142,10 @@ static void look_at_source(struct job *j)
 	struct source_collection *list;
 	size_t n, others = 0;
 	uint64_t docs = 0, bytes = 0;
-	_cleanup_(buf_free) struct buf names;
+	_cleanup_(buf_free) struct buf names = {0};
 	char text[2][32];
 	struct err err;
 
-	buf_init(&names, 0);
 	if (!source_collections(j->source, j->c->arena, &list, &n, &err)) {
 		fail(j, "source", &err);
 		return;
@@ -277,10 +273,9 @@ static void look_at_target(struct job *j, bool *has_run)
 
 static void look_at_mapping(struct job *j)
 {
-	_cleanup_(buf_free) struct buf report;
+	_cleanup_(buf_free) struct buf report = {0};
 	int version = j->pg != NULL ? pg_server_version(j->pg) : CONV_NEWEST_SERVER;
 
-	buf_init(&report, 0);
 	if (!conv_check(j->plan, version, &report))
 		check_page_find(&j->page, CHECK_ERROR, "mapping", NULL, "%s", buf_cstr(&report));
 	for (const char *p = j->plan->warnings; *p != '\0';) {
@@ -439,8 +434,7 @@ static int print_page(struct job *j)
 		puts(text);
 		free(text);
 	} else {
-		_cleanup_(buf_free) struct buf out;
-		buf_init(&out, 0);
+		_cleanup_(buf_free) struct buf out = {0};
 		check_page_text(&out, &j->page, colour);
 		fwrite(out.data, 1, out.len, stdout);
 	}

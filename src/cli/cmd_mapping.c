@@ -166,11 +166,10 @@ static void show_json(const struct schema *s)
 
 static int show(const struct cli *c, const char *name)
 {
-	_cleanup_(buf_free) struct buf out;
+	_cleanup_(buf_free) struct buf out = {0};
 	struct loaded l;
 	int status = load(c, name, &l);
 
-	buf_init(&out, 0);
 	if (status == 0 && settings_flag(&c->settings, OPT_JSON))
 		show_json(&l.plan->schema);
 	else if (status == 0 && c->settings.v[OPT_PHASES].from == FROM_COMMAND_LINE)

@@ -94,10 +94,9 @@ static bool explain_mapping(struct buf *report, struct err *err)
 /* What --only and --skip leave out; without them what the run left out. */
 static bool choose(struct job *j, const struct state_run *run, struct err *err)
 {
-	_cleanup_(buf_free) struct buf left_out;
+	_cleanup_(buf_free) struct buf left_out = {0};
 	bool asked = cli_has_choice(j->c);
 
-	buf_init(&left_out, 0);
 	if (asked && !cli_choose(j->c, j->mapping, &left_out, err))
 		return false;
 	j->left_out = asked || !run ? arena_strdup(j->c->arena, buf_cstr(&left_out)) : run->left_out;
@@ -108,10 +107,9 @@ static bool choose(struct job *j, const struct state_run *run, struct err *err)
 static bool plan_from(struct job *j, const struct state_run *run, struct err *err)
 {
 	const char *name = settings_text(&j->c->settings, OPT_MAPPING);
-	_cleanup_(buf_free) struct buf report;
+	_cleanup_(buf_free) struct buf report = {0};
 
 	assert(name || run);
-	buf_init(&report, 0);
 	bool ok = name ? mapping_load(&j->mapping, name, &report, err)
 		       : mapping_parse(&j->mapping, run->mapping_name, run->mapping_text, strlen(run->mapping_text),
 				       &report, err);
@@ -145,9 +143,8 @@ static bool plan_of_run(struct job *j, bool *found, struct err *err)
 /* The database of a URI wins over the mapping's. */
 static const char *database_for(const struct job *j, const char *source)
 {
-	_cleanup_(buf_free) struct buf b;
+	_cleanup_(buf_free) struct buf b = {0};
 
-	buf_init(&b, 0);
 	address_mongodb_database(&b, source);
 	return b.len > 0 ? NULL : j->mapping->source_database;
 }
@@ -290,12 +287,11 @@ static int fail(const struct job *j, const struct err *err)
 static int finish_done(struct job *j)
 {
 	_cleanup_(pg_closep) struct pg *pg = NULL;
-	_cleanup_(buf_free) struct buf out;
+	_cleanup_(buf_free) struct buf out = {0};
 	struct report_facts f = {0};
 	struct account a = {0};
 	struct err err;
 
-	buf_init(&out, 0);
 	if (!cli_open_target(j->c, &pg, &err) || !look_back(j, pg, true, &f, &a, &err)) {
 		err_where(&err, "the run is done, but its account cannot be read");
 		return fail(j, &err);

@@ -62,9 +62,8 @@ static bool read_mapping(struct job *j, struct pg *pg, struct buf *report, struc
 static bool prepare(struct job *j, struct err *err)
 {
 	_cleanup_(pg_closep) struct pg *pg = NULL;
-	_cleanup_(buf_free) struct buf report;
+	_cleanup_(buf_free) struct buf report = {0};
 
-	buf_init(&report, 0);
 	if (!cli_check_fault(settings_text(&j->c->settings, OPT_FAULT), err) || !cli_open_target(j->c, &pg, err) ||
 	    !find_run(j, pg, err))
 		return false;

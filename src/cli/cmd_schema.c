@@ -21,10 +21,8 @@ struct job {
 
 static bool load_plan(struct job *j, struct err *err)
 {
-	_cleanup_(buf_free) struct buf report, left_out;
+	_cleanup_(buf_free) struct buf report = {0}, left_out = {0};
 
-	buf_init(&report, 0);
-	buf_init(&left_out, 0);
 	bool ok = mapping_load(&j->mapping, settings_text(&j->c->settings, OPT_MAPPING), &report, err) &&
 		  (!cli_has_choice(j->c) || cli_choose(j->c, j->mapping, &left_out, err)) &&
 		  plan_build_part(&j->plan, j->mapping, buf_cstr(&left_out), &report, err);
@@ -39,9 +37,8 @@ static bool open_source(struct job *j, struct err *err)
 {
 	const char *where = settings_text(&j->c->settings, OPT_SOURCE);
 	struct source_options o = {.app_name = "docrow schema"};
-	_cleanup_(buf_free) struct buf database;
+	_cleanup_(buf_free) struct buf database = {0};
 
-	buf_init(&database, 0);
 	if (address_is_mongodb(where))
 		address_mongodb_database(&database, where);
 	if (address_is_mongodb(where) && database.len == 0)
@@ -92,10 +89,8 @@ static void add_name(struct buf *names, const char *name)
 /* Nothing is passed over in silence: what is on one side only is named. */
 static void remark_strangers(struct job *j, const struct source_collection *list, size_t n)
 {
-	_cleanup_(buf_free) struct buf absent, unmapped;
+	_cleanup_(buf_free) struct buf absent = {0}, unmapped = {0};
 
-	buf_init(&absent, 0);
-	buf_init(&unmapped, 0);
 	for (size_t i = 0; i < j->plan->ncollections; i++)
 		if (!is_there(list, n, j->plan->collections[i].name))
 			add_name(&absent, j->plan->collections[i].name);
@@ -131,9 +126,8 @@ static bool judge(struct job *j, struct err *err)
 static bool write_sql(const struct job *j, struct err *err)
 {
 	const char *file = settings_text(&j->c->settings, OPT_SQL);
-	_cleanup_(buf_free) struct buf out;
+	_cleanup_(buf_free) struct buf out = {0};
 
-	buf_init(&out, 0);
 	if (file == NULL)
 		return true;
 	index_verdicts_sql(&out, j->verdicts);
@@ -142,9 +136,8 @@ static bool write_sql(const struct job *j, struct err *err)
 
 static void print(const struct job *j)
 {
-	_cleanup_(buf_free) struct buf out;
+	_cleanup_(buf_free) struct buf out = {0};
 
-	buf_init(&out, 0);
 	if (settings_flag(&j->c->settings, OPT_JSON))
 		index_verdicts_json(&out, j->verdicts);
 	else

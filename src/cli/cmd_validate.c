@@ -68,9 +68,8 @@ static bool read_run(struct job *j, struct state_run *run, bool *found, struct e
 
 static const char *left_out_by(struct job *j, const struct state_run *run, struct err *err)
 {
-	_cleanup_(buf_free) struct buf left_out;
+	_cleanup_(buf_free) struct buf left_out = {0};
 
-	buf_init(&left_out, 0);
 	if (!cli_has_choice(j->c))
 		return run != NULL && run->left_out != NULL ? run->left_out : "";
 	return cli_choose(j->c, j->mapping, &left_out, err) ? arena_strdup(j->c->arena, buf_cstr(&left_out)) : NULL;
@@ -103,11 +102,10 @@ static bool adapt_plan(struct job *j, const struct state_run *run, struct err *e
 static bool make_plan(struct job *j, struct err *err)
 {
 	const char *name = settings_text(&j->c->settings, OPT_MAPPING), *left_out;
-	_cleanup_(buf_free) struct buf report;
+	_cleanup_(buf_free) struct buf report = {0};
 	struct state_run run = {0};
 	bool found, ok;
 
-	buf_init(&report, 0);
 	if (!read_run(j, &run, &found, err))
 		return false;
 	if (name == NULL && !found) {
@@ -133,9 +131,8 @@ static bool open_source(struct job *j, struct err *err)
 	const char *where = settings_text(&j->c->settings, OPT_SOURCE);
 	struct source_options o = {.app_name = "docrow validate"};
 	const char *mapped = j->mapping != NULL ? j->mapping->source_database : NULL;
-	_cleanup_(buf_free) struct buf database;
+	_cleanup_(buf_free) struct buf database = {0};
 
-	buf_init(&database, 0);
 	if (address_is_mongodb(where)) {
 		address_mongodb_database(&database, where);
 		o.database = database.len > 0 ? NULL : mapped;
@@ -294,9 +291,8 @@ static int fail(const struct job *j, const struct err *err)
 static bool write_file(const char *path, void (*make)(struct buf *, const struct validation_facts *),
 		       const struct validation_facts *f, struct err *err)
 {
-	_cleanup_(buf_free) struct buf b;
+	_cleanup_(buf_free) struct buf b = {0};
 
-	buf_init(&b, 0);
 	make(&b, f);
 	return file_write_atomic(path, b.data, b.len, err);
 }
@@ -306,10 +302,9 @@ static int say(struct job *j, const struct validate_result *r)
 	struct validation_facts f = {
 		.result = r, .docrow = DOCROW_VERSION, .shown = (size_t)j->c->settings.v[OPT_FINDINGS].number};
 	const char *report = report_path(j), *junit = settings_text(&j->c->settings, OPT_JUNIT);
-	_cleanup_(buf_free) struct buf out;
+	_cleanup_(buf_free) struct buf out = {0};
 	struct err err;
 
-	buf_init(&out, 0);
 	if (!write_file(report, validation_json, &f, &err))
 		return fail(j, &err);
 	f.report_file = report;

@@ -27,9 +27,8 @@ static bool failed(const struct out *o, struct err *err)
 
 static bool out_open(struct out *o, const char *path, struct err *err)
 {
-	_cleanup_(buf_free) struct buf name;
+	_cleanup_(buf_free) struct buf name = {0};
 
-	buf_init(&name, 0);
 	buf_printf(&name, "%s.XXXXXX", path);
 	*o = (struct out){.path = path, .temporary = mem_strdup(buf_cstr(&name))};
 	buf_init(&o->text, 0);
@@ -123,8 +122,7 @@ static bool write_all(struct pg *pg, struct pg_param params[8], struct out *o, b
 		if (pg_rows(r) == 0)
 			return true;
 		for (int i = 0; i < pg_rows(r); i++) {
-			_cleanup_(buf_free) struct buf doc;
-			buf_init(&doc, 0);
+			_cleanup_(buf_free) struct buf doc = {0};
 			pg_get_bytea(r, i, 1, &doc);
 			if (!write_document(o, doc.data, doc.len, bson, count, err))
 				return false;

@@ -95,8 +95,7 @@ static bool count_tables_of(struct pg *pg, const struct plan *plan, struct arena
 
 	for (size_t i = 0; i < s->ntables; i++) {
 		_cleanup_(pg_result_freep) struct pg_result *r = NULL;
-		_cleanup_(buf_free) struct buf sql;
-		buf_init(&sql, 0);
+		_cleanup_(buf_free) struct buf sql = {0};
 		buf_puts(&sql, "SELECT count(*) FROM ");
 		sql_table(&sql, s, &s->tables[i]);
 		if (!pg_query(pg, buf_cstr(&sql), NULL, 0, &r, err))

@@ -42,9 +42,7 @@ int id_order(const struct val *a, const struct val *b)
 		const char *ta = val_text(a, &na), *tb = val_text(b, &nb);
 		return bytes_order(ta, na, tb, nb);
 	}
-	_cleanup_(buf_free) struct buf ca, cb;
-	buf_init(&ca, 0);
-	buf_init(&cb, 0);
+	_cleanup_(buf_free) struct buf ca = {0}, cb = {0};
 	if (!canon_write(&ca, a) || !canon_write(&cb, b))
 		return bytes_order(a->data, a->len, b->data, b->len);
 	return bytes_order(ca.data, ca.len, cb.data, cb.len);

@@ -53,9 +53,7 @@ static bool look_at_source(struct begin *b, struct err *err)
 	size_t n, nfound = 0, nmissing = 0;
 	if (!source_collections(e->source, b->arena, &list, &n, err))
 		return false;
-	_cleanup_(buf_free) struct buf missing, identity;
-	buf_init(&missing, 0);
-	buf_init(&identity, 0);
+	_cleanup_(buf_free) struct buf missing = {0}, identity = {0};
 	buf_printf(&identity, "%s\n", source_identity(e->source));
 	for (size_t i = 0; i < e->plan->ncollections; i++) {
 		const struct plan_collection *c = &e->plan->collections[i];
@@ -147,8 +145,7 @@ static const char *left_out_of(const struct engine_options *o)
 
 static const char *one_line(struct arena *a, const char *lines)
 {
-	_cleanup_(buf_free) struct buf out;
-	buf_init(&out, 0);
+	_cleanup_(buf_free) struct buf out = {0};
 	for (const char *s = lines; *s != '\0';) {
 		size_t n = strcspn(s, "\n");
 		buf_printf(&out, "%s%.*s", out.len > 0 ? ", " : "", (int)n, s);
@@ -214,8 +211,7 @@ static bool create_run(struct begin *b, struct err *err)
 	const struct mapping *m = e->plan->mapping;
 	char digest[65];
 	text_hex(m->digest, 32, digest);
-	_cleanup_(buf_free) struct buf options;
-	buf_init(&options, 0);
+	_cleanup_(buf_free) struct buf options = {0};
 	options_json(&e->options, e->plan->schema.name, &options);
 	struct state_run run = {
 		.mapping_name = (char *)m->name,
@@ -344,8 +340,7 @@ static bool begin_clean(struct begin *b, struct err *err)
 static bool check_literals(struct begin *b, struct err *err)
 {
 	const struct mapping *m = b->e->plan->mapping;
-	_cleanup_(buf_free) struct buf report;
-	buf_init(&report, 0);
+	_cleanup_(buf_free) struct buf report = {0};
 	if (b->e->options.mode == ENGINE_CLEAN_ONLY || conv_check(b->e->plan, b->e->server_version, &report))
 		return true;
 	err_set(err, ERR_MAPPING, "the mapping %s has literals that are no values of their columns", m->file);

@@ -232,8 +232,7 @@ static int twin_order(const void *a, const void *b)
 
 static void reject_twin(struct twins *t, const struct twin *loser, const struct twin *winner)
 {
-	_cleanup_(buf_free) struct buf message;
-	buf_init(&message, 0);
+	_cleanup_(buf_free) struct buf message = {0};
 	buf_printf(&message, "%s: %s, as the document with _id ", fault_sentence(FAULT_DUPLICATE), loser->key);
 	extjson_write_val_safe(&message, &winner->id);
 	const struct schema_table *table = &t->w->engine->plan->schema.tables[t->table];

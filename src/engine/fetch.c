@@ -51,8 +51,7 @@ static bool next_ids(struct fetch *f, const char *sql, int *n, struct err *err)
 {
 	char last[24];
 	_cleanup_(pg_result_freep) struct pg_result *r = NULL;
-	_cleanup_(buf_free) struct buf id;
-	buf_init(&id, 0);
+	_cleanup_(buf_free) struct buf id = {0};
 	snprintf(last, sizeof last, "%lld", (long long)f->last);
 	struct pg_param params[] = {PG_TEXT(f->run), PG_TEXT(f->collection), PG_TEXT(f->shared), PG_TEXT(last)};
 	if (!pg_query(f->w->pg, sql, params, 4, &r, err))
@@ -85,10 +84,8 @@ static bool show(struct fetch *f, const uint8_t *doc, size_t len, struct shown *
 {
 	struct conv_where ignored;
 	struct val id;
-	_cleanup_(buf_free) struct buf text;
-	_cleanup_(buf_free) struct buf id_text;
-	buf_init(&text, 0);
-	buf_init(&id_text, 0);
+	_cleanup_(buf_free) struct buf text = {0};
+	_cleanup_(buf_free) struct buf id_text = {0};
 	enum fault fault = conv_document(f->conv, doc, len, &ignored);
 	load_reset_rows(f->conv, f->plan);
 	if (fault != FAULT_OK || !doc_find(doc, len, "_id", &id))
@@ -110,8 +107,7 @@ static void put_is_document(struct fetch *f, struct buf *sql, const char *key)
 {
 	const struct schema *s = &f->w->engine->plan->schema;
 	const struct schema_table *t = &s->tables[f->plan->outputs[0].copy.table];
-	_cleanup_(buf_free) struct buf type;
-	buf_init(&type, 0);
+	_cleanup_(buf_free) struct buf type = {0};
 	pgtype_sql(&type, &f->plan->key_type, s->name);
 	buf_puts(sql, "AND (doc_id = $5::bytea OR CASE WHEN table_name = ");
 	sql_literal(sql, t->name);

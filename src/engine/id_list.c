@@ -159,9 +159,8 @@ static bool add_mapped(struct id_list *l, struct pg *pg, const char *run, const 
 		       struct err *err)
 {
 	_cleanup_(pg_result_freep) struct pg_result *r = NULL;
-	_cleanup_(buf_free) struct buf id;
+	_cleanup_(buf_free) struct buf id = {0};
 	struct pg_param params[] = {PG_TEXT(run), PG_TEXT(collection), PG_TEXT(key)};
-	buf_init(&id, 0);
 	if (!pg_query(pg,
 		      "SELECT doc_id FROM docrow.id_map WHERE run = $1::bigint AND collection = $2::text "
 		      "AND key::text = $3::text",

@@ -186,8 +186,7 @@ static void reject_message(struct buf *out, enum fault fault, const struct conv_
 static void note_reject(struct feed *f, enum fault fault, const struct conv_where *where, const char *sqlstate,
 			const uint8_t *doc, size_t len)
 {
-	_cleanup_(buf_free) struct buf message;
-	buf_init(&message, 0);
+	_cleanup_(buf_free) struct buf message = {0};
 	reject_message(&message, fault, where);
 	struct sink_reject r = {
 		.collection = f->c->name,
@@ -243,8 +242,7 @@ static size_t wrap_element(const struct conv_note *n, struct buf *out)
 void load_note_element(struct worker *w, const char *collection, struct ledger *l, const struct conv *conv,
 		       const struct conv_note *n)
 {
-	_cleanup_(buf_free) struct buf doc;
-	buf_init(&doc, 0);
+	_cleanup_(buf_free) struct buf doc = {0};
 	struct sink_reject r = {
 		.collection = collection,
 		.table = n->table,

@@ -48,8 +48,7 @@ static bool read_run_plan(struct retry *r, const struct state_run *run, struct e
 
 static bool check_mapping(struct retry *r, struct err *err)
 {
-	_cleanup_(buf_free) struct buf report;
-	buf_init(&report, 0);
+	_cleanup_(buf_free) struct buf report = {0};
 	if (plan_same_structure(r->run_plan, r->e->plan, &report))
 		return true;
 	err_set(err, ERR_RUN_OTHER_MAPPING, "the mapping differs from the run's in more than policies");
@@ -181,8 +180,7 @@ static enum fault fault_of(const char *name)
 
 static const uint8_t *bytes_of(struct arena *a, const struct pg_result *res, int row, int column, size_t *len)
 {
-	_cleanup_(buf_free) struct buf b;
-	buf_init(&b, 0);
+	_cleanup_(buf_free) struct buf b = {0};
 	*len = 0;
 	if (pg_get(res, row, column) == NULL)
 		return NULL;
@@ -249,10 +247,8 @@ static bool read_batch(struct retry_batch *b, const struct pass *p, const struct
 		"FROM unnest($1::bigint[], $2::integer[]) AS u(id, doc) JOIN docrow.reject r ON r.id = u.id "
 		"WHERE r.state = 'open' ORDER BY u.doc, r.id FOR UPDATE OF r";
 	char id[24], number[24];
-	_cleanup_(buf_free) struct buf ids, docs;
+	_cleanup_(buf_free) struct buf ids = {0}, docs = {0};
 	_cleanup_(pg_result_freep) struct pg_result *res = NULL;
-	buf_init(&ids, 0);
-	buf_init(&docs, 0);
 	put_lists(groups, n, &ids, &docs);
 	struct pg_param params[8] = {PG_TEXT(buf_cstr(&ids)), PG_TEXT(buf_cstr(&docs))};
 	filter_params(b->w->engine, params + 2, id);

@@ -154,9 +154,7 @@ static bool mark_open(struct retry_batch *b, const struct retry_reject *r, const
 		      const char *sqlstate, struct err *err)
 {
 	char id[24];
-	_cleanup_(buf_free) struct buf path, message;
-	buf_init(&path, 0);
-	buf_init(&message, 0);
+	_cleanup_(buf_free) struct buf path = {0}, message = {0};
 	snprintf(id, sizeof id, "%lld", (long long)r->id);
 	bool is_place = r->what == RETRY_DOCUMENT;
 	if (why->fault != r->fault)
@@ -304,8 +302,7 @@ static bool went_in(struct retry_batch *b, struct retry_item *i, struct buf *ids
 
 bool retry_account(struct retry_batch *b, size_t from, size_t to, struct err *err)
 {
-	_cleanup_(buf_free) struct buf ids;
-	buf_init(&ids, 0);
+	_cleanup_(buf_free) struct buf ids = {0};
 	for (size_t n = from; n < to; n++) {
 		struct retry_item *i = &b->items[n];
 		if (!(i->fault == FAULT_OK ? went_in(b, i, &ids, err) : mark_open(b, i->reject, i, NULL, err)))

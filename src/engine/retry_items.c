@@ -38,9 +38,8 @@ static const char *output_table(const struct retry_batch *b, const struct plan_o
 /* Paths stand escaped in docrow.reject. */
 static bool is_path_of(const struct retry_batch *b, const struct plan_output *o, const char *path)
 {
-	_cleanup_(buf_free) struct buf text;
+	_cleanup_(buf_free) struct buf text = {0};
 	const char *own = b->c->scopes[o->scope].path_text;
-	buf_init(&text, 0);
 	if (own != NULL)
 		text_escape(&text, own, strlen(own));
 	return path != NULL && strcmp(buf_cstr(&text), path) == 0;
@@ -240,8 +239,7 @@ static void put_item(struct retry_batch *b, size_t n)
 		[RETRY_DOCUMENT] = 'd', [RETRY_TAKEN] = 'd', [RETRY_ELEMENT] = 'e', [RETRY_ROW] = 'r'};
 	const struct retry_item *i = &b->items[n];
 	struct rowbuf *rows = &b->retry->item_rows;
-	_cleanup_(buf_free) struct buf text;
-	buf_init(&text, 0);
+	_cleanup_(buf_free) struct buf text = {0};
 	rowbuf_begin_row(rows, 6);
 	rowbuf_put_i64(rows, (int64_t)n);
 	rowbuf_put_bytes(rows, &kinds[i->reject->what], 1);

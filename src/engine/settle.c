@@ -512,10 +512,8 @@ static struct sink_object object_of(const struct worker *w, const struct state_u
 
 static bool note_refused(struct worker *w, const struct state_unit *u, const struct err *why, struct err *err)
 {
-	_cleanup_(buf_free) struct buf definition;
-	_cleanup_(buf_free) struct buf name;
-	buf_init(&definition, 0);
-	buf_init(&name, 0);
+	_cleanup_(buf_free) struct buf definition = {0};
+	_cleanup_(buf_free) struct buf name = {0};
 	struct sink_object o = object_of(w, u, &definition, &name);
 	log_line(LOG_WARN, "%s %s of %s is left out: %s", o.kind, o.name, o.table, why->message);
 	ledger_reset(w->ledger); /* what it counted is rolled back, too */
@@ -526,10 +524,8 @@ static bool note_refused(struct worker *w, const struct state_unit *u, const str
 /* A target that existed gets everything back; docrow.ddl says what is there again. */
 static bool mark_restored(struct worker *w, const struct state_unit *u, struct err *err)
 {
-	_cleanup_(buf_free) struct buf definition;
-	_cleanup_(buf_free) struct buf name;
-	buf_init(&definition, 0);
-	buf_init(&name, 0);
+	_cleanup_(buf_free) struct buf definition = {0};
+	_cleanup_(buf_free) struct buf name = {0};
 	if (!w->engine->existing)
 		return true;
 	struct sink_object o = object_of(w, u, &definition, &name);

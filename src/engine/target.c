@@ -22,9 +22,8 @@ static void tell(const struct sink_difference *d)
 static bool refuse(const struct sink_differences *d, const struct schema *s, struct err *err)
 {
 	const struct sink_difference *first = NULL;
-	_cleanup_(buf_free) struct buf list;
+	_cleanup_(buf_free) struct buf list = {0};
 	size_t told = 0;
-	buf_init(&list, 0);
 	for (size_t i = 0; i < d->n; i++) {
 		if (d->list[i].severity != SINK_ERROR)
 			continue;

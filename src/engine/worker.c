@@ -83,10 +83,9 @@ static bool read_chunk(struct worker *w, const char *collection, const struct bu
 bool worker_read_all(struct worker *w, const char *collection, each_document_fn *each, void *ctx, struct err *err)
 {
 	_cleanup_(pg_result_freep) struct pg_result *r = NULL;
-	_cleanup_(buf_free) struct buf bounds;
+	_cleanup_(buf_free) struct buf bounds = {0};
 	char run[24];
 	bool enough = false;
-	buf_init(&bounds, 0);
 	snprintf(run, sizeof run, "%lld", (long long)w->engine->run);
 	struct pg_param params[] = {PG_TEXT(run), PG_TEXT(collection)};
 	if (!worker_reader(w, err) ||

@@ -17,8 +17,7 @@ struct filter {
 
 static bool cannot(struct filter *f, const char *path, const char *what)
 {
-	_cleanup_(buf_free) struct buf shown;
-	buf_init(&shown, 0);
+	_cleanup_(buf_free) struct buf shown = {0};
 	text_escape(&shown, path, strlen(path));
 	f->why = arena_printf(f->arena, "%s of the filter %s", buf_cstr(&shown), what);
 	return false;

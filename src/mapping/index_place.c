@@ -96,8 +96,7 @@ static void put_path(struct buf *out, const char *path)
 
 void index_put_inside(struct buf *out, const struct place *at)
 {
-	_cleanup_(buf_free) struct buf path;
-	buf_init(&path, 0);
+	_cleanup_(buf_free) struct buf path = {0};
 	put_path(&path, at->inner);
 	sql_ident(out, at->column->name);
 	buf_puts(out, " #>> ");

@@ -140,8 +140,7 @@ static void put_words(struct buf *out, const char *text)
 
 const char *index_spec_keys(struct arena *a, const struct index_spec *s)
 {
-	_cleanup_(buf_free) struct buf out;
-	buf_init(&out, 0);
+	_cleanup_(buf_free) struct buf out = {0};
 	for (size_t i = 0; i < s->nkeys; i++) {
 		const struct index_key *k = &s->keys[i];
 		bool is_text = k->how == HOW_TEXT;
@@ -159,8 +158,7 @@ const char *index_spec_keys(struct arena *a, const struct index_spec *s)
 
 const char *index_spec_options(struct arena *a, const struct index_spec *s)
 {
-	_cleanup_(buf_free) struct buf out;
-	buf_init(&out, 0);
+	_cleanup_(buf_free) struct buf out = {0};
 	const struct {
 		bool is;
 		const char *word;

@@ -4,16 +4,14 @@
 
 static const char *ident(struct arena *a, const char *name)
 {
-	_cleanup_(buf_free) struct buf out;
-	buf_init(&out, 0);
+	_cleanup_(buf_free) struct buf out = {0};
 	sql_ident(&out, name);
 	return arena_strdup(a, buf_cstr(&out));
 }
 
 static const char *table_name(const struct judge *j, int table)
 {
-	_cleanup_(buf_free) struct buf out;
-	buf_init(&out, 0);
+	_cleanup_(buf_free) struct buf out = {0};
 	sql_table(&out, &j->plan->schema, &j->plan->schema.tables[table]);
 	return arena_strdup(j->arena, buf_cstr(&out));
 }
@@ -268,8 +266,7 @@ void judge_geo(struct judge *j)
 
 static void put_job(struct judge *j, const struct place *at, const struct buf *statement)
 {
-	_cleanup_(buf_free) struct buf out;
-	buf_init(&out, 0);
+	_cleanup_(buf_free) struct buf out = {0};
 	buf_puts(&out, "SELECT cron.schedule(");
 	sql_literal(&out, arena_printf(j->arena, "expire %s", j->plan->schema.tables[at->table].name));
 	buf_puts(&out, ", '* * * * *', ");
@@ -281,8 +278,7 @@ static void put_job(struct judge *j, const struct place *at, const struct buf *s
 void judge_ttl(struct judge *j)
 {
 	struct place at = index_place(j->plan, j->collection, j->spec.keys[0].path);
-	_cleanup_(buf_free) struct buf out;
-	buf_init(&out, 0);
+	_cleanup_(buf_free) struct buf out = {0};
 	if (at.kind != PLACE_COLUMN || !at.is_main || !index_is_time(&at.column->type)) {
 		judge_note(j, "documents expire by %s, of which the table has no time column: nothing deletes rows",
 			   j->spec.keys[0].path);

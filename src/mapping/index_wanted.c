@@ -9,8 +9,7 @@
 
 __attribute__((format(printf, 2, 0))) static const char *formatted(struct arena *a, const char *fmt, va_list ap)
 {
-	_cleanup_(buf_free) struct buf out;
-	buf_init(&out, 0);
+	_cleanup_(buf_free) struct buf out = {0};
 	buf_vprintf(&out, fmt, ap);
 	return arena_strdup(a, buf_cstr(&out));
 }
@@ -76,8 +75,7 @@ struct index_names { /* name NULL: of a relation without an index definition */
 static bool is_taken(const struct judge *j, const char *name)
 {
 	const struct schema *s = &j->plan->schema;
-	_cleanup_(buf_free) struct buf key;
-	buf_init(&key, 0);
+	_cleanup_(buf_free) struct buf key = {0};
 	for (size_t t = 0; t < s->ntables; t++) {
 		const struct schema_table *table = &s->tables[t];
 		buf_reset(&key);
@@ -97,8 +95,7 @@ static bool is_taken(const struct judge *j, const char *name)
 /* As PostgreSQL does it: a number behind a suffix that is taken. */
 static const char *new_name(const struct judge *j, const struct wanted *w, const char *suffix, const char *definition)
 {
-	_cleanup_(buf_free) struct buf name;
-	buf_init(&name, 0);
+	_cleanup_(buf_free) struct buf name = {0};
 	const char *base = arena_printf(j->arena, "%s_%s", j->plan->schema.tables[w->table].name, w->base);
 	for (unsigned i = 0; i == 0 || is_taken(j, buf_cstr(&name)); i++) {
 		buf_reset(&name);
@@ -167,8 +164,7 @@ static const char *find_key(struct judge *j, const struct wanted *w, const struc
 {
 	const char *names[INDEX_MAX_KEYS];
 	size_t n = 0;
-	_cleanup_(buf_free) struct buf name;
-	buf_init(&name, 0);
+	_cleanup_(buf_free) struct buf name = {0};
 	for (; n < t->nprimary_key && n < INDEX_MAX_KEYS; n++)
 		names[n] = t->columns[t->primary_key[n]].name;
 	if (n == 0 || !method_serves(w, "btree") || !begins(w, names, n) || (w->unique && w->n != n))
@@ -200,8 +196,7 @@ static const char *find_there(struct judge *j, const struct wanted *w)
 /* Behind the name. An index whose keys all go down is read backwards as well as forwards. */
 static const char *definition_of(const struct judge *j, const struct wanted *w)
 {
-	_cleanup_(buf_free) struct buf out;
-	buf_init(&out, 0);
+	_cleanup_(buf_free) struct buf out = {0};
 	sql_table(&out, &j->plan->schema, &j->plan->schema.tables[w->table]);
 	buf_printf(&out, " USING %s (", w->method);
 	for (size_t i = 0; i < w->n; i++)
@@ -222,8 +217,7 @@ static void turn_around(struct wanted *w)
 static const char *create(struct judge *j, const struct wanted *w, const char *name, const char *definition,
 			  const char *middle, const char *where)
 {
-	_cleanup_(buf_free) struct buf out;
-	buf_init(&out, 0);
+	_cleanup_(buf_free) struct buf out = {0};
 	buf_printf(&out, "CREATE %sINDEX ", w->unique ? "UNIQUE " : "");
 	sql_ident(&out, name);
 	buf_printf(&out, " ON %s%s", definition, middle);
@@ -241,9 +235,7 @@ static void want_older(struct judge *j, const struct wanted *w, const char *name
 		judge_statement(j, INDEX_OLD_SERVER, create(j, w, name, definition, "", w->where));
 		return;
 	}
-	_cleanup_(buf_free) struct buf lacks, table;
-	buf_init(&lacks, 0);
-	buf_init(&table, 0);
+	_cleanup_(buf_free) struct buf lacks = {0}, table = {0};
 	sql_ident(&lacks, w->columns[0]->name);
 	buf_puts(&lacks, " IS NULL");
 	sql_table(&table, &j->plan->schema, &j->plan->schema.tables[w->table]);

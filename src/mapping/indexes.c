@@ -21,8 +21,7 @@ struct groups {
 
 static const char *ident(struct arena *a, const char *name)
 {
-	_cleanup_(buf_free) struct buf out;
-	buf_init(&out, 0);
+	_cleanup_(buf_free) struct buf out = {0};
 	sql_ident(&out, name);
 	return arena_strdup(a, buf_cstr(&out));
 }
@@ -79,9 +78,8 @@ static void add_column_key(struct judge *j, struct groups *g, const struct place
 
 static void add_inside_key(struct judge *j, struct groups *g, const struct place *at, const struct index_key *k)
 {
-	_cleanup_(buf_free) struct buf key;
+	_cleanup_(buf_free) struct buf key = {0};
 	struct group *group = group_of(g, at);
-	buf_init(&key, 0);
 	buf_putc(&key, '(');
 	index_put_inside(&key, at);
 	buf_putc(&key, ')');
@@ -125,8 +123,7 @@ static void add_key(struct judge *j, struct groups *g, const struct index_key *k
 
 static const char *present(struct judge *j, const struct wanted *w)
 {
-	_cleanup_(buf_free) struct buf out;
-	buf_init(&out, 0);
+	_cleanup_(buf_free) struct buf out = {0};
 	for (size_t i = 0; i < w->n; i++)
 		buf_printf(&out, "%s%s IS NOT NULL", i > 0 ? " OR " : "",
 			   w->columns[i] != NULL ? ident(j->arena, w->columns[i]->name) : w->keys[i]);
@@ -207,8 +204,7 @@ static void suggest_collation(struct judge *j, const struct groups *g)
 	if (!has_text)
 		return;
 	if (folds_case(&j->spec)) {
-		_cleanup_(buf_free) struct buf out;
-		buf_init(&out, 0);
+		_cleanup_(buf_free) struct buf out = {0};
 		buf_printf(
 			&out, "CREATE COLLATION IF NOT EXISTS %s (provider = icu, locale = ",
 			ident(j->arena, arena_printf(j->arena, "%.20s_level%d", j->spec.locale, j->spec.strength)));
@@ -347,9 +343,8 @@ void index_verdicts_free(struct index_verdicts *v)
 
 void index_verdicts_remark(struct index_verdicts *v, const char *fmt, ...)
 {
-	_cleanup_(buf_free) struct buf out;
+	_cleanup_(buf_free) struct buf out = {0};
 	va_list ap;
-	buf_init(&out, 0);
 	va_start(ap, fmt);
 	buf_vprintf(&out, fmt, ap);
 	va_end(ap);

@@ -365,9 +365,8 @@ static void put_bytes(struct writer *w, const char *key, uint8_t subtype, const 
 static bool put_binary(struct writer *w, const char *key, const yaml_node_t *v)
 {
 	const yaml_node_t *data = member(w, v, "base64"), *type = member(w, v, "subType");
-	_cleanup_(buf_free) struct buf bytes;
+	_cleanup_(buf_free) struct buf bytes = {0};
 	uint8_t subtype;
-	buf_init(&bytes, 0);
 	bool ok = data != NULL && type != NULL && data->type == YAML_SCALAR_NODE && type->type == YAML_SCALAR_NODE &&
 		  strlen(text_of(type)) == 2 && text_unhex(text_of(type), 2, &subtype) && subtype != 2 &&
 		  read_base64(text_of(data), data->data.scalar.length, &bytes);
@@ -520,8 +519,7 @@ static void put_value(struct writer *w, const char *key, const yaml_node_t *n)
 const uint8_t *map_filter_read(struct arena *a, yaml_document_t *doc, const yaml_node_t *n, struct complaints *c,
 			       size_t *len)
 {
-	_cleanup_(buf_free) struct buf out;
-	buf_init(&out, 0);
+	_cleanup_(buf_free) struct buf out = {0};
 	struct writer w = {&out, doc, c};
 	put_members(&w, n);
 	*len = out.len;

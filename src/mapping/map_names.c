@@ -158,8 +158,7 @@ static void check_junction_names(struct schema_builder *b, const struct map_junc
 
 static const char *key_name(struct arena *a, const struct schema_table *t)
 {
-	_cleanup_(buf_free) struct buf name;
-	buf_init(&name, 0);
+	_cleanup_(buf_free) struct buf name = {0};
 	schema_primary_key_name(&name, t);
 	return arena_strdup(a, buf_cstr(&name));
 }

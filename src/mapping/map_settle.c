@@ -152,8 +152,7 @@ static void settle_domains(struct mapping *m, struct complaints *c)
 /* A column without a name gets that of its field. */
 static void settle_name(struct mapping *m, struct map_column *to, struct complaints *c)
 {
-	_cleanup_(buf_free) struct buf keys;
-	buf_init(&keys, 0);
+	_cleanup_(buf_free) struct buf keys = {0};
 	if (to->value != NULL) {
 		to->no_source = true;
 		if ((to->given & MAP_GIVEN_FROM) != 0)

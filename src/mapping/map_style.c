@@ -78,13 +78,10 @@ static void put_styled(struct buf *out, enum map_names style, const char *text)
 
 const char *map_made_name(struct arena *a, const struct mapping *m, const char *text, const char *suffix)
 {
-	_cleanup_(buf_free) struct buf base;
-	_cleanup_(buf_free) struct buf end;
-	_cleanup_(buf_free) struct buf name;
+	_cleanup_(buf_free) struct buf base = {0};
+	_cleanup_(buf_free) struct buf end = {0};
+	_cleanup_(buf_free) struct buf name = {0};
 	bool joined = m->names == MAP_NAMES_CAMEL || m->names == MAP_NAMES_PASCAL;
-	buf_init(&base, 0);
-	buf_init(&end, 0);
-	buf_init(&name, 0);
 	put_styled(&base, m->names, text);
 	if (joined && suffix[0] == '_')
 		put_word(&end, MAP_NAMES_PASCAL, suffix + 1, strlen(suffix + 1), false);

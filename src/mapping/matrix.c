@@ -61,8 +61,7 @@ const char *matrix_natural_type(unsigned kind)
 
 static const char *type_text(struct arena *a, const struct pgtype *t)
 {
-	_cleanup_(buf_free) struct buf b;
-	buf_init(&b, 0);
+	_cleanup_(buf_free) struct buf b = {0};
 	pgtype_sql(&b, t, NULL);
 	return arena_strdup(a, buf_cstr(&b));
 }
@@ -163,9 +162,7 @@ static bool is_same_column(enum pgt x, enum pgt y)
 {
 	bool same = true;
 	for (unsigned kind = 1; same && kind < MATRIX_KINDS; kind++) {
-		_cleanup_(buf_free) struct buf a, b;
-		buf_init(&a, 0);
-		buf_init(&b, 0);
+		_cleanup_(buf_free) struct buf a = {0}, b = {0};
 		put_cell(&a, x, kind);
 		put_cell(&b, y, kind);
 		same = strcmp(buf_cstr(&a), buf_cstr(&b)) == 0;

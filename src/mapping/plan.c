@@ -313,8 +313,7 @@ static void compile(struct plan_builder *b, const bool *out)
 
 static const char *warnings_text(struct arena *a, struct complaints *warnings)
 {
-	_cleanup_(buf_free) struct buf text;
-	buf_init(&text, 0);
+	_cleanup_(buf_free) struct buf text = {0};
 	complaints_warn(warnings, &text);
 	return arena_strdup(a, buf_cstr(&text));
 }

@@ -16,8 +16,7 @@ static void put_name(struct buf *out, const char *name)
 
 bool plan_is_listed(const char *list, const char *name)
 {
-	_cleanup_(buf_free) struct buf text;
-	buf_init(&text, 0);
+	_cleanup_(buf_free) struct buf text = {0};
 	put_name(&text, name);
 	for (const char *line = list; *line != '\0';) {
 		size_t n = strcspn(line, "\n");
@@ -45,9 +44,8 @@ static bool has_wildcard(const char *pattern)
 static void hint_nearest(const struct chooser *ch, const char *pattern)
 {
 	const char *plain = arena_strndup(ch->arena, pattern, strcspn(pattern, "*?[\\"));
-	_cleanup_(buf_free) struct buf near;
+	_cleanup_(buf_free) struct buf near = {0};
 	size_t told = 0;
-	buf_init(&near, 0);
 	for (size_t i = 0; i < ch->m->ncollections; i++) {
 		const char *name = ch->m->collections[i].name;
 		size_t n = strlen(plain) > 3 ? 3 : strlen(plain);

@@ -31,8 +31,7 @@ static struct check_finding *new_finding(struct check_page *p, enum check_severi
 
 static PRINTF_LIKE(2, 0) const char *print(struct arena *a, const char *fmt, va_list ap)
 {
-	_cleanup_(buf_free) struct buf b;
-	buf_init(&b, 0);
+	_cleanup_(buf_free) struct buf b = {0};
 	buf_vprintf(&b, fmt, ap);
 	return arena_strdup(a, buf_cstr(&b));
 }
@@ -292,8 +291,7 @@ void check_page_text(struct buf *out, const struct check_page *p, bool colour)
 
 static json_t *text_json(const char *text)
 {
-	_cleanup_(buf_free) struct buf b;
-	buf_init(&b, 0);
+	_cleanup_(buf_free) struct buf b = {0};
 	if (text == NULL)
 		return json_null();
 	put_escaped(&b, text);

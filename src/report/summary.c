@@ -91,9 +91,8 @@ static bool is_shared(const struct page *p, int table)
 static void line_of_shared(struct page *p, const struct account_collection *c, size_t width)
 {
 	const struct account_table *t = &p->a->tables[c->table];
-	_cleanup_(buf_free) struct buf name;
+	_cleanup_(buf_free) struct buf name = {0};
 
-	buf_init(&name, 0);
 	for (const struct account_collection *o = c + 1; o < p->a->collections + p->a->ncollections; o++)
 		if (o->table == c->table)
 			return;

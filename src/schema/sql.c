@@ -129,8 +129,7 @@ void schema_primary_key_name(struct buf *out, const struct schema_table *t)
 
 void schema_sql_primary_key(struct buf *out, const struct schema *s, const struct schema_table *t)
 {
-	_cleanup_(buf_free) struct buf name;
-	buf_init(&name, 0);
+	_cleanup_(buf_free) struct buf name = {0};
 	if (t->primary_key_definition != NULL) {
 		buf_puts(out, t->primary_key_definition);
 		return;

@@ -481,8 +481,7 @@ static bool read_all(struct reader *rd, const char *objects, const struct pg_par
 bool catalog_read(struct pg *pg, const struct schema *s, struct arena *a, struct catalog *out, struct err *err)
 {
 	struct reader rd = {.pg = pg, .s = s, .arena = a, .out = out, .err = err};
-	_cleanup_(buf_free) struct buf names;
-	buf_init(&names, 0);
+	_cleanup_(buf_free) struct buf names = {0};
 	put_names(&names, s);
 	rd.params[0] = PG_TEXT(s->name);
 	rd.params[1] = PG_TEXT(buf_cstr(&names));
@@ -494,9 +493,8 @@ bool catalog_read_recorded(struct pg *pg, const struct schema *s, int64_t run, s
 			   struct err *err)
 {
 	struct reader rd = {.pg = pg, .s = s, .arena = a, .out = out, .err = err};
-	_cleanup_(buf_free) struct buf names;
+	_cleanup_(buf_free) struct buf names = {0};
 	char id[24];
-	buf_init(&names, 0);
 	put_names(&names, s);
 	snprintf(id, sizeof id, "%lld", (long long)run);
 	rd.params[0] = PG_TEXT(s->name);
@@ -522,10 +520,9 @@ static const char record_objects_sql[] =
 bool catalog_record(struct pg *pg, const struct schema *s, int64_t run, bool triggers, struct err *err)
 {
 	struct reader rd = {.pg = pg, .s = s, .arena = arena_new(), .err = err};
-	_cleanup_(buf_free) struct buf names;
+	_cleanup_(buf_free) struct buf names = {0};
 	const char *old;
 	char id[24];
-	buf_init(&names, 0);
 	put_names(&names, s);
 	snprintf(id, sizeof id, "%lld", (long long)run);
 	struct pg_param params[] = {PG_TEXT(s->name), PG_TEXT(buf_cstr(&names)), PG_TEXT(id),

@@ -167,8 +167,7 @@ static bool check_roles(struct check *c)
 
 static void put_primary_key_name(struct buf *sql, const struct schema_table *t)
 {
-	_cleanup_(buf_free) struct buf name;
-	buf_init(&name, 0);
+	_cleanup_(buf_free) struct buf name = {0};
 	if (t->primary_key_name != NULL)
 		buf_puts(&name, t->primary_key_name);
 	else
@@ -205,8 +204,7 @@ static void put_values(struct buf *sql, const struct schema *s)
  * share names: a table makes a type of its name. With `missing`: tables and types that are not there. */
 static bool find_objects(struct check *c, bool missing, struct pg_result **r)
 {
-	_cleanup_(buf_free) struct buf sql;
-	buf_init(&sql, 0);
+	_cleanup_(buf_free) struct buf sql = {0};
 	if (c->s->ntables + c->s->nenums == 0)
 		return err_set(c->err, ERR_INTERNAL, "the plan has no tables");
 	buf_puts(&sql, "WITH w(what, name) AS (VALUES ");
@@ -241,8 +239,7 @@ static const char *object_word(const struct pg_result *r, int row)
 static bool count_rows(struct check *c, const char *table, int64_t *n)
 {
 	_cleanup_(pg_result_freep) struct pg_result *r = NULL;
-	_cleanup_(buf_free) struct buf sql;
-	buf_init(&sql, 0);
+	_cleanup_(buf_free) struct buf sql = {0};
 	buf_puts(&sql, "SELECT count(*) FROM ");
 	sql_ident(&sql, c->s->name);
 	buf_putc(&sql, '.');
@@ -272,8 +269,7 @@ static bool list_objects(struct check *c, const struct pg_result *r, bool count,
 {
 	const size_t room = sizeof c->err->detail - 32;
 	for (int i = 0; i < pg_rows(r); i++) {
-		_cleanup_(buf_free) struct buf one;
-		buf_init(&one, 0);
+		_cleanup_(buf_free) struct buf one = {0};
 		if (!count)
 			buf_printf(&one, "%s %s", pg_get_i64(r, i, 0) == 2 ? "type" : "table", pg_get(r, i, 1));
 		else if (!describe_object(c, r, i, &one))
@@ -290,8 +286,7 @@ static bool list_objects(struct check *c, const struct pg_result *r, bool count,
 static bool check_absent(struct check *c)
 {
 	_cleanup_(pg_result_freep) struct pg_result *r = NULL;
-	_cleanup_(buf_free) struct buf list;
-	buf_init(&list, 0);
+	_cleanup_(buf_free) struct buf list = {0};
 	if (!find_objects(c, false, &r))
 		return false;
 	if (pg_rows(r) == 0)
@@ -310,8 +305,7 @@ static bool check_absent(struct check *c)
 static bool check_present(struct check *c)
 {
 	_cleanup_(pg_result_freep) struct pg_result *r = NULL;
-	_cleanup_(buf_free) struct buf list;
-	buf_init(&list, 0);
+	_cleanup_(buf_free) struct buf list = {0};
 	if (!find_objects(c, true, &r))
 		return false;
 	if (pg_rows(r) == 0)

@@ -26,9 +26,8 @@ static void add(struct compare *cmp, enum sink_severity severity, const char *hi
 static void add(struct compare *cmp, enum sink_severity severity, const char *hint, const char *fmt, ...)
 {
 	struct sink_differences *d = cmp->out;
-	_cleanup_(buf_free) struct buf text;
+	_cleanup_(buf_free) struct buf text = {0};
 	va_list ap;
-	buf_init(&text, 0);
 	va_start(ap, fmt);
 	buf_vprintf(&text, fmt, ap);
 	va_end(ap);
@@ -298,8 +297,7 @@ static void tell_misfit(struct compare *cmp, const struct schema_table *t, const
 			const struct catalog_column *have)
 {
 	struct arena *a = cmp->out->arena;
-	_cleanup_(buf_free) struct buf want;
-	buf_init(&want, 0);
+	_cleanup_(buf_free) struct buf want = {0};
 	pgtype_sql(&want, &col->type, NULL);
 	if (have->type.base == PGT_COUNT) {
 		add(cmp, SINK_ERROR, "leave it out of the mapping (from: null), or change its type",
@@ -529,8 +527,7 @@ static void compare_key(struct compare *cmp, int table)
 			    "table %s has no primary key, the mapping has one", t->name);
 		return;
 	}
-	_cleanup_(buf_free) struct buf columns;
-	buf_init(&columns, 0);
+	_cleanup_(buf_free) struct buf columns = {0};
 	put_columns(&columns, key->columns, key->ncolumns);
 	add(cmp, SINK_ERROR, "make the mapping's primary_key and the table's the same",
 	    "the primary key of table %s is (%s), the mapping has another", t->name, buf_cstr(&columns));
@@ -659,8 +656,7 @@ static bool compare_rows(struct compare *cmp, struct pg *pg, struct err *err)
 {
 	for (size_t i = 0; i < cmp->s->ntables; i++) {
 		_cleanup_(pg_result_freep) struct pg_result *r = NULL;
-		_cleanup_(buf_free) struct buf sql;
-		buf_init(&sql, 0);
+		_cleanup_(buf_free) struct buf sql = {0};
 		if (cmp->c->tables[i].kind != 'r' || !cmp->c->tables[i].may_write)
 			continue;
 		buf_puts(&sql, "SELECT count(*) FROM (SELECT FROM ");

@@ -24,9 +24,8 @@ static void put_target(struct buf *sql, const struct schema *s, const struct sch
 
 bool sink_copy_begin(struct pg *pg, const struct schema *s, const struct schema_copy *c, struct err *err)
 {
-	_cleanup_(buf_free) struct buf sql;
-	_cleanup_(rowbuf_free) struct rowbuf header;
-	buf_init(&sql, 0);
+	_cleanup_(buf_free) struct buf sql = {0};
+	_cleanup_(rowbuf_free) struct rowbuf header = {0};
 	rowbuf_init(&header);
 	buf_puts(&sql, "COPY ");
 	put_target(&sql, s, c);
@@ -44,7 +43,7 @@ bool sink_copy_put(struct pg *pg, struct rowbuf *rows, struct err *err)
 
 bool sink_copy_end(struct pg *pg, uint64_t *rows, struct err *err)
 {
-	_cleanup_(rowbuf_free) struct rowbuf trailer;
+	_cleanup_(rowbuf_free) struct rowbuf trailer = {0};
 	rowbuf_init(&trailer);
 	rowbuf_trailer(&trailer);
 	return pg_copy_put(pg, trailer.buf.data, trailer.buf.len, err) && pg_copy_end(pg, rows, err);

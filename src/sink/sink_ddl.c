@@ -16,8 +16,7 @@ static bool exec_buf(struct pg *pg, struct buf *sql, struct err *err)
 static bool create_schema(struct pg *pg, const struct schema *s, struct err *err)
 {
 	_cleanup_(pg_result_freep) struct pg_result *r = NULL;
-	_cleanup_(buf_free) struct buf sql;
-	buf_init(&sql, 0);
+	_cleanup_(buf_free) struct buf sql = {0};
 	struct pg_param name = PG_TEXT(s->name);
 	if (!pg_query(pg, "SELECT 1 FROM pg_catalog.pg_namespace WHERE nspname = $1", &name, 1, &r, err))
 		return false;
@@ -48,8 +47,7 @@ static void put_owner(struct buf *sql, const struct schema *s, const char *what,
 
 static bool create_enum(struct pg *pg, const struct schema *s, const struct schema_enum *e, struct err *err)
 {
-	_cleanup_(buf_free) struct buf sql;
-	buf_init(&sql, 0);
+	_cleanup_(buf_free) struct buf sql = {0};
 	schema_sql_enum(&sql, s, e);
 	put_owner(&sql, s, "TYPE", e->name);
 	return exec_buf(pg, &sql, err) || err_where(err, "type %s", e->name);
@@ -57,8 +55,7 @@ static bool create_enum(struct pg *pg, const struct schema *s, const struct sche
 
 static bool create_domain(struct pg *pg, const struct schema *s, const struct schema_domain *d, struct err *err)
 {
-	_cleanup_(buf_free) struct buf sql;
-	buf_init(&sql, 0);
+	_cleanup_(buf_free) struct buf sql = {0};
 	schema_sql_domain(&sql, s, d);
 	put_owner(&sql, s, "DOMAIN", d->name);
 	return exec_buf(pg, &sql, err) || err_where(err, "domain %s", d->name);
@@ -66,8 +63,7 @@ static bool create_domain(struct pg *pg, const struct schema *s, const struct sc
 
 static bool create_table(struct pg *pg, const struct schema *s, const struct schema_table *t, struct err *err)
 {
-	_cleanup_(buf_free) struct buf sql;
-	buf_init(&sql, 0);
+	_cleanup_(buf_free) struct buf sql = {0};
 	schema_sql_table(&sql, s, t);
 	for (size_t i = 0; i < s->ngrants; i++) {
 		buf_printf(&sql, "; GRANT %s ON TABLE ", s->grants[i].privileges);
@@ -84,8 +80,7 @@ static bool create_pairs(struct pg *pg, const struct schema *s, size_t junction,
 {
 	const struct schema_junction *j = &s->junctions[junction];
 	const struct schema_table *t = &s->tables[j->table];
-	_cleanup_(buf_free) struct buf sql;
-	buf_init(&sql, 0);
+	_cleanup_(buf_free) struct buf sql = {0};
 	buf_printf(&sql, "CREATE TABLE docrow.pairs_%zu (l ", junction);
 	pgtype_sql(&sql, &t->columns[j->left_column].type, s->name);
 	buf_puts(&sql, " NOT NULL, r ");
@@ -122,8 +117,7 @@ bool sink_create(struct pg *pg, const struct schema *s, struct err *err)
 
 bool sink_drop(struct pg *pg, const struct schema *s, struct err *err)
 {
-	_cleanup_(buf_free) struct buf sql;
-	buf_init(&sql, 0);
+	_cleanup_(buf_free) struct buf sql = {0};
 	for (size_t i = 0; i < s->ntables; i++) {
 		/* in one statement, so that foreign keys among them do not matter */
 		buf_puts(&sql, i == 0 ? "DROP TABLE IF EXISTS " : ", ");
@@ -161,8 +155,7 @@ static bool has_known_oid(const struct pgtype *t)
 static void put_type_name(struct buf *sql, const struct schema *s, const struct pgtype *t)
 {
 	struct pgtype element = *t;
-	_cleanup_(buf_free) struct buf name;
-	buf_init(&name, 0);
+	_cleanup_(buf_free) struct buf name = {0};
 	element.array = false;
 	element.dims = 0;
 	if (t->domain_dims > 0 || !t->array)
@@ -175,8 +168,7 @@ static void put_type_name(struct buf *sql, const struct schema *s, const struct 
 static bool resolve_column(struct pg *pg, const struct schema *s, struct schema_column *c, struct err *err)
 {
 	_cleanup_(pg_result_freep) struct pg_result *r = NULL;
-	_cleanup_(buf_free) struct buf sql;
-	buf_init(&sql, 0);
+	_cleanup_(buf_free) struct buf sql = {0};
 	if (has_known_oid(&c->type)) {
 		c->type.oid = pgt_oid(c->type.base);
 		return true;
@@ -223,9 +215,8 @@ static bool index_exists(struct pg *pg, const struct schema *s, const char *name
 bool sink_add_index(struct pg *pg, const struct schema *s, int table, int index, struct err *err)
 {
 	const struct schema_index *i = &s->tables[table].indexes[index];
-	_cleanup_(buf_free) struct buf sql;
+	_cleanup_(buf_free) struct buf sql = {0};
 	bool exists = false;
-	buf_init(&sql, 0);
 	if (i->unique && !index_exists(pg, s, i->name, &exists, err))
 		return false;
 	if (exists)
@@ -258,8 +249,7 @@ bool sink_note_refused(struct pg *pg, const struct sink_object *o, int64_t run, 
 bool sink_add_fkey(struct pg *pg, const struct schema *s, int table, int fkey, struct err *err)
 {
 	const struct schema_fkey *f = &s->tables[table].fkeys[fkey];
-	_cleanup_(buf_free) struct buf sql;
-	buf_init(&sql, 0);
+	_cleanup_(buf_free) struct buf sql = {0};
 	schema_sql_fkey(&sql, s, &s->tables[table], f, true);
 	return exec_buf(pg, &sql, err) || err_where(err, "foreign key %s", f->name);
 }
@@ -320,10 +310,9 @@ static bool is_kept(const struct schema *s, int table, int fkey)
 bool sink_validate_fkey(struct pg *pg, const struct schema *s, int table, int fkey, struct err *err)
 {
 	const struct schema_fkey *f = &s->tables[table].fkeys[fkey];
-	_cleanup_(buf_free) struct buf sql;
+	_cleanup_(buf_free) struct buf sql = {0};
 	bool refused;
 	enum key_state state;
-	buf_init(&sql, 0);
 	/* What a target brought along may have been refused, or have no policy: it stays NOT VALID, and is told. */
 	bool brought = f->definition != NULL;
 	if (!sink_key_state(pg, s, table, fkey, &state, err))
@@ -362,8 +351,7 @@ static bool find_sequences(struct pg *pg, const struct schema *s, const struct s
 static bool set_sequence(struct pg *pg, const struct schema *s, const struct schema_table *t, const char *column,
 			 const char *sequence, struct err *err)
 {
-	_cleanup_(buf_free) struct buf sql;
-	buf_init(&sql, 0);
+	_cleanup_(buf_free) struct buf sql = {0};
 	buf_puts(&sql, "SELECT setval(");
 	sql_literal(&sql, sequence);
 	buf_puts(&sql, "::regclass, m) FROM (SELECT max(");
@@ -388,8 +376,7 @@ bool sink_settle_sequences(struct pg *pg, const struct schema *s, int table, str
 
 bool sink_vacuum(struct pg *pg, const struct schema *s, int table, struct err *err)
 {
-	_cleanup_(buf_free) struct buf sql;
-	buf_init(&sql, 0);
+	_cleanup_(buf_free) struct buf sql = {0};
 	buf_puts(&sql, "VACUUM (FREEZE, ANALYZE) ");
 	sql_table(&sql, s, &s->tables[table]);
 	return exec_buf(pg, &sql, err) || err_where(err, "table %s", s->tables[table].name);

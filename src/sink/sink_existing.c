@@ -15,8 +15,7 @@ static struct pg_param run_param(char text[24], int64_t run)
 bool sink_find_tables(struct pg *pg, const struct schema *s, size_t *found, struct err *err)
 {
 	_cleanup_(pg_result_freep) struct pg_result *r = NULL;
-	_cleanup_(buf_free) struct buf sql;
-	buf_init(&sql, 0);
+	_cleanup_(buf_free) struct buf sql = {0};
 	buf_puts(&sql,
 		 "SELECT count(*) FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace"
 		 " WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f') AND n.nspname = ");
@@ -43,8 +42,7 @@ static void put_tables(struct buf *sql, const struct schema *s)
 
 bool sink_lock_tables(struct pg *pg, const struct schema *s, double seconds, struct err *err)
 {
-	_cleanup_(buf_free) struct buf sql;
-	buf_init(&sql, 0);
+	_cleanup_(buf_free) struct buf sql = {0};
 	buf_printf(&sql, "SET LOCAL lock_timeout = %lld; LOCK TABLE ", (long long)(seconds * 1000));
 	put_tables(&sql, s);
 	buf_puts(&sql, " IN ACCESS EXCLUSIVE MODE");
@@ -64,10 +62,9 @@ bool sink_lock_tables(struct pg *pg, const struct schema *s, double seconds, str
 static bool drop_recorded(struct pg *pg, int64_t run, struct err *err)
 {
 	_cleanup_(pg_result_freep) struct pg_result *r = NULL;
-	_cleanup_(buf_free) struct buf sql;
+	_cleanup_(buf_free) struct buf sql = {0};
 	char id[24];
 	struct pg_param params[] = {run_param(id, run)};
-	buf_init(&sql, 0);
 	if (!pg_query(pg,
 		      "SELECT facts ->> 'drop' FROM docrow.ddl WHERE run = $1::bigint AND facts ? 'drop'"
 		      " ORDER BY kind <> 'foreign key', id",
@@ -138,10 +135,9 @@ static bool refuse_to_give_back(const char *kind, const char *object, const char
 static bool make_all_again(struct pg *pg, int64_t run, struct err *err)
 {
 	_cleanup_(pg_result_freep) struct pg_result *r = NULL;
-	_cleanup_(buf_free) struct buf sql;
+	_cleanup_(buf_free) struct buf sql = {0};
 	char id[24];
 	struct pg_param params[] = {run_param(id, run)};
-	buf_init(&sql, 0);
 	if (!pg_query(pg,
 		      "SELECT definition || coalesce(facts ->> 'after', ''), kind, object, table_name FROM docrow.ddl"
 		      " WHERE run = $1::bigint AND facts ? 'drop' ORDER BY id",
@@ -170,10 +166,9 @@ bool sink_count_foreign_rows(struct pg *pg, const struct schema *s, int64_t run,
 			     struct err *err)
 {
 	_cleanup_(pg_result_freep) struct pg_result *r = NULL;
-	_cleanup_(buf_free) struct buf sql;
+	_cleanup_(buf_free) struct buf sql = {0};
 	char id[24];
 	struct pg_param params[] = {run_param(id, run)};
-	buf_init(&sql, 0);
 	buf_puts(&sql, MINE "SELECT count(*) FROM ");
 	sql_table(&sql, s, &s->tables[table]);
 	buf_puts(&sql, " WHERE xmin::text::bigint NOT IN (SELECT x FROM docrow_mine)");
@@ -197,8 +192,7 @@ static bool count_all_foreign(struct pg *pg, const struct schema *s, int64_t run
 
 static bool empty_tables(struct pg *pg, const struct schema *s, struct err *err)
 {
-	_cleanup_(buf_free) struct buf sql;
-	buf_init(&sql, 0);
+	_cleanup_(buf_free) struct buf sql = {0};
 	buf_puts(&sql, "TRUNCATE ");
 	put_tables(&sql, s);
 	return pg_exec(pg, buf_cstr(&sql), err);
@@ -210,8 +204,7 @@ static bool delete_mine(struct pg *pg, const struct schema *s, int64_t run, stru
 	char id[24];
 	struct pg_param params[] = {run_param(id, run)};
 	for (size_t i = 0; i < s->ntables; i++) {
-		_cleanup_(buf_free) struct buf sql;
-		buf_init(&sql, 0);
+		_cleanup_(buf_free) struct buf sql = {0};
 		buf_puts(&sql, MINE "DELETE FROM ");
 		sql_table(&sql, s, &s->tables[i]);
 		buf_puts(&sql, " WHERE xmin::text::bigint IN (SELECT x FROM docrow_mine)");

@@ -304,7 +304,7 @@ static bool flush_rows(struct pg *pg, const struct rows *r, const struct notes_t
 {
 	if (r->n == 0)
 		return true;
-	_cleanup_(rowbuf_free) struct rowbuf out;
+	_cleanup_(rowbuf_free) struct rowbuf out = {0};
 	rowbuf_init(&out);
 	return pg_copy_begin(pg, t->copy, err) && send_rows(pg, r, t, o, &out, err) && pg_copy_end(pg, NULL, err);
 }

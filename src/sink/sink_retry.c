@@ -61,8 +61,7 @@ static bool create_rows(struct sink_retry *r, int table, struct err *err)
 {
 	const struct schema *s = r->st.s;
 	const struct schema_table *t = &s->tables[table];
-	_cleanup_(buf_free) struct buf sql;
-	buf_init(&sql, 0);
+	_cleanup_(buf_free) struct buf sql = {0};
 	buf_printf(&sql, "CREATE TEMP TABLE docrow_t%d ON COMMIT DROP AS SELECT 0::bigint AS docrow_item, ", table);
 	retry_columns(&sql, t, NULL, ROW_ALIAS);
 	buf_puts(&sql, " FROM ");
@@ -133,8 +132,7 @@ static void put_drop(struct buf *sql, char letter, size_t i)
 
 bool sink_retry_end(struct sink_retry *r, struct err *err)
 {
-	_cleanup_(buf_free) struct buf sql;
-	buf_init(&sql, 0);
+	_cleanup_(buf_free) struct buf sql = {0};
 	buf_puts(&sql, "DROP TABLE pg_temp.docrow_item");
 	for (size_t i = 0; i < r->st.s->ntables; i++)
 		if (r->staged[i])
@@ -159,7 +157,7 @@ void sink_retry_free(struct sink_retry *r)
 
 bool sink_retry_items(struct sink_retry *r, struct rowbuf *items, struct err *err)
 {
-	_cleanup_(rowbuf_free) struct rowbuf edge;
+	_cleanup_(rowbuf_free) struct rowbuf edge = {0};
 	rowbuf_init(&edge);
 	rowbuf_header(&edge);
 	return pg_copy_begin(r->st.pg,
@@ -174,9 +172,8 @@ bool sink_retry_put(struct sink_retry *r, const struct schema_copy *c, struct ro
 {
 	if (rows->rows == 0)
 		return true;
-	_cleanup_(buf_free) struct buf sql;
-	_cleanup_(rowbuf_free) struct rowbuf edge;
-	buf_init(&sql, 0);
+	_cleanup_(buf_free) struct buf sql = {0};
+	_cleanup_(rowbuf_free) struct rowbuf edge = {0};
 	rowbuf_init(&edge);
 	rowbuf_header(&edge);
 	if (c->junction >= 0) {
@@ -194,8 +191,7 @@ bool sink_retry_put(struct sink_retry *r, const struct schema_copy *c, struct ro
 bool sink_retry_row(struct sink_retry *r, int64_t item, int table, int64_t reject, struct err *err)
 {
 	const struct schema_table *t = &r->st.s->tables[table];
-	_cleanup_(buf_free) struct buf sql;
-	buf_init(&sql, 0);
+	_cleanup_(buf_free) struct buf sql = {0};
 	buf_printf(&sql, "INSERT INTO pg_temp.docrow_t%d (docrow_item, ", table);
 	retry_columns(&sql, t, NULL, NULL);
 	buf_printf(&sql, ") SELECT %lld, ", (long long)item);
@@ -239,8 +235,7 @@ struct block {
 
 static bool block_items(struct sink_retry *r, const struct block *b, uint64_t *n)
 {
-	_cleanup_(buf_free) struct buf sql;
-	buf_init(&sql, 0);
+	_cleanup_(buf_free) struct buf sql = {0};
 	buf_printf(&sql,
 		   "WITH o AS MATERIALIZED (%s), u AS (UPDATE pg_temp.docrow_item AS i SET fault = '%s', message = "
 		   "o.message, column_name = ",
@@ -319,8 +314,7 @@ static bool take_out(struct sink_retry *r, const struct block *b)
 	const struct schema *s = r->st.s;
 	int *tables = arena_alloc(r->arena, (s->ntables + 1) * sizeof *tables);
 	uint64_t *counts = arena_alloc(r->arena, (s->ntables + 1) * sizeof *counts);
-	_cleanup_(buf_free) struct buf sql;
-	buf_init(&sql, 0);
+	_cleanup_(buf_free) struct buf sql = {0};
 	put_taken_out(&sql, r, b);
 	int n = put_children(&sql, r, b->table, "g", tables, 0);
 	put_their_rejects(&sql, r, b);
@@ -357,8 +351,7 @@ static bool block_without_parent(struct sink_retry *r, int table)
 	int up = t->parent_table, link = up >= 0 ? sink_link_column(s, t) : -1;
 	if (link < 0)
 		return true;
-	_cleanup_(buf_free) struct buf rows;
-	buf_init(&rows, 0);
+	_cleanup_(buf_free) struct buf rows = {0};
 	buf_puts(&rows, "SELECT " ROW_ALIAS ".ctid AS spot, " ROW_ALIAS ".docrow_item AS item, ");
 	buf_puts(&rows, "'the row above it is not in ' || ");
 	sql_literal(&rows, s->tables[up].name);
@@ -384,8 +377,7 @@ static bool block_without_parent(struct sink_retry *r, int table)
 static bool find_stubs(struct sink_retry *r)
 {
 	const struct schema_table *t = &r->st.s->tables[r->main_table];
-	_cleanup_(buf_free) struct buf sql;
-	buf_init(&sql, 0);
+	_cleanup_(buf_free) struct buf sql = {0};
 	buf_puts(&sql, "UPDATE pg_temp.docrow_item AS i SET is_stub = true FROM ");
 	retry_stage(&sql, r->main_table);
 	buf_printf(&sql,
@@ -410,8 +402,7 @@ static void put_owner(struct buf *sql, const struct sink_retry *r, const struct 
 static void put_same(struct buf *sql, const struct sink_retry *r, const struct schema_table *t, const char *what,
 		     const char *owner, const char *reason)
 {
-	_cleanup_(buf_free) struct buf text;
-	buf_init(&text, 0);
+	_cleanup_(buf_free) struct buf text = {0};
 	buf_printf(&text, " has the same %s as ", what);
 	buf_puts(sql, "(SELECT coalesce(");
 	sql_document_id(sql, SQL_ID_TEXT, ROW_ALIAS, r->st.s, t, r->st.run);
@@ -427,9 +418,7 @@ static void put_same(struct buf *sql, const struct sink_retry *r, const struct s
 static bool block_key_taken(struct sink_retry *r, int table)
 {
 	const struct schema_table *t = &r->st.s->tables[table];
-	_cleanup_(buf_free) struct buf rows, owner;
-	buf_init(&rows, 0);
-	buf_init(&owner, 0);
+	_cleanup_(buf_free) struct buf rows = {0}, owner = {0};
 	put_owner(&owner, r, t, "there");
 	buf_puts(&rows, "SELECT " ROW_ALIAS ".ctid AS spot, " ROW_ALIAS ".docrow_item AS item, ");
 	put_same(&rows, r, t, "key", buf_cstr(&owner), "primary key");
@@ -455,9 +444,7 @@ static void put_key_list(struct buf *sql, const struct schema_table *t, const ch
 static bool block_key_twice(struct sink_retry *r, int table)
 {
 	const struct schema_table *t = &r->st.s->tables[table];
-	_cleanup_(buf_free) struct buf rows, owner;
-	buf_init(&rows, 0);
-	buf_init(&owner, 0);
+	_cleanup_(buf_free) struct buf rows = {0}, owner = {0};
 	put_owner(&owner, r, t, ROW_ALIAS);
 	buf_puts(&rows, "SELECT spot, item, message FROM (SELECT " ROW_ALIAS ".ctid AS spot, " ROW_ALIAS
 			".docrow_item AS item, ");
@@ -545,10 +532,7 @@ static bool block_unique(struct sink_retry *r, int table, struct unique *u, cons
 
 static bool block_unique_taken(struct sink_retry *r, int table, struct unique *u)
 {
-	_cleanup_(buf_free) struct buf rows, owner, from;
-	buf_init(&rows, 0);
-	buf_init(&owner, 0);
-	buf_init(&from, 0);
+	_cleanup_(buf_free) struct buf rows = {0}, owner = {0}, from = {0};
 	put_owner(&owner, r, u->t, "there");
 	buf_puts(&rows, "SELECT " ROW_ALIAS ".docrow_spot AS spot, " ROW_ALIAS ".docrow_item AS item, ");
 	put_same(&rows, r, u->t, buf_cstr(&u->what), buf_cstr(&owner), buf_cstr(&u->reason));
@@ -571,9 +555,7 @@ static bool block_unique_taken(struct sink_retry *r, int table, struct unique *u
 
 static bool block_unique_twice(struct sink_retry *r, int table, struct unique *u)
 {
-	_cleanup_(buf_free) struct buf rows, from;
-	buf_init(&rows, 0);
-	buf_init(&from, 0);
+	_cleanup_(buf_free) struct buf rows = {0}, from = {0};
 	retry_stage(&from, table);
 	buf_puts(&rows, "SELECT spot, item, message FROM (SELECT " ROW_ALIAS ".docrow_spot AS spot, " ROW_ALIAS
 			".docrow_item AS item, ");
@@ -609,8 +591,7 @@ static bool block_duplicates(struct sink_retry *r, int table)
 static bool block_orphans_of(struct sink_retry *r, int ref, bool *any)
 {
 	const struct schema_ref *f = &r->st.s->refs[ref];
-	_cleanup_(buf_free) struct buf rows;
-	buf_init(&rows, 0);
+	_cleanup_(buf_free) struct buf rows = {0};
 	orphans_put_rejected(&rows, &r->st, ref);
 	return block(r,
 		     &(struct block){.table = f->table,

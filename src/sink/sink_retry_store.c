@@ -15,8 +15,7 @@ static bool keeps(const struct schema_ref *f)
 static bool drop_key(struct sink_retry *r, int table, int fkey)
 {
 	const struct schema_table *t = &r->st.s->tables[table];
-	_cleanup_(buf_free) struct buf sql;
-	buf_init(&sql, 0);
+	_cleanup_(buf_free) struct buf sql = {0};
 	buf_puts(&sql, "ALTER TABLE ");
 	sql_table(&sql, r->st.s, t);
 	buf_puts(&sql, " DROP CONSTRAINT ");
@@ -75,8 +74,7 @@ static bool insert(struct sink_retry *r, int table, bool own, uint64_t *taken)
 {
 	const struct schema_table *t = &r->st.s->tables[table];
 	const struct schema_copy *c = own ? NULL : r->copies[table];
-	_cleanup_(buf_free) struct buf sql;
-	buf_init(&sql, 0);
+	_cleanup_(buf_free) struct buf sql = {0};
 	buf_puts(&sql, "INSERT INTO ");
 	sql_table(&sql, r->st.s, t);
 	buf_puts(&sql, " (");
@@ -97,8 +95,7 @@ static bool fill_stubs(struct sink_retry *r, uint64_t *filled)
 {
 	const struct schema_table *t = &r->st.s->tables[r->main_table];
 	const struct schema_copy *c = r->copies[r->main_table];
-	_cleanup_(buf_free) struct buf sql;
-	buf_init(&sql, 0);
+	_cleanup_(buf_free) struct buf sql = {0};
 	buf_puts(&sql, "WITH f AS (UPDATE docrow.finding f SET state = 'restored', retry_step = ");
 	buf_printf(&sql, "%lld FROM ", (long long)r->st.step);
 	retry_stage(&sql, r->main_table);
@@ -135,8 +132,7 @@ static bool fill_stubs(struct sink_retry *r, uint64_t *filled)
 static bool store_rows(struct sink_retry *r, int table)
 {
 	uint64_t waiting, taken, own = 0, filled = 0;
-	_cleanup_(buf_free) struct buf sql;
-	buf_init(&sql, 0);
+	_cleanup_(buf_free) struct buf sql = {0};
 	buf_puts(&sql, "SELECT count(*) FROM ");
 	retry_stage(&sql, table);
 	if (!sink_counts(r->st.pg, buf_cstr(&sql), &waiting, 1, r->st.err))
@@ -239,8 +235,7 @@ static bool restore_pairs(struct sink_retry *r, int j)
 	const char *name = r->st.s->tables[u->table].name, *both = both_names(r, j);
 	enum ledger_kind kind = is_kept(r, j) ? LEDGER_ORPHAN_KEPT : LEDGER_PAIR_ORPHAN;
 	uint64_t n[N_FOUND];
-	_cleanup_(buf_free) struct buf sql;
-	buf_init(&sql, 0);
+	_cleanup_(buf_free) struct buf sql = {0};
 	put_waiting_pairs(&sql, r, j);
 	put_insert(&sql, r, u, is_kept(r, j) ? "d WHERE false" : "d WHERE has_l AND has_r");
 	buf_printf(&sql,
@@ -282,8 +277,7 @@ static void put_known(struct buf *sql, struct sink_retry *r, int j)
 {
 	const struct schema_junction *u = &r->st.s->junctions[j];
 	const struct schema_table *t = &r->st.s->tables[u->table];
-	_cleanup_(buf_free) struct buf where;
-	buf_init(&where, 0);
+	_cleanup_(buf_free) struct buf where = {0};
 	buf_printf(&where, ".run = %lld AND ", (long long)r->st.run);
 	buf_printf(
 		sql,
@@ -421,8 +415,7 @@ static bool add_pairs(struct sink_retry *r, int j)
 	const struct schema_junction *u = &r->st.s->junctions[j];
 	bool both = u->left_collection != NULL && u->right_collection != NULL;
 	uint64_t n[P_COUNTS];
-	_cleanup_(buf_free) struct buf sql;
-	buf_init(&sql, 0);
+	_cleanup_(buf_free) struct buf sql = {0};
 	put_pairs(&sql, r, j);
 	put_insert(&sql, r, u,
 		   is_kept(r, j) ? "docrow_d WHERE taken AND NOT was_row"
@@ -464,9 +457,8 @@ static bool put_ends_back(struct sink_retry *r, int j, const bool lifted[2])
 
 static bool has_new_pairs(struct sink_retry *r, int j, bool *yes)
 {
-	_cleanup_(buf_free) struct buf sql;
+	_cleanup_(buf_free) struct buf sql = {0};
 	uint64_t n;
-	buf_init(&sql, 0);
 	buf_printf(&sql, "SELECT count(*) FROM pg_temp.docrow_j%d", j);
 	bool ok = sink_counts(r->st.pg, buf_cstr(&sql), &n, 1, r->st.err);
 	*yes = ok && n > 0;
@@ -490,8 +482,7 @@ static void put_arrivals(struct buf *sql, struct sink_retry *r, const struct sch
 {
 	const struct schema_table *t = &r->st.s->tables[r->main_table];
 	const struct pgtype *type = &r->st.s->tables[f->table].columns[f->column].type;
-	_cleanup_(buf_free) struct buf value;
-	buf_init(&value, 0);
+	_cleanup_(buf_free) struct buf value = {0};
 	sql_column_text(&value, ROW_ALIAS, t, column);
 	buf_puts(sql, "WITH x AS (");
 	for (int i = 0; i < 2; i++) {
@@ -537,8 +528,7 @@ static void put_row_of_finding(struct buf *sql, const struct sink_retry *r, int 
 static bool make_key_type(struct sink_retry *r, int table)
 {
 	const struct schema_table *t = &r->st.s->tables[table];
-	_cleanup_(buf_free) struct buf sql;
-	buf_init(&sql, 0);
+	_cleanup_(buf_free) struct buf sql = {0};
 	if (t->nprimary_key <= 1)
 		return true;
 	buf_printf(&sql,
@@ -598,8 +588,7 @@ static bool restore_ref(struct sink_retry *r, int ref)
 	const struct schema_table *t = &r->st.s->tables[f->table];
 	const char *column = t->columns[f->column].name;
 	uint64_t n[R_COUNTS];
-	_cleanup_(buf_free) struct buf sql;
-	buf_init(&sql, 0);
+	_cleanup_(buf_free) struct buf sql = {0};
 	put_restore(&sql, r, f);
 	if (!sink_counts(r->st.pg, buf_cstr(&sql), n, R_COUNTS, r->st.err))
 		return false;
@@ -617,8 +606,7 @@ static bool move_ref(struct sink_retry *r, int ref)
 	const struct schema_table *t = &r->st.s->tables[f->table];
 	const char *column = t->columns[f->column].name;
 	uint64_t n;
-	_cleanup_(buf_free) struct buf sql;
-	buf_init(&sql, 0);
+	_cleanup_(buf_free) struct buf sql = {0};
 	put_arrivals(&sql, r, f, f->move_ref_column);
 	buf_puts(&sql, ", u AS (UPDATE ");
 	sql_table(&sql, r->st.s, t);
@@ -676,9 +664,8 @@ bool sink_retry_store(struct sink_retry *r, struct err *err)
 static bool has_open_findings(struct pg *pg, const struct schema *s, int64_t run, int table, bool *yes,
 			      struct err *err)
 {
-	_cleanup_(buf_free) struct buf sql;
+	_cleanup_(buf_free) struct buf sql = {0};
 	uint64_t n;
-	buf_init(&sql, 0);
 	buf_printf(&sql,
 		   "SELECT count(*) FROM docrow.finding WHERE run = %lld AND kind = 'orphan_kept' AND state = 'open' "
 		   "AND "
@@ -696,9 +683,8 @@ bool sink_retry_validate(struct pg *pg, const struct schema *s, int64_t run, str
 		for (size_t k = 0; k < s->tables[t].nfkeys; k++) {
 			enum key_state state;
 			bool open;
-			_cleanup_(buf_free) struct buf sql;
+			_cleanup_(buf_free) struct buf sql = {0};
 			bool refused;
-			buf_init(&sql, 0);
 			if (!sink_key_state(pg, s, (int)t, (int)k, &state, err))
 				return false;
 			if (state != KEY_NOT_VALID)

@@ -62,8 +62,7 @@ static bool read_key_state(struct group *g, size_t i)
 
 static bool validate(struct group *g, size_t i, bool *refused)
 {
-	_cleanup_(buf_free) struct buf sql;
-	buf_init(&sql, 0);
+	_cleanup_(buf_free) struct buf sql = {0};
 	sql_validate(&sql, g->st.s, ref_at(g, i)->table, ref_at(g, i)->fkey);
 	if (refused != NULL)
 		return sink_try(g->st.pg, buf_cstr(&sql), "23503", refused, g->st.err);

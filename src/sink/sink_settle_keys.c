@@ -28,8 +28,7 @@ bool sink_begin_settle(struct pg *pg, struct err *err)
 
 bool sink_add_primary_key(struct pg *pg, const struct schema *s, int table, struct err *err)
 {
-	_cleanup_(buf_free) struct buf sql;
-	buf_init(&sql, 0);
+	_cleanup_(buf_free) struct buf sql = {0};
 	if (s->tables[table].nprimary_key == 0)
 		return true;
 	schema_sql_primary_key(&sql, s, &s->tables[table]);
@@ -38,8 +37,7 @@ bool sink_add_primary_key(struct pg *pg, const struct schema *s, int table, stru
 
 bool sink_try_primary_key(struct pg *pg, const struct schema *s, int table, bool *duplicates, struct err *err)
 {
-	_cleanup_(buf_free) struct buf sql;
-	buf_init(&sql, 0);
+	_cleanup_(buf_free) struct buf sql = {0};
 	*duplicates = false;
 	if (s->tables[table].nprimary_key == 0)
 		return true;
@@ -59,9 +57,8 @@ bool sink_duplicate_keys(struct pg *pg, const struct schema *s, int table, size_
 			 const char ***keys, size_t *n, struct err *err)
 {
 	const struct schema_table *t = &s->tables[table];
-	_cleanup_(buf_free) struct buf sql;
+	_cleanup_(buf_free) struct buf sql = {0};
 	_cleanup_(pg_result_freep) struct pg_result *r = NULL;
-	buf_init(&sql, 0);
 	*n = 0;
 	*keys = NULL;
 	if (t->nprimary_key == 0)
@@ -112,8 +109,7 @@ static void put_is_key(struct buf *out, const struct schema *s, const struct pgt
 /* The rows of a table that have one of the keys in $1. Keys of several columns are compared as texts. */
 static void put_has_key(struct buf *out, const struct schema *s, const struct schema_table *t)
 {
-	_cleanup_(buf_free) struct buf column;
-	buf_init(&column, 0);
+	_cleanup_(buf_free) struct buf column = {0};
 	if (t->nprimary_key == 1) {
 		sql_column(&column, ROW_ALIAS, t, t->primary_key[0]);
 		put_is_key(out, s, &t->columns[t->primary_key[0]].type, buf_cstr(&column), 1);
@@ -128,7 +124,7 @@ bool sink_match_keys(struct pg *pg, const struct schema *s, int table, const cha
 {
 	const struct schema_table *t = &s->tables[table];
 	_cleanup_(pg_result_freep) struct pg_result *r = NULL;
-	_cleanup_(buf_free) struct buf sql, type, a, b;
+	_cleanup_(buf_free) struct buf sql = {0}, type = {0}, a = {0}, b = {0};
 	struct buf *bufs[] = {&sql, &type, &a, &b};
 	for (size_t i = 0; i < sizeof bufs / sizeof bufs[0]; i++)
 		buf_init(bufs[i], 0);
@@ -164,10 +160,8 @@ static bool delete_children(struct pg *pg, const struct schema *s, int table, co
 		int link = child->parent_table == table ? sink_link_column(s, child) : -1;
 		if (link < 0)
 			continue;
-		_cleanup_(buf_free) struct buf pick;
-		_cleanup_(buf_free) struct buf sql;
-		buf_init(&pick, 0);
-		buf_init(&sql, 0);
+		_cleanup_(buf_free) struct buf pick = {0};
+		_cleanup_(buf_free) struct buf sql = {0};
 		sql_column(&pick, ROW_ALIAS, child, child->parent_column);
 		buf_puts(&pick, " IN (SELECT ");
 		sql_column(&pick, ROW_ALIAS, &s->tables[table], link);
@@ -190,9 +184,8 @@ static bool delete_pairs_of(struct pg *pg, const struct schema *s, size_t juncti
 {
 	const struct schema_junction *j = &s->junctions[junction];
 	bool left = side == 'L';
-	_cleanup_(buf_free) struct buf sql;
+	_cleanup_(buf_free) struct buf sql = {0};
 	uint64_t n;
-	buf_init(&sql, 0);
 	buf_printf(&sql, "DELETE FROM docrow.pairs_%zu WHERE side = '%c' AND ", junction, side);
 	put_is_key(&sql, s, &s->tables[j->table].columns[left ? j->left_column : j->right_column].type,
 		   left ? "l" : "r", 1);
@@ -221,12 +214,9 @@ static bool delete_pairs(struct pg *pg, const struct schema *s, int table, const
 bool sink_delete_keys(struct pg *pg, const struct schema *s, int table, const char *const *keys, size_t n,
 		      struct sink_deleted *deleted, struct err *err)
 {
-	_cleanup_(buf_free) struct buf array;
-	_cleanup_(buf_free) struct buf where;
-	_cleanup_(buf_free) struct buf sql;
-	buf_init(&array, 0);
-	buf_init(&where, 0);
-	buf_init(&sql, 0);
+	_cleanup_(buf_free) struct buf array = {0};
+	_cleanup_(buf_free) struct buf where = {0};
+	_cleanup_(buf_free) struct buf sql = {0};
 	uint64_t rows;
 	if (n == 0)
 		return true;
@@ -268,8 +258,7 @@ static void put_groups_only(struct buf *out, const struct settle *st, const stru
 
 static void put_message(struct buf *out, const struct same *d)
 {
-	_cleanup_(buf_free) struct buf text;
-	buf_init(&text, 0);
+	_cleanup_(buf_free) struct buf text = {0};
 	buf_printf(&text, " has the same %s as ", d->what);
 	buf_puts(out, "coalesce(own, 'a row') || ");
 	sql_literal(out, buf_cstr(&text));
@@ -280,8 +269,7 @@ static void put_message(struct buf *out, const struct same *d)
 /* All but the first of each group: "<id> has the same email as <id>, which stays (unique index Users_email_key)" */
 static void put_duplicates(struct buf *out, const struct settle *st, const struct same *d)
 {
-	_cleanup_(buf_free) struct buf id;
-	buf_init(&id, 0);
+	_cleanup_(buf_free) struct buf id = {0};
 	sql_document_id(&id, SQL_ID_TEXT, ROW_ALIAS, st->s, d->table, st->run);
 	buf_puts(out, "SELECT spot, ");
 	put_message(out, d);
@@ -328,12 +316,7 @@ static void put_columns_text(struct buf *out, const struct schema_index *i)
 static void put_index_duplicates(struct buf *out, const struct settle *st, const struct schema_table *t,
 				 const struct schema_index *i)
 {
-	_cleanup_(buf_free) struct buf keys, which, order, what, reason;
-	buf_init(&keys, 0);
-	buf_init(&which, 0);
-	buf_init(&order, 0);
-	buf_init(&what, 0);
-	buf_init(&reason, 0);
+	_cleanup_(buf_free) struct buf keys = {0}, which = {0}, order = {0}, what = {0}, reason = {0};
 	put_index_keys(&keys, i);
 	put_indexed(&which, i, buf_cstr(&keys));
 	sql_key_order(&order, ROW_ALIAS, t, i->duplicates == DUP_LAST);
@@ -355,11 +338,9 @@ bool sink_settle_unique(struct pg *pg, const struct schema *s, int table, int in
 	const struct schema_table *t = &s->tables[table];
 	const struct schema_index *i = &t->indexes[index];
 	struct settle st = {.pg = pg, .s = s, .run = run, .step = step, .ledger = l, .err = err};
-	_cleanup_(buf_free) struct buf create;
-	_cleanup_(buf_free) struct buf rows;
+	_cleanup_(buf_free) struct buf create = {0};
+	_cleanup_(buf_free) struct buf rows = {0};
 	bool duplicates;
-	buf_init(&create, 0);
-	buf_init(&rows, 0);
 	schema_sql_index(&create, s, t, i);
 	if (!sink_try(pg, buf_cstr(&create), UNIQUE_VIOLATION, &duplicates, err))
 		return false;
@@ -388,9 +369,8 @@ bool sink_is_keyed_by_id(const struct schema *s, int table)
  */
 static void put_row_order(struct buf *out, const struct schema_table *t, bool descending)
 {
-	_cleanup_(buf_free) struct buf column;
+	_cleanup_(buf_free) struct buf column = {0};
 	const char *desc = descending ? " DESC" : "";
-	buf_init(&column, 0);
 	if (t->parent_column >= 0) {
 		sql_order_by(out, sql_column_text(&column, ROW_ALIAS, t, t->parent_column),
 			     &t->columns[t->parent_column].type);
@@ -407,10 +387,7 @@ static void put_row_order(struct buf *out, const struct schema_table *t, bool de
 
 static void put_key_duplicates(struct buf *out, const struct settle *st, const struct schema_table *t)
 {
-	_cleanup_(buf_free) struct buf keys, order, what;
-	buf_init(&keys, 0);
-	buf_init(&order, 0);
-	buf_init(&what, 0);
+	_cleanup_(buf_free) struct buf keys = {0}, order = {0}, what = {0};
 	for (size_t i = 0; i < t->nprimary_key; i++) {
 		buf_puts(&keys, i > 0 ? ", " : "");
 		sql_ident(&keys, t->columns[t->primary_key[i]].name);
@@ -431,9 +408,8 @@ bool sink_settle_primary_key(struct pg *pg, const struct schema *s, int table, i
 {
 	const struct schema_table *t = &s->tables[table];
 	struct settle st = {.pg = pg, .s = s, .run = run, .step = step, .ledger = l, .err = err};
-	_cleanup_(buf_free) struct buf rows;
+	_cleanup_(buf_free) struct buf rows = {0};
 	bool duplicates;
-	buf_init(&rows, 0);
 	if (!sink_try_primary_key(pg, s, table, &duplicates, err))
 		return false;
 	if (!duplicates)

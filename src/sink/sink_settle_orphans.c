@@ -190,16 +190,14 @@ static void put_reference_id(struct buf *sql, const struct settle *st, int ref, 
 {
 	const struct schema_ref *r = ref_at(st, ref);
 	const struct id_origin origin = {st->run, &st->s->tables[r->ref_table]};
-	_cleanup_(buf_free) struct buf column;
-	buf_init(&column, 0);
+	_cleanup_(buf_free) struct buf column = {0};
 	sql_id(sql, form, &column_of(st, ref)->type,
 	       sql_column_text(&column, ROW_ALIAS, child_of(st, ref), r->column), &origin);
 }
 
 bool orphans_count(struct settle *st, const int *refs, size_t n, uint64_t *counts)
 {
-	_cleanup_(buf_free) struct buf sql;
-	buf_init(&sql, 0);
+	_cleanup_(buf_free) struct buf sql = {0};
 	for (size_t i = 0; i < n; i++) {
 		buf_puts(&sql, i == 0 ? "SELECT count(*) FILTER (WHERE " : ", count(*) FILTER (WHERE ");
 		put_orphan(&sql, st, refs[i]);
@@ -214,8 +212,7 @@ bool orphans_count(struct settle *st, const int *refs, size_t n, uint64_t *count
 void orphans_put_rejected(struct buf *sql, struct settle *st, int ref)
 {
 	const struct schema_ref *r = ref_at(st, ref);
-	_cleanup_(buf_free) struct buf text;
-	buf_init(&text, 0);
+	_cleanup_(buf_free) struct buf text = {0};
 	buf_puts(sql, "SELECT " ROW_ALIAS ".ctid AS spot, ");
 	buf_printf(&text, "%s points to ", column_of(st, ref)->name);
 	sql_literal(sql, buf_cstr(&text));
@@ -237,8 +234,7 @@ void orphans_put_rejected(struct buf *sql, struct settle *st, int ref)
 bool orphans_reject(struct settle *st, int ref, uint64_t *removed)
 {
 	const struct schema_ref *r = ref_at(st, ref);
-	_cleanup_(buf_free) struct buf rows;
-	buf_init(&rows, 0);
+	_cleanup_(buf_free) struct buf rows = {0};
 	orphans_put_rejected(&rows, st, ref);
 	struct removal removal = {.table = r->table,
 				  .column = column_of(st, ref)->name,
@@ -317,10 +313,8 @@ static void put_cases(struct buf *sql, const struct settle *st, const int *refs,
 static void put_update(struct buf *sql, const struct settle *st, const int *refs, size_t n)
 {
 	const struct schema_table *child = child_of(st, refs[0]);
-	_cleanup_(buf_free) struct buf sets;
-	_cleanup_(buf_free) struct buf cases;
-	buf_init(&sets, 0);
-	buf_init(&cases, 0);
+	_cleanup_(buf_free) struct buf sets = {0};
+	_cleanup_(buf_free) struct buf cases = {0};
 	for (int c = 0; c < (int)child->ncolumns; c++) {
 		buf_reset(&cases);
 		put_cases(&cases, st, refs, n, c);
@@ -385,8 +379,7 @@ static void count_change(struct settle *st, int ref, uint64_t moved, uint64_t re
 
 bool orphans_change(struct settle *st, const int *refs, size_t n)
 {
-	_cleanup_(buf_free) struct buf sql;
-	buf_init(&sql, 0);
+	_cleanup_(buf_free) struct buf sql = {0};
 	put_change(&sql, st, refs, n);
 	struct arena *a = arena_new();
 	uint64_t *counts = arena_alloc(a, 2 * n * sizeof *counts);
@@ -466,11 +459,9 @@ static void put_stub(struct buf *sql, const struct settle *st, int ref)
 
 bool orphans_stub(struct settle *st, int ref)
 {
-	_cleanup_(buf_free) struct buf sql;
-	_cleanup_(buf_free) struct buf path;
+	_cleanup_(buf_free) struct buf sql = {0};
+	_cleanup_(buf_free) struct buf path = {0};
 	uint64_t n = 0;
-	buf_init(&sql, 0);
-	buf_init(&path, 0);
 	if (!check_stub(st, ref))
 		return false;
 	put_stub(&sql, st, ref);

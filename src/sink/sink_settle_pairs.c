@@ -121,8 +121,7 @@ static void put_collection(struct buf *sql, const struct pairs *p)
 static void put_column_name(struct buf *sql, const struct pairs *p, const char *when_left, const char *when_right)
 {
 	const char *left = p->t->columns[p->j->left_column].name, *right = p->t->columns[p->j->right_column].name;
-	_cleanup_(buf_free) struct buf both;
-	buf_init(&both, 0);
+	_cleanup_(buf_free) struct buf both = {0};
 	buf_printf(&both, "%s,%s", left, right);
 	buf_printf(sql, "CASE WHEN %s AND %s THEN ", when_left, when_right);
 	sql_literal(sql, buf_cstr(&both));
@@ -209,8 +208,7 @@ static void count_orphans(const struct pairs *p, const uint64_t *n)
 {
 	enum ledger_kind kind = p->j->if_orphan == ORPHAN_KEEP ? LEDGER_ORPHAN_KEPT : LEDGER_PAIR_ORPHAN;
 	const char *left = p->t->columns[p->j->left_column].name, *right = p->t->columns[p->j->right_column].name;
-	_cleanup_(buf_free) struct buf both;
-	buf_init(&both, 0);
+	_cleanup_(buf_free) struct buf both = {0};
 	buf_printf(&both, "%s,%s", left, right);
 	ledger_add(p->st.ledger, kind, p->t->name, left, n[N_ORPHAN_LEFT]);
 	ledger_add(p->st.ledger, kind, p->t->name, right, n[N_ORPHAN_RIGHT]);
@@ -245,9 +243,8 @@ bool sink_settle_pairs(struct pg *pg, const struct schema *s, int junction, int6
 			  .j = j,
 			  .t = &s->tables[j->table],
 			  .index = junction};
-	_cleanup_(buf_free) struct buf sql;
+	_cleanup_(buf_free) struct buf sql = {0};
 	uint64_t counts[N_COUNTS];
-	buf_init(&sql, 0);
 	put_statement(&sql, &p);
 	/* without statistics the planner takes the groups for few */
 	if (!pg_execf(pg, err, "ANALYZE docrow.pairs_%d", junction) ||

@@ -129,8 +129,7 @@ static void count_removed(struct settle *st, const struct removal *r, const uint
 
 static bool run_removal(struct settle *st, const struct removal *r, int *tables, uint64_t *counts)
 {
-	_cleanup_(buf_free) struct buf sql;
-	buf_init(&sql, 0);
+	_cleanup_(buf_free) struct buf sql = {0};
 	buf_printf(&sql, "WITH docrow_o AS MATERIALIZED (%s)", r->rows);
 	put_deleted(&sql, st, r);
 	int n = r->keep_children ? 0 : put_children(&sql, st->s, r->table, "docrow_g", tables, 0);

@@ -40,8 +40,7 @@ void sql_order_by(struct buf *out, const char *expr, const struct pgtype *type)
 
 void sql_key_order(struct buf *out, const char *alias, const struct schema_table *t, bool descending)
 {
-	_cleanup_(buf_free) struct buf column;
-	buf_init(&column, 0);
+	_cleanup_(buf_free) struct buf column = {0};
 	for (size_t i = 0; i < t->nprimary_key; i++) {
 		int c = t->primary_key[i];
 		buf_puts(out, i > 0 ? ", " : "");
@@ -97,8 +96,7 @@ static void bson_open(struct buf *out, bool is_id, const char *type, int fixed, 
 		buf_printf(out, "decode('%02x000000%s%s', 'hex') || ", (unsigned)size, type, name_hex(is_id));
 		return;
 	}
-	_cleanup_(buf_free) struct buf sum;
-	buf_init(&sum, 0);
+	_cleanup_(buf_free) struct buf sum = {0};
 	buf_printf(&sum, "%s + %d", more, size);
 	put_little_endian(out, "int4send", buf_cstr(&sum), 4);
 	buf_printf(out, " || decode('%s%s', 'hex') || ", type, name_hex(is_id));
@@ -144,8 +142,7 @@ static void id_map_lookup(struct buf *out, enum sql_id_form form, const char *ex
 
 static void uuid_bson(struct buf *out, bool is_id, const char *expr, const struct id_origin *origin)
 {
-	_cleanup_(buf_free) struct buf bytes;
-	buf_init(&bytes, 0);
+	_cleanup_(buf_free) struct buf bytes = {0};
 	buf_printf(&bytes, "decode(docrow.uuid_to_objectid(%s), 'hex')", expr);
 	buf_printf(out, "CASE WHEN docrow.uuid_to_objectid(%s) IS NOT NULL THEN ", expr);
 	objectid_bson(out, is_id, buf_cstr(&bytes));
@@ -161,11 +158,7 @@ static void uuid_bson(struct buf *out, bool is_id, const char *expr, const struc
 static void text_bson(struct buf *out, bool is_id, const char *expr, const struct id_origin *origin)
 {
 	(void)origin;
-	_cleanup_(buf_free) struct buf utf8, length, next, bytes;
-	buf_init(&utf8, 0);
-	buf_init(&length, 0);
-	buf_init(&next, 0);
-	buf_init(&bytes, 0);
+	_cleanup_(buf_free) struct buf utf8 = {0}, length = {0}, next = {0}, bytes = {0};
 	buf_printf(&utf8, "convert_to(%s::text, 'UTF8')", expr);
 	buf_printf(&length, "octet_length(%s)", buf_cstr(&utf8));
 	buf_printf(&next, "%s + 1", buf_cstr(&length));
@@ -183,8 +176,7 @@ static void text_bson(struct buf *out, bool is_id, const char *expr, const struc
 static void bytea_bson(struct buf *out, bool is_id, const char *expr, const struct id_origin *origin)
 {
 	(void)origin;
-	_cleanup_(buf_free) struct buf length;
-	buf_init(&length, 0);
+	_cleanup_(buf_free) struct buf length = {0};
 	buf_printf(&length, "octet_length(%s)", expr);
 	buf_printf(out, "CASE WHEN octet_length(%s) = 12 THEN ", expr);
 	objectid_bson(out, is_id, expr);
@@ -199,8 +191,7 @@ static void bytea_bson(struct buf *out, bool is_id, const char *expr, const stru
 static void integer_bson(struct buf *out, bool is_id, const char *expr, const struct id_origin *origin)
 {
 	(void)origin;
-	_cleanup_(buf_free) struct buf wide;
-	buf_init(&wide, 0);
+	_cleanup_(buf_free) struct buf wide = {0};
 	buf_printf(&wide, "%s::bigint", expr);
 	bson_open(out, is_id, "12", 8, NULL);
 	put_little_endian(out, "int8send", buf_cstr(&wide), 8);
@@ -340,8 +331,7 @@ void sql_document_id(struct buf *out, enum sql_id_form form, const char *alias, 
 {
 	const struct id_origin origin = {run, t};
 	const struct pgtype *type = NULL;
-	_cleanup_(buf_free) struct buf key;
-	buf_init(&key, 0);
+	_cleanup_(buf_free) struct buf key = {0};
 	if (t->collection != NULL && put_document_key(&key, s, alias, t, &type))
 		sql_id(out, form, type, buf_cstr(&key), &origin);
 	else

@@ -316,11 +316,10 @@ static bool read_literal(struct pg *pg, const struct plan *p, const struct colum
 			 struct arena *a, struct err *err)
 {
 	_cleanup_(pg_result_freep) struct pg_result *r = NULL;
-	_cleanup_(buf_free) struct buf sql;
+	_cleanup_(buf_free) struct buf sql = {0};
 	struct pg_param param = PG_TEXT(l->of->literal);
 	const uint8_t *field;
 
-	buf_init(&sql, 0);
 	buf_puts(&sql, "SELECT $1::text::");
 	pgtype_sql(&sql, &c->spec.type, p->schema.name);
 	if (!pg_exec(pg, "SAVEPOINT docrow_literal", err))

@@ -308,9 +308,8 @@ static void take_pair(struct reading *r, const struct field_bytes *f)
 	const char *table = text_of(r, f[R_TABLE]);
 	const struct schema *s = &r->plan->schema;
 	const char *p = (const char *)f[R_KEY].data, *end = p + f[R_KEY].len;
-	_cleanup_(buf_free) struct buf text;
+	_cleanup_(buf_free) struct buf text = {0};
 
-	buf_init(&text, 0);
 	for (size_t i = 0; table != NULL && f[R_KEY].len > 2 && i < s->njunctions; i++) {
 		const struct schema_junction *j = &s->junctions[i];
 		const struct schema_table *t = &s->tables[j->table];
@@ -375,12 +374,11 @@ bool listed_load(struct listed *l, struct pg *pg, int64_t run, const struct plan
 		 struct err *err)
 {
 	struct reading r = {.l = l, .plan = p, .tally = w};
-	_cleanup_(buf_free) struct buf sql;
+	_cleanup_(buf_free) struct buf sql = {0};
 
 	judge_init(&r.judge, pg_server_version(pg));
 	buf_init(&r.key, 0);
 	buf_init(&r.other, 0);
-	buf_init(&sql, 0);
 	buf_printf(&sql,
 		   "COPY (SELECT collection, table_name, fault, doc_id, key, ordinal, CASE WHEN doc_id IS NULL THEN "
 		   "document END, row_text IS NOT NULL FROM docrow.reject WHERE run = %lld AND state = 'open') TO "

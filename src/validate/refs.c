@@ -196,10 +196,9 @@ static bool list_orphans(struct worker *w, const struct reference *r, uint64_t n
 	const struct schema *s = &w->v->plan->schema;
 	const struct schema_table *t = &s->tables[r->table];
 	_cleanup_(pg_result_freep) struct pg_result *res = NULL;
-	_cleanup_(buf_free) struct buf sql;
+	_cleanup_(buf_free) struct buf sql = {0};
 	uint64_t told = 0;
 
-	buf_init(&sql, 0);
 	buf_puts(&sql, "SELECT ");
 	put_key(&sql, t);
 	buf_puts(&sql, ", ");
@@ -231,10 +230,9 @@ bool reference_check(struct worker *w, const struct reference *r, struct err *er
 	const struct schema *s = &w->v->plan->schema;
 	const struct schema_table *t = &s->tables[r->table];
 	_cleanup_(pg_result_freep) struct pg_result *res = NULL;
-	_cleanup_(buf_free) struct buf sql;
+	_cleanup_(buf_free) struct buf sql = {0};
 	uint64_t n;
 
-	buf_init(&sql, 0);
 	if (!w->v->exists[r->table] || !w->v->exists[r->ref_table] || (!r->checked && is_a_key(t, r->column)))
 		return true;
 	buf_puts(&sql, "SELECT count(*)");

@@ -126,11 +126,10 @@ static bool each_row(struct worker *w, int table, row_fn *fn, uint64_t *rows, st
 	struct row_key k = {.n = key_columns(w->v->plan, table, columns)};
 	struct copy_rows c = {.pg = w->pg};
 	struct field_bytes f[2];
-	_cleanup_(buf_free) struct buf sql;
+	_cleanup_(buf_free) struct buf sql = {0};
 	int got;
 
 	*rows = 0;
-	buf_init(&sql, 0);
 	buf_init(&k.first, 0);
 	buf_init(&k.second, 0);
 	put_copy(&sql, w->v->plan, table, columns, k.n);
@@ -189,9 +188,8 @@ static void name_row(struct worker *w, int table, const int *columns, const stru
 	const struct plan *p = w->v->plan;
 	const struct schema_table *t = &p->schema.tables[table];
 	bool pair = junction_of(p, table) != NULL;
-	_cleanup_(buf_free) struct buf text;
+	_cleanup_(buf_free) struct buf text = {0};
 
-	buf_init(&text, 0);
 	const struct odd *odd = odd_find(w->v, (uint32_t)table, hash, false);
 	if (odd == NULL)
 		return;

@@ -69,9 +69,8 @@ bool types_check(struct worker *w, int table, struct err *err)
 {
 	const struct schema_table *t = &w->v->plan->schema.tables[table];
 	_cleanup_(pg_result_freep) struct pg_result *r = NULL;
-	_cleanup_(buf_free) struct buf sql;
+	_cleanup_(buf_free) struct buf sql = {0};
 
-	buf_init(&sql, 0);
 	buf_puts(&sql, "SELECT count(*)");
 	for (size_t i = 0; i < t->ncolumns; i++)
 		put_column(&sql, &t->columns[i]);

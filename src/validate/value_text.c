@@ -76,7 +76,7 @@ bool text_as_encoded(struct judge *j, const struct spec *s, const char **text, s
 			buf_puts(&j->text, "\xEF\xBF\xBD");
 		k = k > 0 ? k : 1;
 	}
-	*text = (const char *)j->text.data;
+	*text = buf_cstr(&j->text); /* never NULL, also when everything was stripped */
 	*n = j->text.len;
 	return true;
 }

@@ -61,10 +61,8 @@ static void put_yaml(struct buf *out, const char *type)
 
 static bool make_plan(const char *file, const struct test_case *t, struct mapping **m, struct plan **p)
 {
-	_cleanup_(buf_free) struct buf yaml, report;
+	_cleanup_(buf_free) struct buf yaml = {0}, report = {0};
 	struct err err;
-	buf_init(&yaml, 0);
-	buf_init(&report, 0);
 	put_yaml(&yaml, t->type);
 	if (mapping_parse(m, "case", (const char *)yaml.data, yaml.len, &report, &err)) {
 		if (plan_build(p, *m, &report, &err))
@@ -112,9 +110,8 @@ static bool put_raw(struct buf *out, const bson_t *head, const char *value)
 
 static bool put_json_value(struct buf *out, bson_t *head, const char *value)
 {
-	_cleanup_(buf_free) struct buf json;
+	_cleanup_(buf_free) struct buf json = {0};
 	bson_error_t error;
-	buf_init(&json, 0);
 	buf_printf(&json, "{\"v\":%s}", value);
 	bson_t *v = bson_new_from_json(json.data, (ssize_t)json.len, &error);
 	if (v == NULL) {
@@ -181,10 +178,9 @@ static int by_length(const void *a, const void *b)
 
 static const char *put_object(struct buf *out, const char *s)
 {
-	_cleanup_(buf_free) struct buf values;
+	_cleanup_(buf_free) struct buf values = {0};
 	struct member members[64];
 	size_t n = 0, ends[64];
-	buf_init(&values, 0);
 	for (s = skip_blanks(s + 1); *s != '}'; n++) {
 		members[n].key = s;
 		s = skip_string(s);
@@ -309,8 +305,7 @@ static bool same_text(const struct test_case *t, const char *got)
 	unescape(a);
 	bool json = is_json(t->type) && *got != '!' && strcmp(got, "NULL") != 0;
 	if (json && is_jsonb(t->type)) {
-		_cleanup_(buf_free) struct buf shown;
-		buf_init(&shown, 0);
+		_cleanup_(buf_free) struct buf shown = {0};
 		put_jsonb(&shown, b);
 		free(b);
 		b = strdup(buf_cstr(&shown));
@@ -410,12 +405,11 @@ static void check_cells(void)
 
 static void convert_case(const char *file, const struct test_case *t, const struct plan *p, const struct buf *doc)
 {
-	_cleanup_(buf_free) struct buf got;
+	_cleanup_(buf_free) struct buf got = {0};
 	struct ledger *ledger = ledger_new();
 	struct conv *c = conv_new(p, 0, ledger);
 	struct conv_where where;
 	struct rowbuf *rows = conv_rows(c, 0);
-	buf_init(&got, 0);
 	enum fault f = conv_document(c, doc->data, doc->len, &where);
 	if (f != FAULT_OK)
 		buf_printf(&got, "!%s", fault_name(f));
@@ -433,11 +427,9 @@ static void convert_case(const char *file, const struct test_case *t, const stru
 
 static void run_case(const char *file, const struct test_case *t)
 {
-	_cleanup_(buf_free) struct buf doc, report;
+	_cleanup_(buf_free) struct buf doc = {0}, report = {0};
 	struct mapping *m;
 	struct plan *p;
-	buf_init(&doc, 0);
-	buf_init(&report, 0);
 	ran++;
 	if (!make_document(&doc, t->value)) {
 		complain(file, t, "the value does not read", "");
@@ -490,10 +482,8 @@ static void run_text(const char *file, char *text)
 
 static void run_file(const char *folder, const char *name)
 {
-	_cleanup_(buf_free) struct buf path, text;
+	_cleanup_(buf_free) struct buf path = {0}, text = {0};
 	struct err err;
-	buf_init(&path, 0);
-	buf_init(&text, 0);
 	buf_printf(&path, "%s/%s", folder, name);
 	if (!file_read(buf_cstr(&path), 1 << 20, &text, &err)) {
 		printf("%s\n", err.message);

@@ -156,9 +156,8 @@ static void put_yaml(struct buf *out, const char *type, const char *policies, bo
 static bool make_plan(const char *type, const char *policies, bool is_key, struct mapping **m, struct plan **p,
 		      struct buf *report)
 {
-	_cleanup_(buf_free) struct buf yaml;
+	_cleanup_(buf_free) struct buf yaml = {0};
 	struct err err;
-	buf_init(&yaml, 0);
 	put_yaml(&yaml, type, policies, is_key);
 	if (!mapping_parse(m, "m", (const char *)yaml.data, yaml.len, report, &err))
 		return false;
@@ -191,9 +190,8 @@ static void put_document(struct buf *out, const struct sample *s)
 		buf_put(out, "v", 2);
 		put_payload(out, s->json + 1);
 	} else {
-		_cleanup_(buf_free) struct buf json;
+		_cleanup_(buf_free) struct buf json = {0};
 		bson_error_t error;
-		buf_init(&json, 0);
 		buf_printf(&json, "{\"v\":%s}", s->json);
 		bson_t *v = bson_new_from_json(json.data, (ssize_t)json.len, &error);
 		if (v == NULL || matrix_kind(bson_get_data(v)[4]) != s->kind) {
@@ -219,11 +217,10 @@ static struct outcome convert_samples(const struct plan *p, unsigned kind)
 	struct ledger *ledger = ledger_new();
 	struct conv *c = conv_new(p, plan_find_collection(p, "c"), ledger);
 	for (size_t i = 0; i < NSAMPLES; i++) {
-		_cleanup_(buf_free) struct buf doc;
+		_cleanup_(buf_free) struct buf doc = {0};
 		struct conv_where where;
 		if (samples[i].kind != kind)
 			continue;
-		buf_init(&doc, 0);
 		put_document(&doc, &samples[i]);
 		enum fault f = conv_document(c, doc.data, doc.len, &where);
 		o.in += f == FAULT_OK;
@@ -270,9 +267,8 @@ static void check_column(size_t type, unsigned word, unsigned accept, bool is_ke
 {
 	struct mapping *m;
 	struct plan *p;
-	_cleanup_(buf_free) struct buf report;
+	_cleanup_(buf_free) struct buf report = {0};
 	char policies[64] = "";
-	buf_init(&report, 0);
 	if (accept != 0)
 		snprintf(policies, sizeof policies, ", accept: [%s]%s", map_accept_word((enum map_accept)accept),
 			 accept == MAP_ACCEPT_JSON_TEXT ? ", json: plain" : "");
@@ -345,9 +341,8 @@ static bool is_taken_by(const char *type, const char *bson)
 {
 	struct mapping *m;
 	struct plan *p;
-	_cleanup_(buf_free) struct buf report;
+	_cleanup_(buf_free) struct buf report = {0};
 	char policies[64];
-	buf_init(&report, 0);
 	snprintf(policies, sizeof policies, ", bson: %s", bson);
 	bool ok = make_plan(type, policies, false, &m, &p, &report);
 	if (ok) {
@@ -379,12 +374,11 @@ static void check_refusal(size_t type, unsigned kind, const char *report)
 
 static void check_mapping(size_t type, unsigned kind)
 {
-	_cleanup_(buf_free) struct buf report;
+	_cleanup_(buf_free) struct buf report = {0};
 	struct mapping *m;
 	struct plan *p;
 	unsigned words;
 	char policies[64];
-	buf_init(&report, 0);
 	snprintf(policies, sizeof policies, ", bson: [%s, \"null\"]", matrix_kind_name(kind));
 	bool ok = make_plan(types[type].type, policies, false, &m, &p, &report);
 	enum matrix_verdict v = matrix_verdict(types[type].base, kind, false, &words);
@@ -406,8 +400,7 @@ static void check_others_are_refused(void)
 {
 	struct mapping *m;
 	struct plan *p;
-	_cleanup_(buf_free) struct buf report;
-	buf_init(&report, 0);
+	_cleanup_(buf_free) struct buf report = {0};
 	if (!make_plan("jsonb", ", bson: [string, array]", false, &m, &p, &report))
 		abort();
 	for (unsigned kind = 1; kind < MATRIX_KINDS; kind++) {
