@@ -319,3 +319,50 @@ def test_every_damage_is_found(moved):
     print(len(rows), "kinds of damage,", len(in_source), "of them in the source;", len(work) + len(in_source), "validations")
     assert len(rows) >= 60
     assert not wrong, "\n".join(str(w) for w in wrong)
+
+
+# damage, and the layers that cannot but see it when they run alone
+SEEN_ALONE = [
+    ("DELETE FROM things WHERE label = 'thing 1'", {"counts", "values", "types"}),
+    ("INSERT INTO things VALUES (gen_random_uuid(), 'new')", {"counts", "values", "types"}),
+    ("DELETE FROM items WHERE position = 2", {"counts", "values", "types"}),
+    ("TRUNCATE friends", {"counts", "values", "types"}),
+    ("DROP TABLE names", {"counts", "values", "references", "types", "schema"}),
+    ("ALTER TABLE counters DROP COLUMN value", {"counts", "values", "references", "types", "schema"}),
+    (f"UPDATE users SET age = age + 1 WHERE id = {U}", {"values"}),
+    ("UPDATE users SET city = NULL", {"values", "types"}),
+    ("ALTER TABLE users DROP CONSTRAINT users_team_fkey", {"references"}),
+    ("DROP SCHEMA docrow CASCADE", {"counts", "values", "references", "types"}),
+]
+
+
+def test_one_layer_does_not_pass_what_it_saw(moved):
+    """A finding of a layer that nobody asked for fails that layer and the validation."""
+    mongo, pg, folder = moved
+
+    def judge(case):
+        number, (sql, seen_by) = case
+        name = copy_of(pg)
+        wrong = []
+        try:
+            pg.server.execute(sql, name)
+            for layer in ("counts", "values", "references", "types", "schema"):
+                own = folder / f"alone{number}{layer}"
+                own.mkdir()
+                job = program.Docrow(own, mongo, pg.server.address(name))
+                result = job.run("validate", "--full", "--layers", layer, "--mapping", "../proof.yaml", status={0, 1})
+                report = json.loads((own / "migration-validation-report.json").read_text())
+                layers = {one["layer"]: one["status"] for one in report["layers"]}
+                found_in = {f["layer"] for f in report["findings"]}
+                failed = {one for one, status in layers.items() if status == "FAIL"}
+                if failed != found_in or result.status != bool(found_in) or (layer in seen_by and not found_in):
+                    wrong.append((sql, layer, result.status, layers, found_in))
+                if report["status"] != ("FAIL" if found_in else "PASS") or layers[layer] == "SKIPPED":
+                    wrong.append((sql, layer, report["status"], layers))
+        finally:
+            pg.server.drop_database(name)
+        return wrong
+
+    with concurrent.futures.ThreadPoolExecutor(2) as pool:
+        wrong = [w for one in pool.map(judge, enumerate(SEEN_ALONE)) for w in one]
+    assert not wrong, "\n".join(str(w) for w in wrong)
