@@ -7,6 +7,7 @@
 #include "engine.h"
 #include "gather.h"
 #include "progress.h"
+#include "put_json.h"
 #include "runfiles.h"
 #include "stop.h"
 #include "term.h"
@@ -210,16 +211,16 @@ static void print_json(const struct job *j, const struct engine_retry *r, const 
 {
 	json_t *o = json_object();
 
-	json_object_set_new(o, "run", json_integer((json_int_t)j->run.id));
-	json_object_set_new(o, "dry_run", json_boolean(j->dry));
-	json_object_set_new(o, "tried", json_integer((json_int_t)r->tried));
-	json_object_set_new(o, "loaded", json_integer((json_int_t)r->loaded));
-	json_object_set_new(o, "restored", json_integer((json_int_t)r->restored));
-	json_object_set_new(o, "batches", json_integer((json_int_t)r->batches));
-	json_object_set_new(o, "rejects", json_integer((json_int_t)r->rejects));
-	json_object_set_new(o, "retried", json_integer((json_int_t)(r->rejects - r->open)));
-	json_object_set_new(o, "open", json_integer((json_int_t)r->open));
-	json_object_set_new(o, "account_breaks", json_integer((json_int_t)a->nbreaks));
+	json_put(o, "run", json_integer(j->run.id));
+	json_put(o, "dry_run", json_boolean(j->dry));
+	json_put_count(o, "tried", r->tried);
+	json_put_count(o, "loaded", r->loaded);
+	json_put_count(o, "restored", r->restored);
+	json_put_count(o, "batches", r->batches);
+	json_put_count(o, "rejects", r->rejects);
+	json_put_count(o, "retried", r->rejects - r->open);
+	json_put_count(o, "open", r->open);
+	json_put_count(o, "account_breaks", a->nbreaks);
 	json_dumpf(o, stdout, JSON_PRESERVE_ORDER);
 	putchar('\n');
 	json_decref(o);

@@ -6,6 +6,7 @@
 
 #include "cli.h"
 #include "gather.h"
+#include "put_json.h"
 #include "sys.h"
 #include "term.h"
 #include "text.h"
@@ -237,29 +238,6 @@ static void print_status(const struct status *s)
 
 /* --- for machines --- */
 
-static json_t *json_text(const char *text)
-{
-	struct buf b;
-
-	if (!text)
-		return json_null();
-	buf_init(&b, 0);
-	text_escape(&b, text, strlen(text));
-	json_t *j = json_string(buf_cstr(&b));
-	buf_free(&b);
-	return j;
-}
-
-static void put(json_t *o, const char *key, json_t *value)
-{
-	json_object_set_new(o, key, value);
-}
-
-static void put_count(json_t *o, const char *key, uint64_t n)
-{
-	put(o, key, json_integer((json_int_t)n));
-}
-
 static json_t *json_progress(const struct status *s, bool load)
 {
 	json_t *list = json_array();
@@ -269,18 +247,18 @@ static json_t *json_progress(const struct status *s, bool load)
 		if ((p->phase == STATE_LOAD) != load)
 			continue;
 		json_t *o = json_object();
-		put(o, load ? "collection" : "kind", json_text(p->name));
-		put_count(o, load ? "chunks" : "steps", p->total);
-		put_count(o, load ? "chunks_done" : "steps_done", p->done);
-		put_count(o, "running", p->running);
+		json_put_text(o, load ? "collection" : "kind", p->name);
+		json_put_count(o, load ? "chunks" : "steps", p->total);
+		json_put_count(o, load ? "chunks_done" : "steps_done", p->done);
+		json_put_count(o, "running", p->running);
 		if (load) {
-			put_count(o, "documents", p->docs);
-			put_count(o, "expected", p->est_docs);
-			put_count(o, "rows", p->rows);
-			put_count(o, "bytes", p->bytes);
+			json_put_count(o, "documents", p->docs);
+			json_put_count(o, "expected", p->est_docs);
+			json_put_count(o, "rows", p->rows);
+			json_put_count(o, "bytes", p->bytes);
 		}
-		put_count(o, "rejects", p->rejects);
-		put(o, "seconds", json_real(p->seconds));
+		json_put_count(o, "rejects", p->rejects);
+		json_put(o, "seconds", json_real(p->seconds));
 		json_array_append_new(list, o);
 	}
 	return list;
@@ -293,11 +271,11 @@ static json_t *json_workers(const struct status *s)
 	for (size_t i = 0; i < s->nworkers; i++) {
 		const struct state_worker *w = &s->workers[i];
 		json_t *o = json_object();
-		put(o, "host", json_text(w->host));
-		put(o, "process", json_integer(w->pid));
-		put(o, "alive", json_boolean(w->live));
-		put(o, "heartbeat_age", json_real(w->age));
-		put(o, "unit", json_text(w->unit));
+		json_put_text(o, "host", w->host);
+		json_put(o, "process", json_integer(w->pid));
+		json_put(o, "alive", json_boolean(w->live));
+		json_put(o, "heartbeat_age", json_real(w->age));
+		json_put_text(o, "unit", w->unit);
 		json_array_append_new(list, o);
 	}
 	return list;
@@ -309,11 +287,11 @@ static json_t *json_refused(const struct status *s)
 
 	for (size_t i = 0; i < s->nrefused; i++) {
 		json_t *o = json_object();
-		put(o, "index", json_text(s->refused[i].object));
-		put(o, "table", json_text(s->refused[i].table));
-		put(o, "sqlstate", json_text(s->refused[i].sqlstate));
-		put(o, "reason", json_text(s->refused[i].reason));
-		put(o, "definition", json_text(s->refused[i].definition));
+		json_put_text(o, "index", s->refused[i].object);
+		json_put_text(o, "table", s->refused[i].table);
+		json_put_text(o, "sqlstate", s->refused[i].sqlstate);
+		json_put_text(o, "reason", s->refused[i].reason);
+		json_put_text(o, "definition", s->refused[i].definition);
 		json_array_append_new(list, o);
 	}
 	return list;
@@ -332,30 +310,30 @@ static void print_json(const struct status *s)
 {
 	json_t *root = json_object();
 
-	put(root, "run", json_integer((json_int_t)s->run.id));
-	put(root, "status", json_text(status_word(s)));
-	put(root, "phase", json_text(state_phase_name(s->run.phase)));
-	put(root, "mapping", json_text(s->run.mapping_name));
-	put(root, "source", json_text(s->run.source_describe));
-	put(root, "target", json_text(s->target));
-	put(root, "started", json_text(s->run.started));
-	put(root, "finished", json_text(s->run.finished));
-	put(root, "error", json_text(s->run.error));
-	put_count(root, "documents", s->docs);
-	put_count(root, "expected", s->est_docs);
-	put_count(root, "rejects", s->reject_count);
-	put_count(root, "rejects_open", s->reject_open);
-	put_count(root, "steps", s->steps);
-	put_count(root, "steps_done", s->steps_done);
-	put(root, "rate", json_real(s->live > 0 ? s->rate : 0));
-	put(root, "load_seconds", json_real(s->times.load_seconds));
-	put(root, "settle_seconds", json_real(s->times.settle_seconds));
-	put(root, "collections", json_progress(s, true));
-	put(root, "step_kinds", json_progress(s, false));
-	put(root, "refused_indexes", json_refused(s));
-	put(root, "keys_not_valid", json_kept(s));
-	put(root, "workers", json_workers(s));
-	put(root, "resume", json_text(s->way_on));
+	json_put(root, "run", json_integer(s->run.id));
+	json_put_text(root, "status", status_word(s));
+	json_put_text(root, "phase", state_phase_name(s->run.phase));
+	json_put_text(root, "mapping", s->run.mapping_name);
+	json_put_text(root, "source", s->run.source_describe);
+	json_put_text(root, "target", s->target);
+	json_put_text(root, "started", s->run.started);
+	json_put_text(root, "finished", s->run.finished);
+	json_put_text(root, "error", s->run.error);
+	json_put_count(root, "documents", s->docs);
+	json_put_count(root, "expected", s->est_docs);
+	json_put_count(root, "rejects", s->reject_count);
+	json_put_count(root, "rejects_open", s->reject_open);
+	json_put_count(root, "steps", s->steps);
+	json_put_count(root, "steps_done", s->steps_done);
+	json_put(root, "rate", json_real(s->live > 0 ? s->rate : 0));
+	json_put(root, "load_seconds", json_real(s->times.load_seconds));
+	json_put(root, "settle_seconds", json_real(s->times.settle_seconds));
+	json_put(root, "collections", json_progress(s, true));
+	json_put(root, "step_kinds", json_progress(s, false));
+	json_put(root, "refused_indexes", json_refused(s));
+	json_put(root, "keys_not_valid", json_kept(s));
+	json_put(root, "workers", json_workers(s));
+	json_put_text(root, "resume", s->way_on);
 	json_dumpf(root, stdout, JSON_INDENT(2) | JSON_PRESERVE_ORDER | JSON_REAL_PRECISION(6));
 	putchar('\n');
 	json_decref(root);

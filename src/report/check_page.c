@@ -8,6 +8,7 @@
 
 #include "doc.h"
 #include "ledger.h"
+#include "put_json.h"
 #include "text.h"
 
 #define PATHS_SHOWN 20
@@ -289,32 +290,18 @@ void check_page_text(struct buf *out, const struct check_page *p, bool colour)
 
 /* --- for machines --- */
 
-static json_t *text_json(const char *text)
-{
-	_cleanup_(buf_free) struct buf b = {0};
-	if (text == NULL)
-		return json_null();
-	put_escaped(&b, text);
-	return json_string(buf_cstr(&b));
-}
-
-static void put(json_t *o, const char *key, json_t *v)
-{
-	json_object_set_new(o, key, v);
-}
-
 static json_t *findings_json(const struct check_page *p)
 {
 	json_t *list = json_array();
 	for (size_t i = 0; i < p->nfindings; i++) {
 		const struct check_finding *f = &p->findings[i];
 		json_t *o = json_object();
-		put(o, "severity", json_string(severity_words[f->severity]));
-		put(o, "area", json_string(f->area));
-		put(o, "code", text_json(f->code));
-		put(o, "text", text_json(f->text));
-		put(o, "detail", text_json(f->detail));
-		put(o, "hint", text_json(f->hint));
+		json_put(o, "severity", json_string(severity_words[f->severity]));
+		json_put(o, "area", json_string(f->area));
+		json_put_text(o, "code", f->code);
+		json_put_text(o, "text", f->text);
+		json_put_text(o, "detail", f->detail);
+		json_put_text(o, "hint", f->hint);
 		json_array_append_new(list, o);
 	}
 	return list;
@@ -325,9 +312,9 @@ static json_t *facts_json(const struct check_page *p)
 	json_t *list = json_array();
 	for (size_t i = 0; i < p->nfacts; i++) {
 		json_t *o = json_object();
-		put(o, "area", json_string(p->facts[i].area));
-		put(o, "label", text_json(p->facts[i].label));
-		put(o, "text", text_json(p->facts[i].text));
+		json_put(o, "area", json_string(p->facts[i].area));
+		json_put_text(o, "label", p->facts[i].label);
+		json_put_text(o, "text", p->facts[i].text);
 		json_array_append_new(list, o);
 	}
 	return list;
@@ -340,11 +327,10 @@ static json_t *paths_json(const struct check_page *p)
 		json_t *o = json_object(), *kinds = json_object();
 		for (size_t k = 0; k < sizeof check_kinds; k++)
 			if (p->paths[i].by_kind[k] > 0)
-				put(kinds, bson_kind_name(check_kinds[k]),
-				    json_integer((json_int_t)p->paths[i].by_kind[k]));
-		put(o, "collection", text_json(p->paths[i].collection));
-		put(o, "path", text_json(p->paths[i].path));
-		put(o, "types", kinds);
+				json_put_count(kinds, bson_kind_name(check_kinds[k]), p->paths[i].by_kind[k]);
+		json_put_text(o, "collection", p->paths[i].collection);
+		json_put_text(o, "path", p->paths[i].path);
+		json_put(o, "types", kinds);
 		json_array_append_new(list, o);
 	}
 	return list;
@@ -356,10 +342,10 @@ static json_t *ledger_json(const struct report_facts *f)
 	for (size_t i = 0; i < f->nentries; i++) {
 		const struct state_entry *e = &f->entries[i];
 		json_t *o = json_object();
-		put(o, "kind", text_json(e->kind));
-		put(o, "object", text_json(e->object));
-		put(o, "path", text_json(e->path));
-		put(o, "n", json_integer((json_int_t)e->n));
+		json_put_text(o, "kind", e->kind);
+		json_put_text(o, "object", e->object);
+		json_put_text(o, "path", e->path);
+		json_put_count(o, "n", e->n);
 		json_array_append_new(list, o);
 	}
 	return list;
@@ -371,13 +357,13 @@ static json_t *rejects_json(const struct report_facts *f)
 	for (size_t i = 0; i < f->nrejects; i++) {
 		const struct state_pattern *r = &f->rejects[i];
 		json_t *o = json_object();
-		put(o, "n", json_integer((json_int_t)r->n));
-		put(o, "fault", text_json(r->fault));
-		put(o, "collection", text_json(r->collection));
-		put(o, "table", text_json(r->table));
-		put(o, "column", text_json(r->column));
-		put(o, "path", text_json(r->path));
-		put(o, "bson_type", text_json(r->bson_type));
+		json_put_count(o, "n", r->n);
+		json_put_text(o, "fault", r->fault);
+		json_put_text(o, "collection", r->collection);
+		json_put_text(o, "table", r->table);
+		json_put_text(o, "column", r->column);
+		json_put_text(o, "path", r->path);
+		json_put_text(o, "bson_type", r->bson_type);
 		json_array_append_new(list, o);
 	}
 	return list;
@@ -386,20 +372,20 @@ static json_t *rejects_json(const struct report_facts *f)
 char *check_page_json(const struct check_page *p)
 {
 	json_t *root = json_object();
-	put(root, "version", json_integer(1));
-	put(root, "source", text_json(p->source));
-	put(root, "target", text_json(p->target));
-	put(root, "mapping", text_json(p->mapping));
-	put(root, "errors", json_integer((json_int_t)p->by_severity[CHECK_ERROR]));
-	put(root, "warnings", json_integer((json_int_t)p->by_severity[CHECK_WARNING]));
-	put(root, "facts", facts_json(p));
-	put(root, "findings", findings_json(p));
+	json_put(root, "version", json_integer(1));
+	json_put_text(root, "source", p->source);
+	json_put_text(root, "target", p->target);
+	json_put_text(root, "mapping", p->mapping);
+	json_put_count(root, "errors", p->by_severity[CHECK_ERROR]);
+	json_put_count(root, "warnings", p->by_severity[CHECK_WARNING]);
+	json_put(root, "facts", facts_json(p));
+	json_put(root, "findings", findings_json(p));
 	if (p->has_scan) {
-		put(root, "sample", json_integer((json_int_t)p->sample));
-		put(root, "seconds", json_real(p->seconds));
-		put(root, "rejects", rejects_json(&p->facts_of_scan));
-		put(root, "ledger", ledger_json(&p->facts_of_scan));
-		put(root, "paths", paths_json(p));
+		json_put_count(root, "sample", p->sample);
+		json_put(root, "seconds", json_real(p->seconds));
+		json_put(root, "rejects", rejects_json(&p->facts_of_scan));
+		json_put(root, "ledger", ledger_json(&p->facts_of_scan));
+		json_put(root, "paths", paths_json(p));
 	}
 	char *text = json_dumps(root, JSON_INDENT(2) | JSON_PRESERVE_ORDER | JSON_REAL_PRECISION(6));
 	json_decref(root);

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "put_json.h"
 #include "text.h"
 
 static double match_percent(const struct validate_table *t)
@@ -220,33 +221,10 @@ void validation_write(struct buf *out, const struct validation_facts *f, bool co
 
 /* --- JSON --- */
 
-static json_t *text(const char *s)
-{
-	struct buf b;
-
-	if (s == NULL)
-		return json_null();
-	buf_init(&b, 0);
-	text_escape(&b, s, strlen(s));
-	json_t *j = json_string(buf_cstr(&b));
-	buf_free(&b);
-	return j;
-}
-
-static void put(json_t *o, const char *key, json_t *value)
-{
-	json_object_set_new(o, key, value);
-}
-
-static void put_count(json_t *o, const char *key, uint64_t n)
-{
-	put(o, key, json_integer((json_int_t)n));
-}
-
 static void put_some(json_t *o, const char *key, const char *s)
 {
 	if (s != NULL)
-		put(o, key, text(s));
+		json_put_text(o, key, s);
 }
 
 static const char *status_word(bool passed)
@@ -260,12 +238,12 @@ static json_t *json_layers(const struct validate_result *r)
 
 	for (int l = 0; l < LAYER_COUNT; l++) {
 		json_t *o = json_object();
-		put(o, "layer", json_string(validate_layer_name((enum validate_layer)l)));
-		put(o, "status", json_string(r->layers[l].ran ? status_word(r->layers[l].passed) : "SKIPPED"));
-		put(o, "proves", json_string(validate_layer_proves((enum validate_layer)l)));
-		put_count(o, "checked", r->layers[l].checked);
-		put_count(o, "findings", r->layers[l].found);
-		put(o, "seconds", json_real(r->layers[l].seconds));
+		json_put(o, "layer", json_string(validate_layer_name((enum validate_layer)l)));
+		json_put(o, "status", json_string(r->layers[l].ran ? status_word(r->layers[l].passed) : "SKIPPED"));
+		json_put(o, "proves", json_string(validate_layer_proves((enum validate_layer)l)));
+		json_put_count(o, "checked", r->layers[l].checked);
+		json_put_count(o, "findings", r->layers[l].found);
+		json_put(o, "seconds", json_real(r->layers[l].seconds));
 		json_array_append_new(list, o);
 	}
 	return list;
@@ -277,7 +255,7 @@ static json_t *json_kinds(const uint64_t *found)
 
 	for (int k = 0; k < VALIDATE_KIND_COUNT; k++)
 		if (found[k] > 0)
-			put_count(o, validate_kind_name((enum validate_kind)k), found[k]);
+			json_put_count(o, validate_kind_name((enum validate_kind)k), found[k]);
 	return o;
 }
 
@@ -288,24 +266,24 @@ static json_t *json_tables(const struct validate_result *r)
 	for (size_t i = 0; i < r->ntables; i++) {
 		const struct validate_table *t = &r->tables[i];
 		json_t *o = json_object();
-		put(o, "table", text(t->name));
-		put(o, "collection", text(t->collection));
-		put(o, "status", json_string(status_word(all_findings(t) == 0)));
-		put_count(o, "documents", t->documents);
-		put_count(o, "elements", t->elements);
-		put_count(o, "expected", t->expected);
-		put_count(o, "rows", t->rows);
-		put_count(o, "explained", t->explained);
-		put_count(o, "stubs", t->stubs);
-		put_count(o, "compared", t->compared);
-		put_count(o, "matched", t->matched);
-		put_count(o, "mismatched", t->mismatched);
-		put(o, "match_percent", t->compared > 0 ? json_real(match_percent(t)) : json_null());
-		put_count(o, "fields", t->fields);
-		put_count(o, "orphans", t->found[FOUND_ORPHAN]);
-		put_count(o, "type_errors", findings_of(t, LAYER_TYPES));
-		put_count(o, "drift", t->drift);
-		put(o, "findings", json_kinds(t->found));
+		json_put_text(o, "table", t->name);
+		json_put_text(o, "collection", t->collection);
+		json_put(o, "status", json_string(status_word(all_findings(t) == 0)));
+		json_put_count(o, "documents", t->documents);
+		json_put_count(o, "elements", t->elements);
+		json_put_count(o, "expected", t->expected);
+		json_put_count(o, "rows", t->rows);
+		json_put_count(o, "explained", t->explained);
+		json_put_count(o, "stubs", t->stubs);
+		json_put_count(o, "compared", t->compared);
+		json_put_count(o, "matched", t->matched);
+		json_put_count(o, "mismatched", t->mismatched);
+		json_put(o, "match_percent", t->compared > 0 ? json_real(match_percent(t)) : json_null());
+		json_put_count(o, "fields", t->fields);
+		json_put_count(o, "orphans", t->found[FOUND_ORPHAN]);
+		json_put_count(o, "type_errors", findings_of(t, LAYER_TYPES));
+		json_put_count(o, "drift", t->drift);
+		json_put(o, "findings", json_kinds(t->found));
 		json_array_append_new(list, o);
 	}
 	return list;
@@ -318,8 +296,8 @@ static json_t *json_findings(const struct validate_result *r)
 	for (size_t i = 0; i < r->nfindings; i++) {
 		const struct validate_finding *f = &r->findings[i];
 		json_t *o = json_object();
-		put(o, "kind", json_string(validate_kind_name(f->kind)));
-		put(o, "layer", json_string(validate_layer_name(validate_kind_layer(f->kind))));
+		json_put(o, "kind", json_string(validate_kind_name(f->kind)));
+		json_put(o, "layer", json_string(validate_layer_name(validate_kind_layer(f->kind))));
 		put_some(o, "table", f->table);
 		put_some(o, "collection", f->collection);
 		put_some(o, "_id", f->id);
@@ -331,7 +309,7 @@ static json_t *json_findings(const struct validate_result *r)
 		put_some(o, "expected", f->expected);
 		put_some(o, "found", f->found);
 		if (f->drift)
-			put(o, "drift", json_true());
+			json_put(o, "drift", json_true());
 		json_array_append_new(list, o);
 	}
 	return list;
@@ -342,7 +320,7 @@ static json_t *json_notes(const struct validate_result *r)
 	json_t *list = json_array();
 
 	for (size_t i = 0; i < r->nnotes; i++)
-		json_array_append_new(list, text(r->notes[i]));
+		json_array_append_new(list, json_text(r->notes[i]));
 	return list;
 }
 
@@ -356,17 +334,18 @@ static void put_sums(json_t *o, const struct validate_result *r)
 		orphans += r->tables[i].found[FOUND_ORPHAN];
 		types += findings_of(&r->tables[i], LAYER_TYPES);
 	}
-	put_count(o, "documents", r->documents);
-	put_count(o, "rows", r->rows);
-	put_count(o, "compared", compared);
-	put_count(o, "matched", matched);
-	put_count(o, "mismatched", compared - matched);
-	put(o, "match_percent", compared > 0 ? json_real(100 * (double)matched / (double)compared) : json_null());
-	put_count(o, "orphans", orphans);
-	put_count(o, "type_errors", types);
-	put_count(o, "findings_total", r->total);
-	put_count(o, "drift", r->drift);
-	put_count(o, "changed_documents", r->changed);
+	json_put_count(o, "documents", r->documents);
+	json_put_count(o, "rows", r->rows);
+	json_put_count(o, "compared", compared);
+	json_put_count(o, "matched", matched);
+	json_put_count(o, "mismatched", compared - matched);
+	json_put(o, "match_percent",
+		 compared > 0 ? json_real(100 * (double)matched / (double)compared) : json_null());
+	json_put_count(o, "orphans", orphans);
+	json_put_count(o, "type_errors", types);
+	json_put_count(o, "findings_total", r->total);
+	json_put_count(o, "drift", r->drift);
+	json_put_count(o, "changed_documents", r->changed);
 }
 
 void validation_json(struct buf *out, const struct validation_facts *f)
@@ -375,26 +354,26 @@ void validation_json(struct buf *out, const struct validation_facts *f)
 	json_t *o = json_object();
 	char *dump;
 
-	put_count(o, "format", VALIDATION_REPORT_FORMAT);
-	put(o, "timestamp", text(r->finished));
-	put(o, "started", text(r->started));
-	put(o, "docrow", text(f->docrow));
-	put(o, "status", json_string(status_word(r->passed)));
-	put(o, "mode", json_string(r->full ? "full" : "sample"));
-	put_count(o, "seed", r->seed);
-	put(o, "threshold", json_real(r->threshold));
-	put(o, "mapping", text(r->mapping));
-	put(o, "source", text(r->source));
-	put(o, "target", text(r->target));
-	put(o, "run", r->run > 0 ? json_integer((json_int_t)r->run) : json_null());
-	put(o, "has_state", json_boolean(r->has_state));
-	put(o, "seconds", json_real(r->seconds));
+	json_put_count(o, "format", VALIDATION_REPORT_FORMAT);
+	json_put_text(o, "timestamp", r->finished);
+	json_put_text(o, "started", r->started);
+	json_put_text(o, "docrow", f->docrow);
+	json_put(o, "status", json_string(status_word(r->passed)));
+	json_put(o, "mode", json_string(r->full ? "full" : "sample"));
+	json_put_count(o, "seed", r->seed);
+	json_put(o, "threshold", json_real(r->threshold));
+	json_put_text(o, "mapping", r->mapping);
+	json_put_text(o, "source", r->source);
+	json_put_text(o, "target", r->target);
+	json_put(o, "run", r->run > 0 ? json_integer(r->run) : json_null());
+	json_put(o, "has_state", json_boolean(r->has_state));
+	json_put(o, "seconds", json_real(r->seconds));
 	put_sums(o, r);
-	put(o, "layers", json_layers(r));
-	put(o, "tables", json_tables(r));
-	put_count(o, "findings_limit", VALIDATE_MAX_FINDINGS);
-	put(o, "findings", json_findings(r));
-	put(o, "notes", json_notes(r));
+	json_put(o, "layers", json_layers(r));
+	json_put(o, "tables", json_tables(r));
+	json_put_count(o, "findings_limit", VALIDATE_MAX_FINDINGS);
+	json_put(o, "findings", json_findings(r));
+	json_put(o, "notes", json_notes(r));
 	dump = json_dumps(o, JSON_INDENT(2) | JSON_PRESERVE_ORDER | JSON_REAL_PRECISION(9));
 	buf_puts(out, dump != NULL ? dump : "{}");
 	buf_putc(out, '\n');
