@@ -419,13 +419,13 @@ static bool retry_collection(struct pass *p, int collection, struct err *err)
 }
 
 /* Parents before children, so that most need no second pass. */
-static bool one_pass(struct pass *p, const int *phases, int nphases, struct err *err)
+static bool one_pass(struct pass *p, const struct schema_order *order, struct err *err)
 {
 	const struct plan *plan = p->w->engine->plan;
 	p->loaded = 0;
-	for (int phase = 0; phase < nphases; phase++)
+	for (int step = 0; step < order->nsteps; step++)
 		for (size_t c = 0; c < plan->ncollections; c++) {
-			if (phases[plan->collections[c].outputs[0].copy.table] != phase ||
+			if (order->step[plan->collections[c].outputs[0].copy.table] != step ||
 			    plan_find_collection(plan, plan->collections[c].name) != (int)c)
 				continue;
 			if (!retry_collection(p, (int)c, err))
@@ -436,15 +436,14 @@ static bool one_pass(struct pass *p, const int *phases, int nphases, struct err 
 
 static bool all_passes(struct pass *p, struct err *err)
 {
-	const struct schema *s = &p->w->engine->plan->schema;
-	int *phases = mem_alloc((s->ntables + 1) * sizeof *phases);
-	int n = schema_phases(s, phases);
+	struct arena *a = arena_new();
+	struct schema_order order = schema_order(&p->w->engine->plan->schema, a);
 	bool ok;
 	do {
-		ok = one_pass(p, phases, n, err);
+		ok = one_pass(p, &order, err);
 		p->number++;
 	} while (ok && p->loaded > 0);
-	free(phases);
+	arena_free(a);
 	return ok;
 }
 

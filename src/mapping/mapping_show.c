@@ -387,20 +387,28 @@ void mapping_show(struct buf *out, const struct plan *p)
 	arena_free(a);
 }
 
+/* Tables of one phase; "then" is between those of two steps. */
+static void show_phase(struct buf *out, const struct schema *s, const struct schema_order *o, size_t phase)
+{
+	const struct schema_phase *p = &o->phases[phase];
+	buf_printf(out, "phase %zu, %s:", phase + 1, p->name);
+	for (size_t i = 0; i < p->ntables; i++) {
+		int t = p->tables[i];
+		bool is_new = i > 0 && o->step[t] != o->step[p->tables[i - 1]];
+		buf_printf(out, "%s%s%s",
+			   i == 0   ? " "
+			   : is_new ? "; then "
+				    : ", ",
+			   s->tables[t].name, o->circle[t] ? " (in a circle)" : "");
+	}
+	buf_putc(out, '\n');
+}
+
 void mapping_show_phases(struct buf *out, const struct plan *p)
 {
-	const struct schema *s = &p->schema;
-	int *phase = mem_zalloc((s->ntables + 1) * sizeof *phase);
-	int n = schema_phases(s, phase);
-	for (int i = 0; i < n; i++) {
-		const char *before = " ";
-		buf_printf(out, "phase %d:", i + 1);
-		for (size_t t = 0; t < s->ntables; t++)
-			if (phase[t] == i) {
-				buf_printf(out, "%s%s", before, s->tables[t].name);
-				before = ", ";
-			}
-		buf_putc(out, '\n');
-	}
-	free(phase);
+	struct arena *a = arena_new();
+	struct schema_order o = schema_order(&p->schema, a);
+	for (size_t i = 0; i < o.nphases; i++)
+		show_phase(out, &p->schema, &o, i);
+	arena_free(a);
 }

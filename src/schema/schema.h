@@ -143,6 +143,7 @@ struct schema_table {
 	int parent_table;  /* child tables: the table of the row above; -1                                     */
 	int parent_column; /* child tables: the column with its key; -1                                        */
 	enum dup_policy duplicates; /* of the primary key */
+	int phase;                  /* that the mapping names, from 1, into schema.phases; 0: none */
 	int id_column; /* number, from 1, of the column that _id feeds; 0: the primary key, if it is one column; -1:
 			  none */
 };
@@ -210,6 +211,8 @@ struct schema {
 	size_t ntables;
 	struct schema_restore *restores;
 	size_t nrestores;
+	const char **phases; /* names, in the order of loading */
+	size_t nphases;
 };
 
 /* The collection whose documents (elements) all rows of the table are; NULL: several feed it, or none. */
@@ -239,8 +242,26 @@ void schema_sql_fkey(struct buf *out, const struct schema *s, const struct schem
 		     const struct schema_fkey *f, bool not_valid);
 const char *fk_action_sql(enum fk_action a);
 
-/* Groups of tables in dependency order from the foreign keys: phase[i] = 0.. for table i; strongly connected tables
- * share a phase. Returns the number of phases. */
-int schema_phases(const struct schema *s, int *phase);
+/* The order of loading, from the foreign keys: phases, the mapping's or computed ones ("lookups", "level 2",
+ * "unconnected", "junctions"), and in them steps. A table's step is above those of all tables that it refers to,
+ * those of its own circle excepted; its phase is never before theirs. A child table goes with the one above it: both
+ * are made of the same documents. Where foreign keys stay in force while rows are loaded, a step is a barrier.
+ *
+ * Lives in the arena; asked of the schema as it is then, so after sink_existing's changes by the catalog's keys. */
+struct schema_phase {
+	const char *name;
+	const int *tables; /* in the order of their steps */
+	size_t ntables;
+};
+struct schema_order {
+	struct schema_phase *phases;
+	size_t nphases;
+	int nsteps;
+	const int *phase;     /* by table: into phases                                                         */
+	const int *step;      /* by table: 0 to nsteps - 1                                                     */
+	const int *component; /* by table: one number for a table, its child tables and all in a circle with it */
+	const bool *circle;   /* by table: it is in a circle of several; a reference to its own rows makes none */
+};
+struct schema_order schema_order(const struct schema *s, struct arena *a);
 
 #endif

@@ -265,8 +265,9 @@ static void show_tells_what_becomes_what(void **state)
 		"  user_id                  ids of users, which keeps a list in watched\n",
 		"  index users_email_key (filter) unique btree(email)\n",
 		"  foreign key orders_buyer_fkey (buyer) -> users (id) on delete RESTRICT on update NO ACTION\n",
-		"phase 1: users\n",
-		"phase 2: orders, friends\n",
+		"phase 1, lookups: users\n",
+		"phase 2, level 2: orders, lines, steps, notes\n",
+		"phase 3, junctions: watching, friends\n",
 	};
 	for (size_t i = 0; i < sizeof lines / sizeof lines[0]; i++)
 		if (strstr(shown, lines[i]) == NULL)

@@ -237,26 +237,110 @@ static void domains_and_generated_columns(void **state)
 		"\"e\" \"s\".\"d\" NOT NULL GENERATED ALWAYS AS (upper(a)) STORED)");
 }
 
-/* 0 → 1 → 2 → 1 (a cycle of 1 and 2), 2 → 3, 4 → 4, 5 is a child table of 0 */
-static void phases(void **state)
+/* ---- the order of loading ---- */
+
+#define REFERS(...)                                                                                                  \
+	.fkeys = (struct schema_fkey[]){__VA_ARGS__},                                                                \
+	.nfkeys = sizeof((struct schema_fkey[]){__VA_ARGS__}) / sizeof(struct schema_fkey)
+#define TO(t)                                                                                                        \
+	{                                                                                                            \
+		.ref_table = (t)                                                                                     \
+	}
+
+/* "lookups: a, b | level 2: c > d": phases, tables of a step, steps of a phase; a circle's tables with a star. */
+static const char *order_text(const struct schema *s, const struct schema_order *o)
 {
-	struct schema_fkey f01 = {.ref_table = 1}, f12 = {.ref_table = 2},
-			   f2[] = {{.ref_table = 1}, {.ref_table = 3}}, f44 = {.ref_table = 4};
+	buf_reset(&out);
+	for (size_t p = 0; p < o->nphases; p++) {
+		buf_printf(&out, "%s%s:", p > 0 ? " | " : "", o->phases[p].name);
+		for (size_t i = 0; i < o->phases[p].ntables; i++) {
+			int t = o->phases[p].tables[i];
+			bool later = i > 0 && o->step[t] != o->step[o->phases[p].tables[i - 1]];
+			assert_int_equal(o->phase[t], p);
+			buf_printf(&out, "%s %s%s", later ? " >" : "", s->tables[t].name, o->circle[t] ? "*" : "");
+		}
+	}
+	return buf_cstr(&out);
+}
+
+/* A step is above those of what its tables refer to, circles and child tables excepted. */
+static void check_steps(const struct schema *s, const struct schema_order *o)
+{
+	for (size_t t = 0; t < s->ntables; t++)
+		for (size_t f = 0; f < s->tables[t].nfkeys; f++) {
+			int ref = s->tables[t].fkeys[f].ref_table;
+			assert_true(o->component[t] == o->component[ref] ? o->step[t] == o->step[ref]
+									 : o->step[t] > o->step[ref]);
+			assert_true(o->phase[t] >= o->phase[ref]);
+		}
+}
+
+static void assert_order(const struct schema *s, const char *expected)
+{
+	struct schema_order o = schema_order(s, arena);
+	assert_string_equal(order_text(s, &o), expected);
+	check_steps(s, &o);
+}
+
+/* a → b → c → b (a circle of b and c), c → d, e → e, f is a child table of a and refers to e, g is a junction of d
+ * and a, nothing is known of h. */
+static void phases_are_computed(void **state)
+{
 	struct schema_table t[] = {
-		{.name = "0", .fkeys = &f01, .nfkeys = 1, .parent_table = -1},
-		{.name = "1", .fkeys = &f12, .nfkeys = 1, .parent_table = -1},
-		{.name = "2", .fkeys = f2, .nfkeys = 2, .parent_table = -1},
-		{.name = "3", .parent_table = -1},
-		{.name = "4", .fkeys = &f44, .nfkeys = 1, .parent_table = -1},
-		{.name = "5", .parent_table = 0},
+		{.name = "a", REFERS(TO(1)), .parent_table = -1},
+		{.name = "b", REFERS(TO(2)), .parent_table = -1},
+		{.name = "c", REFERS(TO(1), TO(3)), .parent_table = -1},
+		{.name = "d", .parent_table = -1},
+		{.name = "e", REFERS(TO(4)), .parent_table = -1},
+		{.name = "f", REFERS(TO(0), TO(4)), .parent_table = 0},
+		{.name = "g", REFERS(TO(3), TO(0)), .parent_table = -1},
+		{.name = "h", .parent_table = -1},
 	};
-	struct schema s = {.tables = t, .ntables = 6};
-	int phase[6];
-	assert_int_equal(schema_phases(&s, phase), 4);
-	static const int expected[6] = {2, 1, 1, 0, 0, 3};
-	assert_memory_equal(phase, expected, sizeof phase);
-	assert_int_equal(schema_find_table(&s, "4"), 4);
+	struct schema_junction g = {.table = 6};
+	struct schema s = {.tables = t, .ntables = 8, .junctions = &g, .njunctions = 1};
+	assert_order(&s, "lookups: d e | level 2: b* c* | level 3: a f | unconnected: h | junctions: g");
+	assert_int_equal(schema_order(&s, arena).nsteps, 5);
+	assert_int_equal(schema_find_table(&s, "e"), 4);
 	assert_int_equal(schema_find_table(&s, "x"), -1);
+	s.ntables = 0;
+	assert_order(&s, "");
+}
+
+/* A circle that refers to nothing else is no lookup; a child table's reference makes a circle of its parent. */
+static void circles_are_one_step(void **state)
+{
+	struct schema_table t[] = {
+		{.name = "a", REFERS(TO(1)), .parent_table = -1},
+		{.name = "b", .parent_table = -1},
+		{.name = "b_lines", REFERS(TO(1), TO(0)), .parent_table = 1},
+		{.name = "c", REFERS(TO(0)), .parent_table = -1},
+	};
+	struct schema s = {.tables = t, .ntables = 4};
+	assert_order(&s, "level 2: a* b* b_lines* | level 3: c");
+}
+
+/* The mapping's phases stand, with steps inside; a table that it does not name goes as early as it may, a junction
+ * last; what refers to a later phase is raised; empty phases are left out. */
+static void phases_of_the_mapping_stand(void **state)
+{
+	const char *names[] = {"people", "nothing", "things", "papers"};
+	struct schema_table t[] = {
+		{.name = "paper", REFERS(TO(2)), .phase = 4, .parent_table = -1},
+		{.name = "user", .phase = 1, .parent_table = -1},
+		{.name = "thing", REFERS(TO(3), TO(1)), .phase = 3, .parent_table = -1},
+		{.name = "kind", .phase = 3, .parent_table = -1},
+		{.name = "free", .parent_table = -1},
+		{.name = "kin", REFERS(TO(3)), .parent_table = -1},
+		{.name = "pair", REFERS(TO(1), TO(2)), .parent_table = -1},
+		{.name = "user_paper", REFERS(TO(0)), .phase = 1, .parent_table = -1},
+	};
+	struct schema_junction pair = {.table = 6};
+	struct schema s = {
+		.tables = t, .ntables = 8, .junctions = &pair, .njunctions = 1, .phases = names, .nphases = 4};
+	assert_order(&s,
+		     "people: user free | things: kind > thing kin | papers: paper > user_paper | junctions: pair");
+	t[6].phase = 4;
+	assert_order(&s, "people: user free | things: kind > thing kin | papers: paper pair > user_paper");
 }
 
 int main(void)
@@ -269,7 +353,9 @@ int main(void)
 		cmocka_unit_test(long_names_are_cut_and_stay_different),
 		cmocka_unit_test(statements),
 		cmocka_unit_test(domains_and_generated_columns),
-		cmocka_unit_test(phases),
+		cmocka_unit_test(phases_are_computed),
+		cmocka_unit_test(circles_are_one_step),
+		cmocka_unit_test(phases_of_the_mapping_stand),
 	};
 	return cmocka_run_group_tests(tests, setup, teardown);
 }
