@@ -48,16 +48,25 @@ static bool open_source(struct job *j, struct err *err)
 	return source_open(&j->source, where, &o, err);
 }
 
+/* Whether an earlier entry takes a part of the same collection: it is named once. */
+static bool is_repeated(const struct plan *p, size_t i)
+{
+	for (size_t k = 0; k < i; k++)
+		if (strcmp(p->collections[k].source, p->collections[i].source) == 0)
+			return true;
+	return false;
+}
+
 static bool judge_collection(struct job *j, size_t i, struct err *err)
 {
-	const char *name = j->plan->collections[i].name;
+	const char *name = j->plan->collections[i].source;
 	struct source_index *list;
 	size_t n;
 	bool known;
 
 	if (!source_indexes(j->source, name, j->c->arena, &list, &n, &known, err))
 		return false;
-	if (!known)
+	if (!known && !is_repeated(j->plan, i))
 		index_verdicts_remark(j->verdicts, "%s: the source keeps no record of its indexes", name);
 	for (size_t k = 0; k < n; k++)
 		index_verdicts_add(j->verdicts, i, list[k].doc, list[k].len);
@@ -75,7 +84,7 @@ static bool is_there(const struct source_collection *list, size_t n, const char 
 static bool is_mapped(const struct mapping *m, const char *name)
 {
 	for (size_t i = 0; i < m->ncollections; i++)
-		if (strcmp(m->collections[i].name, name) == 0)
+		if (strcmp(m->collections[i].source, name) == 0)
 			return true;
 	return false;
 }
@@ -92,8 +101,8 @@ static void remark_strangers(struct job *j, const struct source_collection *list
 	_cleanup_(buf_free) struct buf absent = {0}, unmapped = {0};
 
 	for (size_t i = 0; i < j->plan->ncollections; i++)
-		if (!is_there(list, n, j->plan->collections[i].name))
-			add_name(&absent, j->plan->collections[i].name);
+		if (!is_there(list, n, j->plan->collections[i].source) && !is_repeated(j->plan, i))
+			add_name(&absent, j->plan->collections[i].source);
 	for (size_t i = 0; i < n; i++)
 		if (!list[i].skipped && !is_mapped(j->mapping, list[i].name))
 			add_name(&unmapped, list[i].name);
@@ -113,7 +122,7 @@ static bool judge(struct job *j, struct err *err)
 	if (!source_collections(j->source, j->c->arena, &list, &n, err))
 		return false;
 	for (size_t i = 0; i < j->plan->ncollections; i++) {
-		const char *name = j->plan->collections[i].name;
+		const char *name = j->plan->collections[i].source;
 		if (stop_requested())
 			return err_set(err, ERR_STOPPED, "stopped while reading indexes");
 		if (is_there(list, n, name) && !judge_collection(j, i, err))

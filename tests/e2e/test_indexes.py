@@ -204,6 +204,22 @@ def test_long_names_stay_apart(mongo, docrow, pg15):
     assert len(names) == 5
 
 
+def test_parts_of_a_collection(mongo, docrow):
+    """The source knows collections, not the mapping's entries: each entry gets the indexes of its collection."""
+    entries = "".join(
+        f"  - {{ collection: {source}, name: {name}, table: {name}, where: {{ kind: {name} }}, columns: [{{ name: id, "
+        f"from: _id, type: uuid, primary_key: true }}, {{ name: n, type: integer }}] }}\n"
+        for source, name in (("events", "clicks"), ("events", "views"), ("gone", "a"), ("gone", "b"))
+    )
+    (docrow.folder / "m.yaml").write_text(f"docrow: 1\ncollections:\n{entries}")
+    mongo["events"].insert_one({"kind": "clicks"})
+    mongo["events"].create_index([("n", 1)])
+    page = verdicts(docrow)
+    found = {(v["collection"], v["name"]): v["verdict"] for v in page["indexes"]}
+    wanted = {(c, i): v for c in ("clicks", "views") for i, v in (("_id_", "there"), ("n_1", "made"))}
+    assert (found, page["remarks"]) == (wanted, ["not in the source: gone"])
+
+
 def test_views_and_a_name_that_cannot_be_written(mongo, docrow):
     (docrow.folder / "m.yaml").write_text(MAPPING)
     mongo.db.create_collection("things", viewOn="people", pipeline=[])
