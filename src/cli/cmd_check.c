@@ -3,13 +3,12 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "address.h"
 #include "check_page.h"
 #include "cli.h"
 #include "convert.h"
 #include "engine.h"
 #include "gather.h"
-#include "progress.h"
+#include "parties.h"
 #include "sink_existing.h"
 #include "stop.h"
 #include "sys.h"
@@ -34,22 +33,6 @@ struct job {
 
 /* --- the three parties --- */
 
-static bool load_plan(struct job *j, struct err *err)
-{
-	_cleanup_(buf_free) struct buf report = {0}, left_out = {0};
-
-	bool ok = cli_need(j->c, OPT_MAPPING, err) && cli_need(j->c, OPT_SOURCE, err) &&
-		  cli_need(j->c, OPT_TARGET, err) &&
-		  mapping_load(&j->mapping, settings_text(&j->c->settings, OPT_MAPPING), &report, err) &&
-		  (!cli_has_choice(j->c) || cli_choose(j->c, j->mapping, &left_out, err)) &&
-		  plan_build_part(&j->plan, j->mapping, buf_cstr(&left_out), &report, err);
-	if (!ok && report.len > 0) {
-		fwrite(report.data, 1, report.len, stderr);
-		err->detail[0] = '\0';
-	}
-	return ok;
-}
-
 static void fail(struct job *j, const char *area, const struct err *err)
 {
 	check_page_err(&j->page, area, err);
@@ -59,19 +42,10 @@ static void fail(struct job *j, const char *area, const struct err *err)
 
 static void open_source(struct job *j)
 {
-	const char *where = settings_text(&j->c->settings, OPT_SOURCE);
-	struct source_options o = {.app_name = "docrow check"};
-	_cleanup_(buf_free) struct buf database = {0};
 	const char *const *notes;
 	struct err err;
 
-	if (address_is_mongodb(where))
-		address_mongodb_database(&database, where);
-	if (address_is_mongodb(where) && database.len == 0)
-		o.database = j->mapping->source_database;
-	else if (!address_is_mongodb(where))
-		o.prefer = j->mapping->source_database;
-	if (!source_open(&j->source, where, &o, &err)) {
+	if (!cli_open_source(j->c, j->mapping, "docrow check", &j->source, &err)) {
 		j->page.source = "(not reached)";
 		fail(j, "source", &err);
 		return;
@@ -175,7 +149,7 @@ static void look_at_server(struct job *j)
 {
 	_cleanup_(pg_result_freep) struct pg_result *r = NULL;
 	struct err err;
-	int workers = settings_int(&j->c->settings, OPT_WORKERS);
+	int wanted = cli_workers(j->c, OPT_WORKERS) + 2;
 
 	if (!pg_query(
 		    j->pg,
@@ -192,11 +166,12 @@ static void look_at_server(struct job *j)
 			pg_get(r, 0, 1), pg_get(r, 0, 2));
 	check_page_fact(&j->page, "target", "database", "%s now; tables go into schema %s", pg_get(r, 0, 4),
 			j->plan->schema.name);
-	check_page_fact(&j->page, "target", "connections", "%lld free", (long long)pg_get_i64(r, 0, 3));
-	if (pg_get_i64(r, 0, 3) < workers + 2)
+	check_page_fact(&j->page, "target", "connections", "%lld free, %d wanted", (long long)pg_get_i64(r, 0, 3),
+			wanted);
+	if (pg_get_i64(r, 0, 3) < wanted)
 		check_page_find(&j->page, CHECK_WARNING, "target", "fewer --workers, or raise max_connections",
-				"only %lld connections are free; %d workers and two more are wanted",
-				(long long)pg_get_i64(r, 0, 3), workers);
+				"only %lld connections are free; %d are wanted, two more than workers",
+				(long long)pg_get_i64(r, 0, 3), wanted);
 }
 
 static void look_at_runs(struct job *j, bool *has_run)
@@ -287,25 +262,11 @@ static void look_at_mapping(struct job *j)
 
 /* --- the documents --- */
 
-static int jobs(const struct job *j)
-{
-	long processors = sysconf(_SC_NPROCESSORS_ONLN);
-	int n = settings_int(&j->c->settings, OPT_WORKERS);
-
-	if (n > 0)
-		return n;
-	return processors < 2 ? 2 : processors > 8 ? 8 : (int)processors;
-}
-
 static void watch(struct job *j, struct check_scan *scan)
 {
 	struct engine_table *tables = arena_alloc(j->c->arena, (j->plan->ncollections + 1) * sizeof *tables);
-	bool is_screen = term_is_screen(STDERR_FILENO) && !settings_flag(&j->c->settings, OPT_QUIET);
 	struct engine_snapshot s = {.phase = STATE_LOAD, .tables = tables, .started_at = clock_seconds()};
-	struct progress *progress = progress_new(is_screen                                   ? PROGRESS_SCREEN
-						 : settings_flag(&j->c->settings, OPT_QUIET) ? PROGRESS_NONE
-											     : PROGRESS_PLAIN,
-						 STDERR_FILENO, term_has_colour(STDERR_FILENO), term_is_utf8());
+	struct progress *progress = cli_progress(j->c);
 	const struct check_progress *list;
 
 	while (!s.finished) {
@@ -326,7 +287,7 @@ static void watch(struct job *j, struct check_scan *scan)
 			stop_wait(POLL_MS);
 	}
 	progress_end(progress, stop_requested() ? "stopped" : "done", clock_seconds());
-	progress_free(progress);
+	cli_progress_close(progress);
 }
 
 static bool read_scan(void *ctx, struct pg *pg, int64_t run, struct err *err)
@@ -362,7 +323,7 @@ static void estimate(struct job *j)
 	struct check_estimate e;
 	struct err err;
 	char text[4][32];
-	double workers = jobs(j);
+	double workers = cli_workers(j->c, OPT_WORKERS);
 
 	if (!check_trial(j->plan, j->source, settings_text(&j->c->settings, OPT_TARGET), &e, &err)) {
 		fail(j, "data", &err);
@@ -387,7 +348,7 @@ static void scan_documents(struct job *j)
 {
 	struct check_scan_options o = {
 		.target_uri = settings_text(&j->c->settings, OPT_TARGET),
-		.workers = jobs(j),
+		.workers = cli_workers(j->c, OPT_WORKERS),
 		.chunk_bytes = (uint64_t)16 << 20,
 		.sample = j->scan == SCAN_SAMPLE ? SAMPLE_DEFAULT : 0,
 		.version = DOCROW_VERSION,
@@ -473,7 +434,8 @@ int check_everything(struct cli *c, int scan)
 	int status;
 
 	j.page.arena = c->arena;
-	if (load_plan(&j, &err)) {
+	if (cli_need(c, OPT_MAPPING, &err) && cli_need(c, OPT_SOURCE, &err) && cli_need(c, OPT_TARGET, &err) &&
+	    cli_load_plan(c, &j.mapping, &j.plan, &err)) {
 		j.page.mapping = j.mapping->name;
 		stop_install(NULL);
 		stop_running();

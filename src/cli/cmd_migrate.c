@@ -4,11 +4,10 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "address.h"
 #include "cli.h"
 #include "engine.h"
 #include "gather.h"
-#include "progress.h"
+#include "parties.h"
 #include "runfiles.h"
 #include "stop.h"
 #include "sys.h"
@@ -17,12 +16,9 @@
 
 #define POLL_MS 200
 
-enum how { HOW_AUTO, HOW_PLAIN, HOW_JSON, HOW_NONE }; /* order of the choices of --progress */
-
 struct job {
 	struct cli *c;
 	enum engine_mode mode;
-	enum how how;
 	struct mapping *mapping;
 	struct plan *plan;
 	const char *left_out; /* collections that the plan leaves out, one a line */
@@ -81,16 +77,6 @@ static bool check_needed(struct job *j, struct err *err)
 	return cli_need(j->c, OPT_TARGET, err) && (stored || cli_need(j->c, OPT_MAPPING, err));
 }
 
-/* All errors of the file, not only the first few that fit into err. */
-static bool explain_mapping(struct buf *report, struct err *err)
-{
-	if (report->len > 0) {
-		fwrite(report->data, 1, report->len, stderr);
-		err->detail[0] = '\0';
-	}
-	return false;
-}
-
 /* What --only and --skip leave out; without them what the run left out. */
 static bool choose(struct job *j, const struct state_run *run, struct err *err)
 {
@@ -114,7 +100,7 @@ static bool plan_from(struct job *j, const struct state_run *run, struct err *er
 		       : mapping_parse(&j->mapping, run->mapping_name, run->mapping_text, strlen(run->mapping_text),
 				       &report, err);
 	ok = ok && choose(j, run, err) && plan_build_part(&j->plan, j->mapping, j->left_out, &report, err);
-	return ok || explain_mapping(&report, err);
+	return ok || cli_explain_mapping(&report, err);
 }
 
 /* --resume, --join and --clean-only: the run on the target knows its mapping and which part of it was chosen. */
@@ -140,38 +126,6 @@ static bool plan_of_run(struct job *j, bool *found, struct err *err)
 	return err_hint(err, "start one: docrow migrate --mapping NAME");
 }
 
-/* The database of a URI wins over the mapping's. */
-static const char *database_for(const struct job *j, const char *source)
-{
-	_cleanup_(buf_free) struct buf b = {0};
-
-	address_mongodb_database(&b, source);
-	return b.len > 0 ? NULL : j->mapping->source_database;
-}
-
-static bool open_source(struct job *j, struct err *err)
-{
-	const char *where = settings_text(&j->c->settings, OPT_SOURCE);
-	struct source_options o = {.app_name = "docrow"};
-
-	if (j->mode == ENGINE_CLEAN_ONLY)
-		return true;
-	if (address_is_mongodb(where))
-		o.database = database_for(j, where);
-	else
-		o.prefer = j->mapping->source_database;
-	return source_open(&j->source, where, &o, err);
-}
-
-static int jobs_or_processors(int n)
-{
-	long processors = sysconf(_SC_NPROCESSORS_ONLN);
-
-	if (n > 0)
-		return n;
-	return processors < 2 ? 2 : processors > 8 ? 8 : (int)processors;
-}
-
 static struct map_limit limit_of(const struct setting *v)
 {
 	bool is_share = v->number < 0;
@@ -192,8 +146,8 @@ static struct engine_options options_of(const struct job *j)
 		.lock_seconds = s->v[OPT_LOCK_TIMEOUT].number,
 		.source_uri = settings_text(s, OPT_SOURCE),
 		.target_uri = settings_text(s, OPT_TARGET),
-		.workers = jobs_or_processors(settings_int(s, OPT_WORKERS)),
-		.index_jobs = jobs_or_processors(settings_int(s, OPT_INDEX_JOBS)),
+		.workers = cli_workers(j->c, OPT_WORKERS),
+		.index_jobs = cli_workers(j->c, OPT_INDEX_JOBS),
 		.batch_docs = (uint64_t)s->v[OPT_BATCH_SIZE].number,
 		.chunk_bytes = (uint64_t)s->v[OPT_CHUNK_SIZE].number,
 		.lease_seconds = s->v[OPT_LEASE].number,
@@ -210,15 +164,6 @@ static struct engine_options options_of(const struct job *j)
 }
 
 /* --- while it runs --- */
-
-static enum progress_mode progress_mode_of(const struct job *j)
-{
-	if (j->how == HOW_JSON)
-		return PROGRESS_JSON;
-	if (j->how == HOW_NONE || settings_flag(&j->c->settings, OPT_QUIET))
-		return PROGRESS_NONE;
-	return j->how == HOW_AUTO && term_is_screen(STDERR_FILENO) ? PROGRESS_SCREEN : PROGRESS_PLAIN;
-}
 
 static void say_stopping(struct job *j, const struct engine_snapshot *s)
 {
@@ -279,11 +224,6 @@ static bool look_back(struct job *j, struct pg *pg, bool done, struct report_fac
 	return true;
 }
 
-static int fail(const struct job *j, const struct err *err)
-{
-	return j->how == HOW_JSON ? cli_fail_json(err) : cli_fail(err);
-}
-
 static int finish_done(struct job *j)
 {
 	_cleanup_(pg_closep) struct pg *pg = NULL;
@@ -294,14 +234,14 @@ static int finish_done(struct job *j)
 
 	if (!cli_open_target(j->c, &pg, &err) || !look_back(j, pg, true, &f, &a, &err)) {
 		err_where(&err, "the run is done, but its account cannot be read");
-		return fail(j, &err);
+		return cli_fail_as_asked(j->c, &err);
 	}
 	summary_write(&out, &f, &a, term_has_colour(STDOUT_FILENO) && isatty(STDOUT_FILENO) == 1);
 	fwrite(out.data, 1, out.len, stdout);
 	if (a.nbreaks > 0) {
 		err_set(&err, ERR_INTERNAL, "the account of run %lld does not balance", (long long)f.run.id);
 		err_detail(&err, "%.900s", a.breaks[0]);
-		return fail(j, &err);
+		return cli_fail_as_asked(j->c, &err);
 	}
 	return a.is_clean ? 0 : (int)ERR_KIND_LIMIT;
 }
@@ -320,19 +260,20 @@ static void leave_files(struct job *j)
 
 static int finish_stopped(struct job *j, struct err *err)
 {
+	bool is_json = cli_progress_mode(j->c) == PROGRESS_JSON;
 	int status;
 
 	if (err->code == ERR_MAX_REJECTS)
 		set_way_on(j, true);
 	if (err->code == ERR_STOPPED) {
 		status = (int)ERR_KIND_STOPPED;
-		if (j->how == HOW_JSON)
+		if (is_json)
 			cli_fail_json(err);
 		else
 			fprintf(stderr, "docrow: stopped; nothing is lost. Go on with:\n  %s\n", j->way_on);
 	} else {
-		status = fail(j, err);
-		if (j->how != HOW_JSON && err->kind != ERR_KIND_USAGE)
+		status = cli_fail_as_asked(j->c, err);
+		if (!is_json && err->kind != ERR_KIND_USAGE)
 			fprintf(stderr, "docrow: what was committed is safe. Go on with%s:\n  %s\n",
 				err->code == ERR_MAX_REJECTS ? " a higher limit in place of N" : "", j->way_on);
 	}
@@ -378,7 +319,9 @@ static bool prepare(struct job *j, bool *nothing_to_do, struct err *err)
 	if (goes_on ? !plan_of_run(j, &found, err) : !plan_from(j, NULL, err))
 		return false;
 	*nothing_to_do = !found;
-	return !found || open_source(j, err);
+	if (!found || j->mode == ENGINE_CLEAN_ONLY)
+		return true;
+	return cli_open_source(j->c, j->mapping, "docrow", &j->source, err);
 }
 
 static void tell_notes(const struct job *j)
@@ -405,50 +348,33 @@ static int run_engine(struct job *j)
 		status = finish(j);
 	} else {
 		stop_finished();
-		status = fail(j, &err);
+		status = cli_fail_as_asked(j->c, &err);
 	}
 	engine_free(j->engine);
 	return status;
 }
 
-/* Everything that is logged from here on, and what opening the source says, goes through the display. */
-static void open_display(struct job *j)
-{
-	j->progress =
-		progress_new(progress_mode_of(j), STDERR_FILENO, term_has_colour(STDERR_FILENO), term_is_utf8());
-	log_set_writer(progress_log_writer, j->progress);
-}
-
-static void close_display(struct job *j)
-{
-	log_set_writer(NULL, NULL);
-	progress_free(j->progress);
-}
-
 static int run(struct cli *c)
 {
-	struct job j = {.c = c, .how = (enum how)settings_int(&c->settings, OPT_PROGRESS)};
+	struct job j = {.c = c};
 	struct err err;
 	bool nothing_to_do = false;
 	int status = 0;
 
 	if (settings_flag(&c->settings, OPT_DRY_RUN))
 		return check_everything(c, 2);
-	open_display(&j);
+	j.progress = cli_progress(c);
 	if (!prepare(&j, &nothing_to_do, &err))
-		status = fail(&j, &err);
+		status = cli_fail_as_asked(c, &err);
 	else if (nothing_to_do)
 		cli_say(c, "there is no run on this target: nothing to take back");
 	else
 		status = run_engine(&j);
-	close_display(&j);
+	cli_progress_close(j.progress);
 	stop_close_within_a_second(status);
-	if (j.source)
-		source_close(j.source);
-	if (j.plan)
-		plan_free(j.plan);
-	if (j.mapping)
-		mapping_free(j.mapping);
+	source_close(j.source);
+	plan_free(j.plan);
+	mapping_free(j.mapping);
 	return status;
 }
 

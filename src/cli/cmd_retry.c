@@ -6,7 +6,7 @@
 #include "cli.h"
 #include "engine.h"
 #include "gather.h"
-#include "progress.h"
+#include "parties.h"
 #include "put_json.h"
 #include "runfiles.h"
 #include "stop.h"
@@ -70,11 +70,7 @@ static bool prepare(struct job *j, struct err *err)
 		return false;
 	if (read_mapping(j, pg, &report, err) && plan_build_part(&j->plan, j->mapping, j->run.left_out, &report, err))
 		return true;
-	if (report.len > 0) { /* all errors of the file, not only the first few that fit into err */
-		fwrite(report.data, 1, report.len, stderr);
-		err->detail[0] = '\0';
-	}
-	return false;
+	return cli_explain_mapping(&report, err);
 }
 
 static struct engine_options options_of(const struct job *j)
@@ -100,18 +96,6 @@ static struct engine_options options_of(const struct job *j)
 }
 
 /* --- while it runs --- */
-
-static enum progress_mode progress_mode_of(const struct job *j)
-{
-	static const char *const words[] = {"auto", "plain", "json", "none"};
-	const char *how = words[settings_int(&j->c->settings, OPT_PROGRESS)];
-
-	if (strcmp(how, "json") == 0)
-		return PROGRESS_JSON;
-	if (strcmp(how, "none") == 0 || settings_flag(&j->c->settings, OPT_QUIET))
-		return PROGRESS_NONE;
-	return strcmp(how, "auto") == 0 && term_is_screen(STDERR_FILENO) ? PROGRESS_SCREEN : PROGRESS_PLAIN;
-}
 
 static void watch(struct job *j)
 {
@@ -261,7 +245,7 @@ static int finish_done(struct job *j)
 
 	if (!look_back(j, &a, &err)) {
 		err_where(&err, "the retry is done, but the run's account cannot be read");
-		return cli_fail(&err);
+		return cli_fail_as_asked(j->c, &err);
 	}
 	if (settings_flag(&j->c->settings, OPT_JSON)) {
 		print_json(j, &r, &a);
@@ -272,7 +256,7 @@ static int finish_done(struct job *j)
 	if (a.nbreaks > 0) {
 		err_set(&err, ERR_INTERNAL, "the account of run %lld does not balance", (long long)j->run.id);
 		err_detail(&err, "%.900s", a.breaks[0]);
-		return cli_fail(&err);
+		return cli_fail_as_asked(j->c, &err);
 	}
 	return r.open == 0 ? 0 : (int)ERR_KIND_LIMIT;
 }
@@ -288,7 +272,7 @@ static int finish(struct job *j)
 	if (ok)
 		return finish_done(j);
 	if (!stopped)
-		return cli_fail(&err);
+		return cli_fail_as_asked(j->c, &err);
 	fprintf(stderr, "docrow: stopped; what was committed is safe. Go on with:\n  %s retry\n", j->c->program);
 	return (int)ERR_KIND_STOPPED;
 }
@@ -299,20 +283,17 @@ static int run_engine(struct job *j)
 	struct err err;
 	int status;
 
-	j->progress =
-		progress_new(progress_mode_of(j), STDERR_FILENO, term_has_colour(STDERR_FILENO), term_is_utf8());
-	log_set_writer(progress_log_writer, j->progress);
+	j->progress = cli_progress(j->c);
 	stop_running();
 	if (engine_start(&j->engine, j->plan, NULL, &o, &err)) {
 		watch(j);
 		status = finish(j);
 	} else {
 		stop_finished();
-		status = cli_fail(&err);
+		status = cli_fail_as_asked(j->c, &err);
 	}
 	engine_free(j->engine);
-	log_set_writer(NULL, NULL);
-	progress_free(j->progress);
+	cli_progress_close(j->progress);
 	return status;
 }
 
@@ -322,7 +303,7 @@ static int run(struct cli *c)
 	struct err err;
 
 	stop_install(arena_printf(c->arena, "%s retry", c->program));
-	int status = prepare(&j, &err) ? run_engine(&j) : cli_fail(&err);
+	int status = prepare(&j, &err) ? run_engine(&j) : cli_fail_as_asked(c, &err);
 	plan_free(j.plan);
 	mapping_free(j.mapping);
 	return status;

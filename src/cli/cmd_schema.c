@@ -3,11 +3,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "address.h"
 #include "cli.h"
 #include "indexes.h"
-#include "plan.h"
-#include "source.h"
+#include "parties.h"
 #include "stop.h"
 #include "sys.h"
 
@@ -18,35 +16,6 @@ struct job {
 	struct source *source;
 	struct index_verdicts *verdicts;
 };
-
-static bool load_plan(struct job *j, struct err *err)
-{
-	_cleanup_(buf_free) struct buf report = {0}, left_out = {0};
-
-	bool ok = mapping_load(&j->mapping, settings_text(&j->c->settings, OPT_MAPPING), &report, err) &&
-		  (!cli_has_choice(j->c) || cli_choose(j->c, j->mapping, &left_out, err)) &&
-		  plan_build_part(&j->plan, j->mapping, buf_cstr(&left_out), &report, err);
-	if (!ok && report.len > 0) {
-		fwrite(report.data, 1, report.len, stderr);
-		err->detail[0] = '\0';
-	}
-	return ok;
-}
-
-static bool open_source(struct job *j, struct err *err)
-{
-	const char *where = settings_text(&j->c->settings, OPT_SOURCE);
-	struct source_options o = {.app_name = "docrow schema"};
-	_cleanup_(buf_free) struct buf database = {0};
-
-	if (address_is_mongodb(where))
-		address_mongodb_database(&database, where);
-	if (address_is_mongodb(where) && database.len == 0)
-		o.database = j->mapping->source_database;
-	else if (!address_is_mongodb(where))
-		o.prefer = j->mapping->source_database;
-	return source_open(&j->source, where, &o, err);
-}
 
 /* Whether an earlier entry takes a part of the same collection: it is named once. */
 static bool is_repeated(const struct plan *p, size_t i)
@@ -162,8 +131,10 @@ static bool look(struct job *j, struct err *err)
 				"docrow mapping show prints what the mapping makes; --from-source compares it with "
 				"the source's indexes");
 	}
-	return cli_need(j->c, OPT_MAPPING, err) && cli_need(j->c, OPT_SOURCE, err) && load_plan(j, err) &&
-	       open_source(j, err) && judge(j, err) && write_sql(j, err);
+	return cli_need(j->c, OPT_MAPPING, err) && cli_need(j->c, OPT_SOURCE, err) &&
+	       cli_load_plan(j->c, &j->mapping, &j->plan, err) &&
+	       cli_open_source(j->c, j->mapping, "docrow schema", &j->source, err) && judge(j, err) &&
+	       write_sql(j, err);
 }
 
 static int run(struct cli *c)
@@ -178,10 +149,8 @@ static int run(struct cli *c)
 		status = cli_fail(&err);
 	index_verdicts_free(j.verdicts);
 	source_close(j.source);
-	if (j.plan)
-		plan_free(j.plan);
-	if (j.mapping)
-		mapping_free(j.mapping);
+	plan_free(j.plan);
+	mapping_free(j.mapping);
 	return status;
 }
 

@@ -5,7 +5,7 @@
 
 #include "address.h"
 #include "cli.h"
-#include "plan.h"
+#include "parties.h"
 #include "stop.h"
 #include "synth.h"
 #include "sys.h"
@@ -134,21 +134,6 @@ static bool refuse_parts(const struct plan *p, struct err *err)
 	return true;
 }
 
-static bool load_plan(struct cli *c, struct mapping **m, struct plan **p, struct err *err)
-{
-	struct buf report;
-
-	buf_init(&report, 0);
-	bool ok = mapping_load(m, settings_text(&c->settings, OPT_MAPPING), &report, err) &&
-		  plan_build(p, *m, &report, err) && refuse_parts(*p, err);
-	if (!ok && report.len > 0) {
-		fwrite(report.data, 1, report.len, stderr);
-		err->detail[0] = '\0';
-	}
-	buf_free(&report);
-	return ok;
-}
-
 static int make(struct cli *c, const struct plan *p, struct synth_options *o)
 {
 	struct synth_result result = {0};
@@ -176,7 +161,7 @@ static int run(struct cli *c)
 	struct err err;
 	int status;
 
-	if (take_options(c, &o, &err) && load_plan(c, &m, &p, &err)) {
+	if (take_options(c, &o, &err) && cli_load_plan(c, &m, &p, &err) && refuse_parts(p, &err)) {
 		stop_install("docrow synth with --replace");
 		stop_running();
 		status = make(c, p, &o);
@@ -184,10 +169,8 @@ static int run(struct cli *c)
 	} else {
 		status = cli_fail(&err);
 	}
-	if (p)
-		plan_free(p);
-	if (m)
-		mapping_free(m);
+	plan_free(p);
+	mapping_free(m);
 	return status;
 }
 

@@ -3,13 +3,10 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "address.h"
 #include "cli.h"
 #include "engine.h"
-#include "plan.h"
-#include "progress.h"
+#include "parties.h"
 #include "sink_existing.h"
-#include "source.h"
 #include "state.h"
 #include "stop.h"
 #include "sys.h"
@@ -20,11 +17,8 @@
 
 #define POLL_MS 200
 
-enum how { HOW_AUTO, HOW_PLAIN, HOW_JSON, HOW_NONE }; /* order of the choices of --progress */
-
 struct job {
 	struct cli *c;
-	enum how how;
 	struct mapping *mapping;
 	struct plan *plan;
 	struct source *source;
@@ -119,27 +113,9 @@ static bool make_plan(struct job *j, struct err *err)
 					  &report, err);
 	left_out = ok ? left_out_by(j, found ? &run : NULL, err) : NULL;
 	ok = ok && left_out != NULL && plan_build_part(&j->plan, j->mapping, left_out, &report, err);
-	if (!ok && report.len > 0) {
-		fwrite(report.data, 1, report.len, stderr);
-		err->detail[0] = '\0';
-	}
-	return ok && adapt_plan(j, found ? &run : NULL, err);
-}
-
-static bool open_source(struct job *j, struct err *err)
-{
-	const char *where = settings_text(&j->c->settings, OPT_SOURCE);
-	struct source_options o = {.app_name = "docrow validate"};
-	const char *mapped = j->mapping != NULL ? j->mapping->source_database : NULL;
-	_cleanup_(buf_free) struct buf database = {0};
-
-	if (address_is_mongodb(where)) {
-		address_mongodb_database(&database, where);
-		o.database = database.len > 0 ? NULL : mapped;
-	} else {
-		o.prefer = mapped;
-	}
-	return source_open(&j->source, where, &o, err) && engine_define_parts(j->plan, j->source, err);
+	if (!ok)
+		return cli_explain_mapping(&report, err);
+	return adapt_plan(j, found ? &run : NULL, err);
 }
 
 /* --- files --- */
@@ -162,16 +138,6 @@ static const char *progress_path(const struct job *j)
 }
 
 /* --- options --- */
-
-static int workers_of(const struct settings *s)
-{
-	long processors = sysconf(_SC_NPROCESSORS_ONLN);
-	int n = settings_int(s, OPT_WORKERS);
-
-	if (n > 0)
-		return n;
-	return processors < 2 ? 2 : processors > 8 ? 8 : (int)processors;
-}
 
 static bool layers_of(const struct settings *s, unsigned *layers, struct err *err)
 {
@@ -211,7 +177,7 @@ static bool options_of(const struct job *j, struct validate_options *o, struct e
 	*o = (struct validate_options){
 		.target_uri = settings_text(s, OPT_TARGET),
 		.version = DOCROW_VERSION,
-		.workers = workers_of(s),
+		.workers = cli_workers(j->c, OPT_WORKERS),
 		.full = settings_flag(s, OPT_FULL),
 		.sample = sample > 0 ? (uint64_t)sample : 0,
 		.sample_share = sample < 0 ? -sample / 100 : 0,
@@ -230,15 +196,6 @@ static bool options_of(const struct job *j, struct validate_options *o, struct e
 }
 
 /* --- while it runs --- */
-
-static enum progress_mode progress_mode_of(const struct job *j)
-{
-	if (j->how == HOW_JSON)
-		return PROGRESS_JSON;
-	if (j->how == HOW_NONE || settings_flag(&j->c->settings, OPT_QUIET))
-		return PROGRESS_NONE;
-	return j->how == HOW_AUTO && term_is_screen(STDERR_FILENO) ? PROGRESS_SCREEN : PROGRESS_PLAIN;
-}
 
 /* The display knows runs: a validation is shown as one that loads. */
 static void show(struct job *j, const struct validate_snapshot *s)
@@ -283,11 +240,6 @@ static void watch(struct job *j)
 
 /* --- after it --- */
 
-static int fail(const struct job *j, const struct err *err)
-{
-	return j->how == HOW_JSON ? cli_fail_json(err) : cli_fail(err);
-}
-
 static bool write_file(const char *path, void (*make)(struct buf *, const struct validation_facts *),
 		       const struct validation_facts *f, struct err *err)
 {
@@ -306,10 +258,10 @@ static int say(struct job *j, const struct validate_result *r)
 	struct err err;
 
 	if (!write_file(report, validation_json, &f, &err))
-		return fail(j, &err);
+		return cli_fail_as_asked(j->c, &err);
 	f.report_file = report;
 	if (junit != NULL && !write_file(junit, validation_junit, &f, &err))
-		return fail(j, &err);
+		return cli_fail_as_asked(j->c, &err);
 	if (settings_flag(&j->c->settings, OPT_JSON))
 		validation_json(&out, &f);
 	else
@@ -326,7 +278,7 @@ static int finish(struct job *j)
 
 	progress_end(j->progress, ok ? "done" : err.code == ERR_STOPPED ? "stopped" : "failed", clock_seconds());
 	stop_finished();
-	return ok ? say(j, r) : fail(j, &err);
+	return ok ? say(j, r) : cli_fail_as_asked(j->c, &err);
 }
 
 static int run_validation(struct job *j)
@@ -336,44 +288,39 @@ static int run_validation(struct job *j)
 	int status;
 
 	if (!options_of(j, &o, &err))
-		return fail(j, &err);
-	j->progress =
-		progress_new(progress_mode_of(j), STDERR_FILENO, term_has_colour(STDERR_FILENO), term_is_utf8());
-	log_set_writer(progress_log_writer, j->progress);
+		return cli_fail_as_asked(j->c, &err);
+	j->progress = cli_progress(j->c);
 	stop_running();
 	if (validate_start(&j->validation, j->plan, j->source, &o, &err)) {
 		watch(j);
 		status = finish(j);
 	} else {
 		stop_finished();
-		status = fail(j, &err);
+		status = cli_fail_as_asked(j->c, &err);
 	}
 	validate_free(j->validation);
-	log_set_writer(NULL, NULL);
-	progress_free(j->progress);
+	cli_progress_close(j->progress);
 	return status;
 }
 
 static int run(struct cli *c)
 {
-	struct job j = {.c = c, .how = (enum how)settings_int(&c->settings, OPT_PROGRESS)};
+	struct job j = {.c = c};
 	struct err err;
 	int status;
 
 	if (!cli_need(c, OPT_SOURCE, &err) || !cli_need(c, OPT_TARGET, &err))
-		return fail(&j, &err);
+		return cli_fail_as_asked(c, &err);
 	stop_install("docrow validate");
-	if (!make_plan(&j, &err) || !open_source(&j, &err))
-		status = fail(&j, &err);
+	if (!make_plan(&j, &err) || !cli_open_source(c, j.mapping, "docrow validate", &j.source, &err) ||
+	    !engine_define_parts(j.plan, j.source, &err))
+		status = cli_fail_as_asked(c, &err);
 	else
 		status = run_validation(&j);
 	stop_close_within_a_second(status);
-	if (j.source)
-		source_close(j.source);
-	if (j.plan)
-		plan_free(j.plan);
-	if (j.mapping)
-		mapping_free(j.mapping);
+	source_close(j.source);
+	plan_free(j.plan);
+	mapping_free(j.mapping);
 	return status;
 }
 

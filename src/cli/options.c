@@ -254,7 +254,7 @@ const struct option options[OPT_COUNT] = {
 		{.name = "progress",
 		 .kind = OPT_KIND_CHOICE,
 		 .value = "HOW",
-		 .commands = BIT(MIGRATE) | BIT(VALIDATE) | BIT(RETRY),
+		 .commands = BIT(CHECK) | BIT(MIGRATE) | BIT(VALIDATE) | BIT(RETRY),
 		 .env =
 			 "DOCROW_PROGRESS",
 		 .otherwise = "auto",

@@ -2,6 +2,7 @@
 nothing behind."""
 
 import json
+import os
 import time
 
 import bson
@@ -55,6 +56,26 @@ def test_clean(things, pg15):
     text = things.run("check", "--mapping", "./m.yaml", status=0).stdout
     assert "Nothing stands in the way" in text and "--scan full" in text
     untouched(pg15)
+
+
+def test_workers_are_as_many_as_a_run_would_have(things):
+    """Also when their number is left to the program."""
+
+    def connections(*options):
+        facts = check(things, *options, status=0)["facts"]
+        return next(f["text"] for f in facts if f["label"] == "connections")
+
+    processors = min(max(os.cpu_count(), 2), 8)
+    assert connections("--workers", "auto").endswith(f"free, {processors + 2} wanted")
+    assert connections("--workers", "5").endswith("free, 7 wanted")
+
+
+def test_progress_of_a_scan(things):
+    result = things.run("check", "--mapping", "./m.yaml", "--scan", "full", "--progress", "json", status=0)
+    lines = [json.loads(line) for line in result.stderr.splitlines()]
+    assert lines[-1]["event"] == "end" and lines[-1]["status"] == "done"
+    result = things.run("check", "--mapping", "./m.yaml", "--scan", "full", "--progress", "none", status=0)
+    assert result.stderr == ""
 
 
 @pytest.mark.parametrize("seed", [4, 11])

@@ -644,3 +644,8 @@ def test_the_state_of_an_older_version_is_brought_up_to_date(docrow, mongo, pg15
     assert pg15.query("SELECT state, ordinal, attempts FROM docrow.reject") == [("retried", None, 1)]
     docrow.run("migrate", "--clean-only", status=0)  # the retried row is the run's, too
     assert pg15.tables() == []
+
+
+def test_errors_as_json_where_progress_is(docrow, pg15):
+    result = docrow.run("retry", "--progress", "json", status=2)
+    assert json.loads(result.stderr)["message"] == "there is no run on this target"
