@@ -101,7 +101,7 @@ static void tell(struct batch *b, const struct item *it, const struct feed_table
 	x.id_hash = listed_document(x.collection, it->wrapped, it->wrapped_len);
 	if (x.key == NULL)
 		x.key = key_text_of(b, &b->feed->main, it->key, it->key_len);
-	found_add(b->w->v->found, &x);
+	found_add(b->w->found, &x);
 	b->found++;
 }
 
@@ -374,7 +374,7 @@ static bool row_key(struct batch *b, const struct pg_result *r, int i, const str
 /* Compared counts belong to the table that the rows are in. */
 static void send_counts(struct batch *b, int table)
 {
-	struct found *f = b->w->v->found;
+	struct found *f = b->w->found;
 
 	FOUND_COUNT(f, table, compared, b->compared);
 	FOUND_COUNT(f, table, matched, b->matched);
@@ -1034,7 +1034,7 @@ static bool read_chunk(struct batch *b, struct err *err)
 /* What was proved before an interruption counts as long as the documents are the same. */
 static void take_over(struct batch *b)
 {
-	struct found *f = b->w->v->found;
+	struct found *f = b->w->found;
 	int table = b->feed->main.table;
 
 	if (b->digest == b->proved->digest && b->documents == b->proved->documents) {
@@ -1063,7 +1063,7 @@ static void close_chunk(struct batch *b, const struct task *t)
 static bool run_chunk(struct worker *w, const struct task *t, bool reads_only, struct err *err)
 {
 	struct batch *b = mem_zalloc(sizeof *b);
-	struct found *f = w->v->found;
+	struct found *f = w->found;
 
 	b->w = w;
 	b->feed = &w->v->feeds[t->index];
@@ -1086,7 +1086,10 @@ static bool run_chunk(struct worker *w, const struct task *t, bool reads_only, s
 			if (b->elements[i] > 0)
 				FOUND_COUNT(f, (int)i, elements, b->elements[i]);
 	}
-	atomic_fetch_add_explicit(&b->feed->found, b->found, memory_order_relaxed);
+	if (ok)
+		atomic_fetch_add_explicit(&b->feed->found, b->found, memory_order_relaxed);
+	else if (!reads_only)
+		atomic_fetch_sub_explicit(&b->feed->done, b->documents, memory_order_relaxed); /* read once more */
 	buf_free(&b->docs);
 	buf_free(&b->keys);
 	buf_free(&b->scratch);

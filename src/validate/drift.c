@@ -15,6 +15,7 @@ struct drift {
 	struct buf key;
 	uint64_t documents;
 	uint64_t *by_table;
+	const char *gone; /* a collection that is */
 };
 
 /* A changed document, for one of the entries that take parts of its collection. */
@@ -45,7 +46,7 @@ static void take(void *ctx, const char *collection, const uint8_t *id, size_t le
 		if (strcmp(f->collection->source, collection) != 0)
 			continue;
 		if (id == NULL) {
-			found_note(d->v->found, "collection %s was dropped or renamed after the copy", collection);
+			d->gone = f->collection->source;
 			return;
 		}
 		take_for(d, f, id, len, is_first);
@@ -106,6 +107,8 @@ bool drift_check(struct validation *v, struct err *err)
 		found_note(v->found,
 			   "the source does not say what changed after the copy: a document that did cannot be "
 			   "told from one that was moved wrongly");
+	if (ok && d.gone != NULL)
+		found_note(v->found, "collection %s was dropped or renamed after the copy", d.gone);
 	v->result.changed = d.documents;
 	judge_free(&d.judge);
 	buf_free(&d.key);

@@ -1,4 +1,4 @@
-/* found.c - findings and counts, gathered from all threads. */
+/* found.c - findings and counts: those of a task, and those of all. */
 #include "validate_private.h"
 
 #include <stdarg.h>
@@ -53,15 +53,14 @@ struct found {
 	size_t nnotes;
 };
 
-struct found *found_new(struct arena *a, const struct plan *p)
+struct found *found_new(const struct plan *p)
 {
 	struct found *f = mem_zalloc(sizeof *f);
 
-	(void)a;
 	pthread_mutex_init(&f->lock, NULL);
 	f->arena = arena_new();
 	f->plan = p;
-	f->tables = arena_alloc(f->arena, (p->schema.ntables + 1) * sizeof *f->tables);
+	f->tables = mem_zalloc((p->schema.ntables + 1) * sizeof *f->tables);
 	for (size_t i = 0; i < p->schema.ntables; i++) {
 		f->tables[i].name = p->schema.tables[i].name;
 		f->tables[i].collection = p->schema.tables[i].collection;
@@ -75,9 +74,25 @@ void found_free(struct found *f)
 		return;
 	pthread_mutex_destroy(&f->lock);
 	arena_free(f->arena);
+	free(f->tables);
 	free(f->list);
 	free(f->notes);
 	free(f);
+}
+
+/* Counts only: name and collection stay, and whether the table exists. */
+static void clear_table(struct validate_table *t)
+{
+	*t = (struct validate_table){.name = t->name, .collection = t->collection, .exists = t->exists};
+}
+
+void found_reset(struct found *f)
+{
+	for (size_t i = 0; i < f->plan->schema.ntables; i++)
+		clear_table(&f->tables[i]);
+	f->n = f->nnotes = 0;
+	f->total = 0;
+	arena_reset(f->arena);
 }
 
 static const char *copy(struct found *f, const char *text)
@@ -107,15 +122,66 @@ static void keep(struct found *f, const struct validate_finding *x)
 						    .size = x->size};
 }
 
-void found_add(struct found *f, const struct validate_finding *x)
+static int table_of(const struct found *f, const struct validate_finding *x)
 {
-	int t = x->table != NULL ? schema_find_table(&f->plan->schema, x->table) : -1;
+	return x->table != NULL ? schema_find_table(&f->plan->schema, x->table) : -1;
+}
 
-	pthread_mutex_lock(&f->lock);
+static void add(struct found *f, const struct validate_finding *x)
+{
+	int t = table_of(f, x);
+
 	f->total++;
 	if (t < 0 || f->tables[t].found[x->kind]++ < VALIDATE_MAX_FINDINGS)
 		keep(f, x);
+}
+
+void found_add(struct found *f, const struct validate_finding *x)
+{
+	pthread_mutex_lock(&f->lock);
+	add(f, x);
 	pthread_mutex_unlock(&f->lock);
+}
+
+static void add_counts(struct validate_table *to, const struct validate_table *from)
+{
+	to->expected += from->expected;
+	to->documents += from->documents;
+	to->elements += from->elements;
+	to->rows += from->rows;
+	to->explained += from->explained;
+	to->stubs += from->stubs;
+	to->compared += from->compared;
+	to->matched += from->matched;
+	to->mismatched += from->mismatched;
+	to->fields += from->fields;
+	for (int k = 0; k < VALIDATE_KIND_COUNT; k++)
+		to->found[k] += from->found[k];
+}
+
+static void note(struct found *f, const char *text)
+{
+	f->notes = mem_realloc(f->notes, (f->nnotes + 1) * sizeof *f->notes);
+	f->notes[f->nnotes++] = copy(f, text);
+}
+
+void found_merge(struct found *to, struct found *from)
+{
+	pthread_mutex_lock(&to->lock);
+	for (size_t i = 0; i < from->n; i++) {
+		int t = table_of(from, &from->list[i]);
+		add(to, &from->list[i]);
+		from->total--;
+		if (t >= 0)
+			from->tables[t].found[from->list[i].kind]--;
+	}
+	to->total += from->total; /* those that were counted only */
+	for (size_t i = 0; i < to->plan->schema.ntables; i++)
+		add_counts(&to->tables[i], &from->tables[i]);
+	for (size_t i = 0; i < from->nnotes; i++)
+		note(to, from->notes[i]);
+	pthread_mutex_unlock(&to->lock);
+	found_reset(from);
 }
 
 void found_note(struct found *f, const char *fmt, ...)
@@ -128,8 +194,7 @@ void found_note(struct found *f, const char *fmt, ...)
 	buf_vprintf(&b, fmt, ap);
 	va_end(ap);
 	pthread_mutex_lock(&f->lock);
-	f->notes = mem_realloc(f->notes, (f->nnotes + 1) * sizeof *f->notes);
-	f->notes[f->nnotes++] = copy(f, buf_cstr(&b));
+	note(f, buf_cstr(&b));
 	pthread_mutex_unlock(&f->lock);
 	buf_free(&b);
 }

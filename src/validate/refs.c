@@ -173,15 +173,15 @@ static bool is_kept(const struct validation *v, const struct reference *r, const
 	return false;
 }
 
-static void tell(struct validation *v, const struct reference *r, const char *key, const char *value)
+static void tell(struct worker *w, const struct reference *r, const char *key, const char *value)
 {
-	const struct schema *s = &v->plan->schema;
+	const struct schema *s = &w->v->plan->schema;
 	const struct schema_table *t = &s->tables[r->table];
 	struct buf detail;
 
 	buf_init(&detail, 0);
 	buf_printf(&detail, "no row of %s has %s", s->tables[r->ref_table].name, value);
-	found_add(v->found, &(struct validate_finding){.kind = FOUND_ORPHAN,
+	found_add(w->found, &(struct validate_finding){.kind = FOUND_ORPHAN,
 						       .table = t->name,
 						       .collection = t->collection,
 						       .key = key,
@@ -216,11 +216,11 @@ static bool list_orphans(struct worker *w, const struct reference *r, uint64_t n
 		return false;
 	for (int i = 0; i < pg_rows(res); i++)
 		if (!is_kept(w->v, r, pg_get(res, i, 0))) {
-			tell(w->v, r, pg_get(res, i, 0), pg_get(res, i, 1));
+			tell(w, r, pg_get(res, i, 0), pg_get(res, i, 1));
 			told++;
 		}
 	if (r->policy != ORPHAN_KEEP && n > told)
-		found_note(w->v->found, "%s.%s: %llu orphans in all, %llu of them listed", t->name,
+		found_note(w->found, "%s.%s: %llu orphans in all, %llu of them listed", t->name,
 			   t->columns[r->column].name, (unsigned long long)n, (unsigned long long)told);
 	return true;
 }
@@ -240,14 +240,14 @@ bool reference_check(struct worker *w, const struct reference *r, struct err *er
 	if (!pg_query(w->pg, buf_cstr(&sql), NULL, 0, &res, err))
 		return err_where(err, "references of %s.%s", t->name, t->columns[r->column].name);
 	n = (uint64_t)pg_get_i64(res, 0, 0);
+	if (n > 0 && r->checked && !list_orphans(w, r, n, err))
+		return false;
 	pthread_mutex_lock(&w->v->lock);
 	w->v->layer_checked[LAYER_REFERENCES]++;
 	pthread_mutex_unlock(&w->v->lock);
-	if (n == 0)
+	if (n == 0 || r->checked)
 		return true;
-	if (r->checked)
-		return list_orphans(w, r, n, err);
-	found_note(w->v->found, "%s.%s: %llu ids point to no row of %s, which the mapping allows (constraint: false)",
+	found_note(w->found, "%s.%s: %llu ids point to no row of %s, which the mapping allows (constraint: false)",
 		   t->name, t->columns[r->column].name, (unsigned long long)n, s->tables[r->ref_table].name);
 	return true;
 }

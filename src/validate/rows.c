@@ -163,7 +163,7 @@ bool rows_tally(struct worker *w, int table, struct err *err)
 
 	if (!each_row(w, table, tally_row, &rows, err))
 		return false;
-	FOUND_COUNT(w->v->found, table, rows, rows);
+	FOUND_COUNT(w->found, table, rows, rows);
 	return true;
 }
 
@@ -194,7 +194,7 @@ static void name_row(struct worker *w, int table, const int *columns, const stru
 	if (odd == NULL)
 		return;
 	if (!pair && k->n == 1 && listed_has(w->v->listed, listed_stub(t->name, k->first.data, k->first.len), NULL)) {
-		FOUND_COUNT(w->v->found, table, stubs, 1);
+		FOUND_COUNT(w->found, table, stubs, 1);
 		return;
 	}
 	if (k->n > 1)
@@ -206,7 +206,7 @@ static void name_row(struct worker *w, int table, const int *columns, const stru
 		key_write(&t->columns[columns[1]].type, k->second.data, k->second.len, &text);
 		buf_putc(&text, ')');
 	}
-	found_add(w->v->found,
+	found_add(w->found,
 		  &(struct validate_finding){.kind = odd->kind,
 					     .table = t->name,
 					     .collection = t->collection,

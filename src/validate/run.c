@@ -1,4 +1,4 @@
-/* run.c - connections, threads, and the order of things:
+/* run.c - the order of things:
  *
  *   state and literals → snapshot → catalog → counts and cuts of the source → a pool of workers on all tasks at once
  *   (documents, keys of tables, references, types) → the tally's verdict → names of what differs → sums
@@ -12,12 +12,7 @@
 
 #define CHUNK_BYTES ((uint64_t)16 << 20)
 
-/* A role or database may carry settings that would bend a long job. */
-#define SETTINGS                                                                                                     \
-	"SET LOCAL statement_timeout = 0; SET LOCAL idle_in_transaction_session_timeout = 0; "                       \
-	"SET LOCAL lock_timeout = 0; SET LOCAL TimeZone = 'UTC'; SET LOCAL jit = off; SET LOCAL work_mem = '64MB'"
-#define LEAST_SAMPLE  10 /* documents of a collection, however small the share */
-#define BEGIN_READING "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; " SETTINGS
+#define LEAST_SAMPLE 10 /* documents of a collection, however small the share */
 
 bool wants_layer(const struct validation *v, enum validate_layer l)
 {
@@ -27,200 +22,6 @@ bool wants_layer(const struct validation *v, enum validate_layer l)
 bool validation_stopped(const struct validation *v)
 {
 	return atomic_load_explicit(&v->stop, memory_order_relaxed);
-}
-
-/* --- connections --- */
-
-bool worker_open_target(struct validation *v, struct pg **pg, struct err *err)
-{
-	if (!pg_open(pg, v->o.target_uri, "docrow validate", err))
-		return false;
-	if (v->snapshot == NULL)
-		return pg_exec(*pg, BEGIN_READING, err);
-	return pg_execf(*pg, err,
-			"BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET TRANSACTION SNAPSHOT '%s'; " SETTINGS,
-			v->snapshot);
-}
-
-/* A server that exports none (some poolers and standbys) lets each connection see its own moment. */
-static bool export_snapshot(struct validation *v, struct pg *pg, struct err *err)
-{
-	_cleanup_(pg_result_freep) struct pg_result *r = NULL;
-
-	if (pg_query(pg, "SELECT pg_export_snapshot()", NULL, 0, &r, err)) {
-		v->snapshot = arena_strdup(v->arena, pg_get(r, 0, 0));
-		return true;
-	}
-	if (pg_is_lost(pg) || !pg_exec(pg, "ROLLBACK; " BEGIN_READING, err))
-		return false;
-	found_note(v->found, "the target exports no snapshot: each connection reads at its own moment");
-	return true;
-}
-
-/* --- the pool --- */
-
-static void remember(struct validation *v, const struct err *err)
-{
-	pthread_mutex_lock(&v->lock);
-	if (!v->failed || v->first_error.code == ERR_STOPPED)
-		v->first_error = *err;
-	v->failed = true;
-	pthread_mutex_unlock(&v->lock);
-	atomic_store(&v->stop, true);
-}
-
-static struct task *next_task(struct validation *v)
-{
-	struct task *t = NULL;
-
-	pthread_mutex_lock(&v->lock);
-	if (!validation_stopped(v) && v->next_task < v->ntasks)
-		t = &v->tasks[v->next_task++];
-	pthread_mutex_unlock(&v->lock);
-	return t;
-}
-
-static enum validate_layer layer_of(const struct validation *v, enum task_kind k)
-{
-	switch (k) {
-	case TASK_REFERENCE:
-		return LAYER_REFERENCES;
-	case TASK_TYPES:
-		return LAYER_TYPES;
-	case TASK_CHUNK:
-		return wants_layer(v, LAYER_VALUES) ? LAYER_VALUES : LAYER_COUNTS;
-	default:
-		return LAYER_COUNTS;
-	}
-}
-
-static bool run_task(struct worker *w, const struct task *t, struct err *err)
-{
-	switch (t->kind) {
-	case TASK_CHUNK:
-		return chunk_check(w, t, err);
-	case TASK_ROWS:
-		return rows_tally(w, t->index, err);
-	case TASK_TYPES:
-		return types_check(w, t->index, err);
-	case TASK_REFERENCE:
-		return reference_check(w, &w->v->references[t->index], err);
-	case TASK_PART:
-		return part_compare(w, t->index, err);
-	case TASK_NAME_ROWS:
-		return rows_name(w, t->index, err);
-	case TASK_NAME_DOCS:
-		return chunk_name(w, t, err);
-	}
-	return true;
-}
-
-static struct column_stats **stats_new(const struct plan *p)
-{
-	struct column_stats **s = mem_zalloc((p->schema.ntables + 1) * sizeof *s);
-
-	for (size_t i = 0; i < p->schema.ntables; i++) {
-		s[i] = mem_zalloc((p->schema.tables[i].ncolumns + 1) * sizeof **s);
-		for (size_t c = 0; c < p->schema.tables[i].ncolumns; c++) {
-			s[i][c].least = INT64_MAX;
-			s[i][c].most = INT64_MIN;
-		}
-	}
-	return s;
-}
-
-static void stats_free(const struct plan *p, struct column_stats **s)
-{
-	for (size_t i = 0; s != NULL && i < p->schema.ntables; i++)
-		free(s[i]);
-	free(s);
-}
-
-static void stats_merge(struct validation *v, struct column_stats **from)
-{
-	pthread_mutex_lock(&v->lock);
-	for (size_t i = 0; i < v->plan->schema.ntables; i++)
-		for (size_t c = 0; c < v->plan->schema.tables[i].ncolumns; c++) {
-			struct column_stats *to = &v->stats[i][c], *x = &from[i][c];
-			to->values += x->values;
-			to->nan += x->nan;
-			to->least = x->least < to->least ? x->least : to->least;
-			to->most = x->most > to->most ? x->most : to->most;
-		}
-	pthread_mutex_unlock(&v->lock);
-}
-
-static bool worker_open(struct worker *w, struct err *err)
-{
-	struct validation *v = w->v;
-
-	judge_init(&w->judge, v->server_version);
-	w->arena = arena_new();
-	w->tally = tally_writer_new(v->tally);
-	w->stats = stats_new(v->plan);
-	return worker_open_target(v, &w->pg, err);
-}
-
-static void worker_close(struct worker *w)
-{
-	struct err err;
-
-	if (!tally_writer_close(w->tally, &err))
-		remember(w->v, &err);
-	stats_merge(w->v, w->stats);
-	stats_free(w->v->plan, w->stats);
-	if (w->reader != NULL)
-		source_reader_close(w->reader);
-	pg_close(w->pg);
-	judge_free(&w->judge);
-	arena_free(w->arena);
-	view_free(&w->view);
-	view_free(&w->inner);
-}
-
-static void *work(void *arg)
-{
-	struct worker *w = arg;
-	struct validation *v = w->v;
-	struct err err;
-	struct task *t;
-
-	if (!worker_open(w, &err))
-		remember(v, &err);
-	while ((t = next_task(v)) != NULL) {
-		double began = clock_seconds();
-		if (!run_task(w, t, &err))
-			remember(v, &err);
-		pthread_mutex_lock(&v->lock);
-		v->layer_seconds[layer_of(v, t->kind)] += clock_seconds() - began;
-		pthread_mutex_unlock(&v->lock);
-		atomic_fetch_add(&v->tasks_done, 1);
-	}
-	worker_close(w);
-	return NULL;
-}
-
-/* All tasks, by all workers. False: v->first_error. */
-static bool run_pool(struct validation *v)
-{
-	int n = v->o.workers;
-	struct worker *workers = mem_zalloc((size_t)n * sizeof *workers);
-
-	v->next_task = 0;
-	if ((size_t)n > v->ntasks)
-		n = v->ntasks > 0 ? (int)v->ntasks : 1;
-	for (int i = 0; i < n; i++) {
-		workers[i].v = v;
-		pthread_create(&workers[i].thread, NULL, work, &workers[i]);
-	}
-	for (int i = 0; i < n; i++)
-		pthread_join(workers[i].thread, NULL);
-	free(workers);
-	if (validation_stopped(v) && !v->failed) {
-		err_set(&v->first_error, ERR_STOPPED, "stopped by a signal");
-		v->failed = true;
-	}
-	return !v->failed;
 }
 
 /* --- tasks --- */
@@ -324,6 +125,7 @@ static bool list_tasks(struct validation *v, struct err *err)
 {
 	const struct schema *s = &v->plan->schema;
 
+	v->ntasks = 0; /* of a try that failed */
 	for (size_t i = 0; i < s->ntables; i++) {
 		if (reads_documents(v) && v->exists[i])
 			add_task(v, TASK_ROWS, (int)i);
@@ -445,28 +247,45 @@ static bool read_state(struct validation *v, struct pg *pg, struct err *err)
 				       "orphans cannot be explained, so each of them is a finding");
 		return true;
 	}
-	if (!is_run_mapping(v, pg, &same, err))
+	struct tally_writer *w = tally_writer_new(v->tally);
+	bool ok = is_run_mapping(v, pg, &same, err) && listed_load(v->listed, pg, v->run.id, v->plan, w, err) &&
+		  read_times(v, pg, err);
+	if (!ok)
+		tally_forget(w);
+	struct err unsaved;
+	if (!tally_writer_close(w, ok ? err : &unsaved) || !ok)
 		return false;
 	if (!same)
 		found_note(v->found, "run %lld was made with another version of the mapping", (long long)v->run.id);
 	if (v->run.phase != STATE_DONE)
 		found_note(v->found, "run %lld is not finished (phase %s)", (long long)v->run.id,
 			   state_phase_name(v->run.phase));
-	struct tally_writer *w = tally_writer_new(v->tally);
-	bool ok = listed_load(v->listed, pg, v->run.id, v->plan, w, err);
-	return tally_writer_close(w, err) && ok && read_times(v, pg, err);
+	return true;
 }
 
-static bool begin(struct validation *v, struct pg **pg, struct err *err)
+/* Anew after a failure: nothing was told or counted before. */
+static bool begin(struct validation *v, struct err *err)
 {
-	if (!pg_open(pg, v->o.target_uri, "docrow validate", err))
+	_cleanup_(pg_closep) struct pg *pg = NULL;
+
+	found_reset(v->found);
+	listed_free(v->listed);
+	v->listed = listed_new();
+	if (!pg_open(&pg, v->o.target_uri, "docrow validate", err))
 		return false;
-	v->server_version = pg_server_version(*pg);
-	v->result.target = arena_strdup(v->arena, pg_describe(*pg));
-	if (!read_state(v, *pg, err) || !feeds_read_literals(*pg, v->plan, v->feeds, v->nfeeds, v->arena, err))
-		return false;
-	pg_closep(pg);
-	return worker_open_target(v, pg, err) && export_snapshot(v, *pg, err);
+	v->server_version = pg_server_version(pg);
+	v->result.target = arena_strdup(v->arena, pg_describe(pg));
+	return read_state(v, pg, err) && feeds_read_literals(pg, v->plan, v->feeds, v->nfeeds, v->arena, err) &&
+	       keeper_open(v, err);
+}
+
+static bool check_catalog(struct validation *v, struct err *err)
+{
+	double began = clock_seconds();
+	bool ok = keeper_ready(v, err) && catalog_check(v, v->keeper, err);
+
+	v->layer_seconds[LAYER_SCHEMA] = clock_seconds() - began;
+	return ok;
 }
 
 /* --- the end --- */
@@ -555,51 +374,58 @@ static void finish(struct validation *v)
 	r->seconds = clock_seconds() - v->started;
 }
 
-static bool prove(struct validation *v, struct pg **pg, struct err *err)
+/* A step of the coordinator: again and again while a server is away. */
+static bool step(struct validation *v, bool (*run)(struct validation *v, struct err *err), struct err *err)
+{
+	struct patience p = {0};
+
+	while (!run(v, err))
+		if (!patience_wait(v, &p, err))
+			return false;
+	patience_end(&p);
+	return true;
+}
+
+static bool compare(struct validation *v, struct err *err)
+{
+	v->doing = "comparing";
+	bool ok = run_pool(v);
+	v->doing = "adding up";
+	ok = ok && (!reads_documents(v) || (compare_parts(v) && name_odd(v)));
+	if (!ok)
+		*err = v->first_error;
+	return ok;
+}
+
+static bool prove(struct validation *v, struct err *err)
 {
 	v->doing = "looking";
-	if (!begin(v, pg, err) || !find_collections(v, err))
+	if (!step(v, begin, err) || !step(v, find_collections, err))
 		return false;
 	references_list(v);
-	double began = clock_seconds();
-	if (!catalog_check(v, *pg, err))
+	if (!step(v, check_catalog, err) || !step(v, list_tasks, err) ||
+	    (reads_documents(v) && !resume_open(v, err)) || !compare(v, err))
 		return false;
-	v->layer_seconds[LAYER_SCHEMA] = clock_seconds() - began;
-	if (!list_tasks(v, err))
-		return false;
-	if (reads_documents(v) && !resume_open(v, err))
-		return false;
-	v->doing = "comparing";
-	*err = v->first_error;
-	if (!run_pool(v)) {
-		*err = v->first_error;
-		return false;
-	}
-	v->doing = "adding up";
-	if (reads_documents(v) && (!compare_parts(v) || !name_odd(v))) {
-		*err = v->first_error;
-		return false;
-	}
 	if (reads_documents(v))
 		counts_check(v);
 	if (wants_layer(v, LAYER_TYPES))
 		stats_check(v);
-	return drift_check(v, err);
+	return step(v, drift_check, err);
 }
 
 static void *coordinate(void *arg)
 {
 	struct validation *v = arg;
-	struct pg *pg = NULL;
 	struct err err = {0};
 
-	bool ok = prove(v, &pg, &err);
+	bool ok = prove(v, &err);
 	if (ok)
 		finish(v);
 	else
 		remember(v, &err);
 	resume_close(v, ok);
-	pg_close(pg);
+	pg_close(v->keeper);
+	v->keeper = NULL;
 	atomic_store(&v->finished, true);
 	return NULL;
 }
@@ -628,7 +454,7 @@ bool validate_start(struct validation **out, const struct plan *p, struct source
 	v->feeds = feeds_new(v->arena, p, &v->nfeeds);
 	v->progress = arena_alloc(v->arena, (v->nfeeds + 1) * sizeof *v->progress);
 	v->listed = listed_new();
-	v->found = found_new(v->arena, p);
+	v->found = found_new(p);
 	v->tally = tally_new();
 	v->exists = arena_alloc(v->arena, p->schema.ntables + 1);
 	v->stats = stats_new(p);
@@ -638,6 +464,7 @@ bool validate_start(struct validation **out, const struct plan *p, struct source
 	clock_iso(now);
 	v->result.started = arena_strdup(v->arena, now);
 	pthread_mutex_init(&v->lock, NULL);
+	pthread_mutex_init(&v->connecting, NULL);
 	for (size_t i = 0; i < v->nfeeds; i++)
 		v->progress[i].name = v->feeds[i].collection->name;
 	*out = v;
@@ -698,6 +525,7 @@ void validate_free(struct validation *v)
 	tally_free(v->tally);
 	stats_free(v->plan, v->stats);
 	pthread_mutex_destroy(&v->lock);
+	pthread_mutex_destroy(&v->connecting);
 	free(v->tasks);
 	free(v->odd);
 	arena_free(v->arena);

@@ -106,9 +106,9 @@ bool part_compare(struct worker *w, int part, struct err *err)
 		p.junctions[s->junctions[i].table] = &s->junctions[i];
 	ok = tally_compare(w->v->tally, part, judge, &p, err);
 	for (size_t i = 0; i < s->ntables; i++) {
-		FOUND_COUNT(w->v->found, (int)i, expected, p.sums[i].expected);
+		FOUND_COUNT(w->found, (int)i, expected, p.sums[i].expected);
 		if (p.junctions[i] != NULL || s->tables[i].parent_table >= 0)
-			FOUND_COUNT(w->v->found, (int)i, explained, p.sums[i].explained);
+			FOUND_COUNT(w->found, (int)i, explained, p.sums[i].explained);
 	}
 	free(p.sums);
 	free(p.junctions);

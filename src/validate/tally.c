@@ -10,10 +10,11 @@
 #include "mem.h"
 
 #define WRITER_ENTRIES 256
+#define SIDE_BITS      2
 
 struct entry {
 	uint64_t hash;
-	uint32_t set, side;
+	uint32_t set, side; /* the side, and above it the attempt */
 };
 
 struct part {
@@ -24,10 +25,15 @@ struct part {
 
 struct tally {
 	struct part parts[TALLY_PARTS];
+	pthread_mutex_t lock; /* what follows */
+	uint32_t attempts;
+	uint32_t *forgotten; /* attempts, in order */
+	size_t nforgotten;
 };
 
 struct tally_writer {
 	struct tally *t;
+	uint32_t attempt;
 	int error; /* errno of the first failure */
 	size_t n[TALLY_PARTS];
 	struct entry entries[TALLY_PARTS][WRITER_ENTRIES];
@@ -37,6 +43,7 @@ struct tally *tally_new(void)
 {
 	struct tally *t = mem_zalloc(sizeof *t);
 
+	pthread_mutex_init(&t->lock, NULL);
 	for (int i = 0; i < TALLY_PARTS; i++)
 		pthread_mutex_init(&t->parts[i].lock, NULL);
 	return t;
@@ -51,6 +58,8 @@ void tally_free(struct tally *t)
 			fclose(t->parts[i].file);
 		pthread_mutex_destroy(&t->parts[i].lock);
 	}
+	pthread_mutex_destroy(&t->lock);
+	free(t->forgotten);
 	free(t);
 }
 
@@ -59,7 +68,42 @@ struct tally_writer *tally_writer_new(struct tally *t)
 	struct tally_writer *w = mem_zalloc(sizeof *w);
 
 	w->t = t;
+	tally_begin(w);
 	return w;
+}
+
+void tally_begin(struct tally_writer *w)
+{
+	pthread_mutex_lock(&w->t->lock);
+	w->attempt = w->t->attempts++;
+	pthread_mutex_unlock(&w->t->lock);
+}
+
+static int compare_attempts(const void *a, const void *b)
+{
+	const uint32_t *x = a, *y = b;
+
+	return (*x > *y) - (*x < *y);
+}
+
+void tally_forget(struct tally_writer *w)
+{
+	struct tally *t = w->t;
+
+	pthread_mutex_lock(&t->lock);
+	t->forgotten = mem_realloc(t->forgotten, (t->nforgotten + 1) * sizeof *t->forgotten);
+	t->forgotten[t->nforgotten++] = w->attempt;
+	qsort(t->forgotten, t->nforgotten, sizeof *t->forgotten, compare_attempts);
+	pthread_mutex_unlock(&t->lock);
+	tally_begin(w);
+}
+
+static bool is_forgotten(const struct tally *t, const struct entry *e)
+{
+	uint32_t attempt = e->side >> SIDE_BITS;
+
+	return t->nforgotten > 0 &&
+	       bsearch(&attempt, t->forgotten, t->nforgotten, sizeof attempt, compare_attempts) != NULL;
 }
 
 static void send(struct tally_writer *w, int i)
@@ -82,7 +126,7 @@ void tally_add(struct tally_writer *w, uint32_t set, enum tally_side side, uint6
 
 	if (w->n[i] == WRITER_ENTRIES)
 		send(w, i);
-	w->entries[i][w->n[i]++] = (struct entry){hash, set, side};
+	w->entries[i][w->n[i]++] = (struct entry){hash, set, w->attempt << SIDE_BITS | side};
 }
 
 static bool cannot_keep(struct err *err, int error)
@@ -112,12 +156,14 @@ static int compare_entries(const void *a, const void *b)
 	return (x->set > y->set) - (x->set < y->set);
 }
 
-static void walk(const struct entry *e, size_t n, void (*each)(void *ctx, const struct tally_key *k), void *ctx)
+static void walk(const struct tally *t, const struct entry *e, size_t n,
+		 void (*each)(void *ctx, const struct tally_key *k), void *ctx)
 {
 	for (size_t i = 0; i < n;) {
 		struct tally_key k = {.set = e[i].set, .hash = e[i].hash};
 		for (; i < n && e[i].hash == k.hash && e[i].set == k.set; i++)
-			k.n[e[i].side & 3]++;
+			if (!is_forgotten(t, &e[i]))
+				k.n[e[i].side & ((1u << SIDE_BITS) - 1)]++;
 		each(ctx, &k);
 	}
 }
@@ -137,7 +183,7 @@ bool tally_compare(struct tally *t, int part, void (*each)(void *ctx, const stru
 		return cannot_keep(err, errno);
 	}
 	qsort(e, p->n, sizeof *e, compare_entries);
-	walk(e, p->n, each, ctx);
+	walk(t, e, p->n, each, ctx);
 	free(e);
 	return true;
 }

@@ -2,6 +2,8 @@
  *
  *   tally_new → per thread: tally_writer_new → tally_add* → tally_writer_close → tally_compare → tally_free
  *
+ * What a writer adds belongs to its attempt: an attempt that fails is forgotten as a whole, and made anew.
+ *
  * A key is its 64-bit hash. The hashes are kept in temporary files (unlinked), one for each part of the hash space,
  * so that memory is bounded whatever the tables' sizes: a part is read, sorted and compared at a time.
  */
@@ -28,6 +30,10 @@ void tally_free(struct tally *t);
 struct tally_writer *tally_writer_new(struct tally *t);
 /* Sends what is left; false: it could not be written. Frees the writer. */
 bool tally_writer_close(struct tally_writer *w, struct err *err) MUST_CHECK;
+/* What is added from now on is an attempt of its own. */
+void tally_begin(struct tally_writer *w);
+/* Nothing that was added since tally_begin counts. */
+void tally_forget(struct tally_writer *w);
 void tally_add(struct tally_writer *w, uint32_t set, enum tally_side side, uint64_t hash);
 
 /* How many entries of each side one key has. */

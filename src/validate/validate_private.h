@@ -12,7 +12,9 @@
  *   sets.c     the tally's verdict, sums, and what is to be named by a second look
  *   drift.c    what changed after the copy
  *   resume.c   which chunks are proved, for going on after an interruption
- *   run.c      connections, threads, the order of all this
+ *   connect.c  connections at one snapshot, and patience with servers that went away
+ *   pool.c     threads, and tasks that are made anew when a server was lost
+ *   run.c      the order of all this
  */
 #ifndef DOCROW_VALIDATE_PRIVATE_H
 #define DOCROW_VALIDATE_PRIVATE_H
@@ -123,8 +125,11 @@ uint64_t owner_hash(int table, const uint8_t *key, size_t n);
 /* --- found.c --- */
 
 struct found;
-struct found *found_new(struct arena *a, const struct plan *p);
+struct found *found_new(const struct plan *p);
 void found_free(struct found *f);
+void found_reset(struct found *f);
+/* Adds what a task found to what all found, and empties `from`. */
+void found_merge(struct found *to, struct found *from);
 /* Texts are copied. */
 void found_add(struct found *f, const struct validate_finding *x);
 void found_note(struct found *f, const char *fmt, ...) PRINTF_LIKE(2, 3);
@@ -189,9 +194,13 @@ struct validation {
 	struct state_run run;
 	bool has_state;
 	double run_started, run_finished; /* seconds since 1970, 0: unknown */
-	char *snapshot;                   /* exported; NULL: each connection has its own */
 	bool *exists;                     /* by table */
 	int server_version;
+
+	pthread_mutex_t connecting; /* what follows */
+	struct pg *keeper;          /* the connection that exports the snapshot, and the coordinator's own */
+	const char *snapshot;       /* exported; NULL: each connection has its own */
+	const char *moment;         /* what the snapshot sees */
 
 	pthread_t coordinator;
 	bool has_coordinator;
@@ -219,16 +228,24 @@ struct validation {
 	double next_slot; /* --max-rate: when the next document may be read */
 };
 
+struct patience {
+	struct backoff backoff;
+	bool waiting;
+};
+
+/* What a task finds and counts is the worker's own until the task is done. */
 struct worker {
 	struct validation *v;
 	pthread_t thread;
-	struct pg *pg;
-	struct source_reader *reader;
+	struct pg *pg;                /* NULL: to be opened */
+	struct source_reader *reader; /* NULL: to be opened */
 	struct judge judge;
 	struct arena *arena; /* of a batch */
 	struct tally_writer *tally;
+	struct found *found;
 	struct column_stats **stats;
 	struct view view, inner;
+	struct patience patience;
 };
 
 /* --- resume.c --- */
@@ -241,10 +258,28 @@ const struct proved *resume_find(const struct validation *v, const struct task *
 void resume_add(struct validation *v, const struct task *t, struct proved p);
 void resume_close(struct validation *v, bool done);
 
+/* --- connect.c --- */
+
+/* The keeper's connection, and a snapshot for all. */
+bool keeper_open(struct validation *v, struct err *err) MUST_CHECK;
+/* The keeper, opened anew if it was lost. */
+bool keeper_ready(struct validation *v, struct err *err) MUST_CHECK;
+/* A connection at the snapshot. */
+bool target_open(struct validation *v, struct pg **pg, struct err *err) MUST_CHECK;
+/* After a failure: waits when another try may help. False: err stands. */
+bool patience_wait(struct validation *v, struct patience *p, const struct err *err) MUST_CHECK;
+void patience_end(struct patience *p);
+
+/* --- pool.c --- */
+
+/* All tasks, by all workers. False: v->first_error. */
+bool run_pool(struct validation *v) MUST_CHECK;
+void remember(struct validation *v, const struct err *err);
+struct column_stats **stats_new(const struct plan *p);
+void stats_free(const struct plan *p, struct column_stats **s);
+
 bool wants_layer(const struct validation *v, enum validate_layer l);
 bool validation_stopped(const struct validation *v);
-/* A connection at the snapshot. */
-bool worker_open_target(struct validation *v, struct pg **pg, struct err *err) MUST_CHECK;
 
 bool catalog_check(struct validation *v, struct pg *pg, struct err *err) MUST_CHECK;
 void references_list(struct validation *v);
