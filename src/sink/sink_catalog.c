@@ -504,10 +504,17 @@ bool catalog_read_recorded(struct pg *pg, const struct schema *s, int64_t run, s
 	return read_all(&rd, READ_OBJECTS(OBJECTS_RECORDED), params);
 }
 
+/* With the columns as they are: what validate holds them against. */
 static const char record_tables_sql[] =
-	"INSERT INTO docrow.ddl (run, kind, table_name, object, definition, state)"
-	" SELECT $3::bigint, 'table', w.name, w.name, '', 'filled' FROM pg_catalog.unnest($2::text[]) WITH ORDINALITY"
-	" w(name, n) WHERE $1::text IS NOT NULL ORDER BY w.n";
+	"INSERT INTO docrow.ddl (run, kind, table_name, object, definition, state, facts)"
+	" SELECT $3::bigint, 'table', w.name, w.name, '', 'filled', (SELECT pg_catalog.jsonb_build_object('columns',"
+	" pg_catalog.jsonb_object_agg(a.attname, pg_catalog.jsonb_build_object('type',"
+	" pg_catalog.format_type(a.atttypid, a.atttypmod), 'not_null', a.attnotnull, 'default',"
+	" pg_catalog.pg_get_expr(d.adbin, d.adrelid)))) FROM pg_catalog.pg_class r JOIN pg_catalog.pg_namespace n"
+	" ON n.oid = r.relnamespace AND n.nspname = $1 JOIN pg_catalog.pg_attribute a ON a.attrelid = r.oid AND"
+	" a.attnum > 0 AND NOT a.attisdropped LEFT JOIN pg_catalog.pg_attrdef d ON d.adrelid = r.oid AND d.adnum ="
+	" a.attnum WHERE r.relname = w.name) FROM pg_catalog.unnest($2::text[]) WITH ORDINALITY w(name, n) ORDER BY"
+	" w.n";
 
 static const char record_objects_sql[] =
 	"INSERT INTO docrow.ddl (run, kind, table_name, object, definition, state, facts)"

@@ -12,6 +12,7 @@ struct cat {
 	struct validation *v;
 	struct pg_result *columns, *constraints, *indexes, *enums;
 	struct pg_result *recorded; /* NULL: the run made the tables itself */
+	struct pg_result *columns_before;
 };
 
 static void tell(struct cat *c, enum validate_kind kind, const struct schema_table *t, const char *column,
@@ -389,6 +390,19 @@ static const char recorded_sql[] =
 	"ORDER BY d.id";
 enum { D_KIND, D_TABLE, D_OBJECT, D_REFUSED, D_THERE, D_SAME, D_VALID, D_IN_SCHEMA };
 
+/* Columns as they were when the run began, beside what they are now. A table of which nothing is recorded (a run of
+ * an older docrow) has one row without a column. */
+static const char columns_before_sql[] =
+	"SELECT d.table_name, f.key, f.value ->> 'type', pg_catalog.format_type(a.atttypid, a.atttypmod), (f.value "
+	"->> 'not_null')::boolean, a.attnotnull, f.value ->> 'default' IS NOT DISTINCT FROM "
+	"pg_catalog.pg_get_expr(x.adbin, x.adrelid) FROM docrow.ddl d LEFT JOIN LATERAL "
+	"pg_catalog.jsonb_each(d.facts -> 'columns') f ON true LEFT JOIN (pg_catalog.pg_class r JOIN "
+	"pg_catalog.pg_namespace n ON n.oid = r.relnamespace AND n.nspname = $2 JOIN pg_catalog.pg_attribute a ON "
+	"a.attrelid = r.oid AND a.attnum > 0 AND NOT a.attisdropped LEFT JOIN pg_catalog.pg_attrdef x ON x.adrelid = "
+	"r.oid AND x.adnum = a.attnum) ON r.relname = d.table_name AND a.attname = f.key WHERE d.run = $1::bigint "
+	"AND d.kind = 'table' ORDER BY d.id, f.key";
+enum { B_TABLE, B_COLUMN, B_TYPE, B_TYPE_NOW, B_NOT_NULL, B_NOT_NULL_NOW, B_SAME_DEFAULT };
+
 static bool read_recorded(struct cat *c, struct pg *pg, struct err *err)
 {
 	char run[24];
@@ -399,7 +413,8 @@ static bool read_recorded(struct cat *c, struct pg *pg, struct err *err)
 	snprintf(run, sizeof run, "%lld", (long long)c->v->run.id);
 	/* names are written qualified, as they were when they were recorded */
 	return pg_exec(pg, "SELECT pg_catalog.set_config('search_path', '', true)", err) &&
-	       pg_query(pg, recorded_sql, params, 2, &c->recorded, err);
+	       pg_query(pg, recorded_sql, params, 2, &c->recorded, err) &&
+	       pg_query(pg, columns_before_sql, params, 2, &c->columns_before, err);
 }
 
 /* Does check_fkey look at it? */
@@ -440,6 +455,42 @@ static void check_recorded(struct cat *c, int row)
 		     t, NULL, object, "it is not as it was before the run");
 	else if (!pg_get_bool(r, row, D_VALID))
 		tell(c, fkey ? FOUND_FKEY_NOT_VALID : FOUND_INDEX_INVALID, t, NULL, object, of);
+}
+
+/* Columns that the mapping feeds must be as the run found them. */
+static void check_column_before(struct cat *c, int row)
+{
+	const struct schema *s = &c->v->plan->schema;
+	const struct pg_result *r = c->columns_before;
+	const char *name = pg_get(r, row, B_COLUMN), *now = pg_get(r, row, B_TYPE_NOW);
+	int table = schema_find_table(s, pg_get(r, row, B_TABLE));
+	const struct schema_table *t = table >= 0 ? &s->tables[table] : NULL;
+
+	if (t == NULL || name == NULL || now == NULL || schema_find_column(t, name) < 0)
+		return; /* not the mapping's, or missing, which is told already */
+	if (strcmp(now, pg_get(r, row, B_TYPE)) != 0)
+		tell(c, FOUND_COLUMN_TYPE, t, name, NULL,
+		     arena_printf(c->v->arena, "it was %s when the run began, and is %s", pg_get(r, row, B_TYPE),
+				  now));
+	if (pg_get_bool(r, row, B_NOT_NULL) != pg_get_bool(r, row, B_NOT_NULL_NOW))
+		tell(c, FOUND_COLUMN_NULL, t, name, NULL,
+		     pg_get_bool(r, row, B_NOT_NULL) ? "it takes NULL, which it did not when the run began"
+						     : "it is NOT NULL, which it was not when the run began");
+	if (!pg_get_bool(r, row, B_SAME_DEFAULT))
+		tell(c, FOUND_COLUMN_DEFAULT, t, name, NULL, "it is not what it was when the run began");
+}
+
+static void check_columns_before(struct cat *c)
+{
+	bool unknown = false;
+
+	for (int i = 0; c->columns_before != NULL && i < pg_rows(c->columns_before); i++) {
+		unknown = unknown || pg_get(c->columns_before, i, B_COLUMN) == NULL;
+		check_column_before(c, i);
+	}
+	if (unknown)
+		found_note(c->v->found, "the run did not write down its tables' columns: whether one was changed "
+					"since, yet holds the values, is not known");
 }
 
 /* --- all of it --- */
@@ -489,7 +540,10 @@ bool catalog_check(struct validation *v, struct pg *pg, struct err *err)
 	}
 	for (int i = 0; ok && c.recorded != NULL && i < pg_rows(c.recorded); i++)
 		check_recorded(&c, i);
+	if (ok)
+		check_columns_before(&c);
 	pg_result_free(c.recorded);
+	pg_result_free(c.columns_before);
 	pg_result_free(c.columns);
 	pg_result_free(c.constraints);
 	pg_result_free(c.indexes);

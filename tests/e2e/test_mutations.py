@@ -182,6 +182,7 @@ SCHEMA = [
     Damage("table dropped", "schema", "table_missing", "DROP TABLE names"),
     Damage("column dropped", "schema", "column_missing", "ALTER TABLE counters DROP COLUMN value"),
     Damage("column of another type", "schema", "column_type", "ALTER TABLE counters ALTER value TYPE numeric", at=("counters", "value")),
+    Damage("integer made bigint", "schema", "column_type", "ALTER TABLE users ALTER age TYPE bigint", at=("users", "age")),
     Damage("varchar of another length", "schema", "column_type", "ALTER TABLE users ALTER nick TYPE varchar(13)", at=("users", "nick")),
     Damage("timestamp of another precision", "schema", "column_type", "ALTER TABLE users ALTER born TYPE timestamp(6)", at=("users", "born")),
     Damage("NOT NULL dropped", "schema", "column_null", "ALTER TABLE teams ALTER title DROP NOT NULL", at=("teams", "title")),

@@ -1,6 +1,7 @@
 """docrow validate knows what a run may be: retried, made of parts of collections, into tables that were there already,
 into tables without a key. Each passes undamaged, and damage of its own kind is found."""
 
+import datetime
 import json
 
 import bson
@@ -200,6 +201,50 @@ def test_existing_tables(wide, mongo, docrow, pg15):
     }
     pg15.execute('ALTER TABLE "crm_Opportunities" DROP COLUMN budget')
     assert ("column_missing", "crm_Opportunities", "budget") in found(validate(docrow, status=1)[1])
+
+
+WIDER = """
+docrow: 1
+collections:
+  - collection: goods
+    columns:
+      - { name: id,    from: _id, type: uuid, primary_key: true }
+      - { name: n,     type: integer }
+      - { name: name,  type: varchar(10) }
+      - { name: price, type: "numeric(8,2)" }
+      - { name: at,    type: timestamp(3) }
+      - { name: small, type: smallint }
+"""
+CHANGES = {
+    "n": ("ALTER n TYPE bigint", "column_type"),
+    "name": ("ALTER name TYPE varchar(20)", "column_type"),
+    "price": ("ALTER price TYPE numeric(10,2)", "column_type"),
+    "at": ("ALTER at TYPE timestamp(6)", "column_type"),
+    "small": ("ALTER small TYPE bigint", "column_type"),
+    "name ": ("ALTER name SET NOT NULL", "column_null"),
+    "price ": ("ALTER price SET DEFAULT 0", "column_default"),
+}
+
+
+def test_columns_changed_after_the_run(mongo, docrow, pg15):
+    """Wider than the mapping's when the run began is fine; made wider since is a finding, though every value is there."""
+    when = datetime.datetime(2024, 1, 2, 3, 4, 5, 6000)
+    mongo["goods"].insert_many(
+        {"_id": oid(n), "n": n, "name": f"n{n}", "price": n / 4, "at": when, "small": n} for n in range(1, 9))
+    write(docrow, goods=WIDER)
+    pg15.execute("CREATE TABLE goods (id uuid PRIMARY KEY, n integer, name varchar(10), price numeric(8,2), at timestamp(3),"
+                 " small integer, more text)")
+    docrow.run("migrate", "--mapping", "./goods.yaml", status=0)
+    assert validate(docrow)[1]["notes"] == []
+    for column, (change, kind) in CHANGES.items():
+        pg15.execute(f"ALTER TABLE goods {change}")
+        assert (kind, "goods", column.strip()) in found(validate(docrow, status=1)[1]), change
+    _, report = validate(docrow, "--layers", "schema", status=1)
+    assert found(report) == {(kind, "goods", column.strip()) for column, (_, kind) in CHANGES.items()}
+    assert {f["detail"] for f in report["findings"] if f["column"] == "n"} == {"it was integer when the run began, and is bigint"}
+    pg15.execute("UPDATE docrow.ddl SET facts = NULL WHERE kind = 'table'")  # as an older docrow left it
+    _, report = validate(docrow)
+    assert "did not write down its tables' columns" in report["notes"][0]
 
 
 # --- tables without a primary key ---
