@@ -132,6 +132,8 @@ static int check(const struct cli *c, const char *name)
 
 static void show_json(const struct schema *s)
 {
+	struct arena *a = arena_new();
+	struct schema_order order = schema_order(s, a);
 	struct buf out;
 
 	buf_init(&out, 0);
@@ -157,11 +159,15 @@ static void show_json(const struct schema *s)
 			buf_printf(&out, ",\"not_null\":%s}", t->columns[k].not_null ? "true" : "false");
 			buf_free(&type);
 		}
-		buf_printf(&out, "],\"indexes\":%zu,\"foreign_keys\":%zu}", t->nindexes, t->nfkeys);
+		const char *phase = order.phases[order.phase[i]].name;
+		buf_puts(&out, "],\"phase\":");
+		text_json_string(&out, phase, strlen(phase));
+		buf_printf(&out, ",\"indexes\":%zu,\"foreign_keys\":%zu}", t->nindexes, t->nfkeys);
 	}
 	buf_puts(&out, "\n]}\n");
 	fwrite(out.data, 1, out.len, stdout);
 	buf_free(&out);
+	arena_free(a);
 }
 
 static int show(const struct cli *c, const char *name)
@@ -169,11 +175,13 @@ static int show(const struct cli *c, const char *name)
 	_cleanup_(buf_free) struct buf out = {0};
 	struct loaded l;
 	int status = load(c, name, &l);
+	bool phases = c->settings.v[OPT_PHASES].from == FROM_COMMAND_LINE;
+	bool json = settings_flag(&c->settings, OPT_JSON);
 
-	if (status == 0 && settings_flag(&c->settings, OPT_JSON))
+	if (status == 0 && phases)
+		(json ? mapping_show_phases_json : mapping_show_phases)(&out, l.plan);
+	else if (status == 0 && json)
 		show_json(&l.plan->schema);
-	else if (status == 0 && c->settings.v[OPT_PHASES].from == FROM_COMMAND_LINE)
-		mapping_show_phases(&out, l.plan);
 	else if (status == 0)
 		mapping_show(&out, l.plan);
 	fwrite(out.data, 1, out.len, stdout);

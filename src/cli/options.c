@@ -398,10 +398,12 @@ const struct option options[OPT_COUNT] = {
 		       .min = 1,
 		       .max = 1e9,
 		       .help = "At most this many lines."},
-	[OPT_PHASES] = {.name = "phases",
-			.kind = OPT_KIND_FLAG,
-			.commands = BIT(MAPPING),
-			.help = "Show the tables in the order of their foreign keys."},
+	[OPT_PHASES] =
+		{.name = "phases",
+		 .kind = OPT_KIND_FLAG,
+		 .commands = BIT(MAPPING),
+		 .help = "Show the phases of loading: tables in the order that their foreign keys ask for, named "
+			 "by the mapping or by what is computed."},
 	[OPT_FROM_SOURCE] = {.name = "from-source",
 			     .kind = OPT_KIND_FLAG,
 			     .commands = BIT(SCHEMA),

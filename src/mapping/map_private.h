@@ -189,7 +189,7 @@ struct map_owner { /* of columns: a collection or a child */
 /* Owners of the whole mapping in the schema's order of tables; count in *n. */
 struct map_owner *map_owners(struct arena *a, const struct mapping *m, size_t *n);
 
-/* ---- building the schema (map_schema.c, map_table.c, map_refs.c, map_names.c) ---- */
+/* ---- building the schema (map_schema.c, map_table.c, map_refs.c, map_phases.c, map_names.c) ---- */
 
 struct schema_builder {
 	struct schema *s;
@@ -221,6 +221,8 @@ void build_references(struct schema_builder *b);
 /* Junction tables: columns and keys; then, when the references are there, the ends. */
 void build_junction_tables(struct schema_builder *b);
 void build_junctions(struct schema_builder *b, int first_table);
+/* The mapping's phases: what they name, and whether the foreign keys allow the order (map_phases.c). */
+void build_phases(struct schema_builder *b);
 /* Names that PostgreSQL would cut or that meet each other. */
 void check_names(struct schema_builder *b);
 /* Index of the collection by name, -1. */

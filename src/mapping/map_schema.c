@@ -357,5 +357,6 @@ void map_schema_build(struct schema *s, struct arena *a, const struct mapping *m
 	build_all_indexes(&b);
 	build_references(&b);
 	build_junctions(&b, first_junction);
+	build_phases(&b);
 	check_names(&b);
 }

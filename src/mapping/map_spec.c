@@ -382,6 +382,16 @@ static const struct map_spec grant_spec = {.what = "a grant",
 					   .given_offset = NO_OFFSET,
 					   KEYS(grant_keys)};
 
+static const struct map_key phase_keys[] = {
+	{"name", KIND_NAME, REQUIRED, AT(map_phase, name)},
+	{"tables", KIND_NAMES, REQUIRED, MANY(map_phase, tables)},
+};
+static const struct map_spec phase_spec = {.what = "a phase",
+					   .size = sizeof(struct map_phase),
+					   .line_offset = AT(map_phase, line),
+					   .given_offset = NO_OFFSET,
+					   KEYS(phase_keys)};
+
 /* source, target and validate write into struct mapping itself. */
 static const struct map_key source_keys[] = {
 	{"database", KIND_TEXT, OPTIONAL, AT(mapping, source_database)},
@@ -427,6 +437,7 @@ static const struct map_key mapping_keys[] = {
 	{"domains", KIND_LIST, OPTIONAL, MANY(mapping, domains), &domain_spec},
 	{"collections", KIND_LIST, REQUIRED, MANY(mapping, collections), &collection_spec},
 	{"junctions", KIND_LIST, OPTIONAL, MANY(mapping, junctions), &junction_spec},
+	{"phases", KIND_LIST, OPTIONAL, MANY(mapping, phases), &phase_spec},
 };
 const struct map_spec map_spec_mapping = {.what = "a mapping",
 					  .size = sizeof(struct mapping),

@@ -255,6 +255,14 @@ struct map_junction {
 	int line, col;
 };
 
+/* A phase of loading, and the tables that go in it; child tables go with the one above them. */
+struct map_phase {
+	const char *name;
+	const char **tables;
+	size_t ntables;
+	int line, col;
+};
+
 struct mapping {
 	struct arena *arena;
 	const char *file; /* as given, for messages                                      */
@@ -278,6 +286,8 @@ struct mapping {
 	size_t ncollections;
 	struct map_junction *junctions;
 	size_t njunctions;
+	struct map_phase *phases; /* in order */
+	size_t nphases;
 	struct map_limit max_rejects;
 	double threshold; /* of docrow validate, above 0 up to 1; 0: not said                       */
 	struct map_leftover unmapped;

@@ -4,6 +4,7 @@
 #include "map_private.h"
 #include "matrix.h"
 #include "plan.h"
+#include "text.h"
 
 static const char *plural(size_t n, const char *one, const char *many)
 {
@@ -410,5 +411,31 @@ void mapping_show_phases(struct buf *out, const struct plan *p)
 	struct schema_order o = schema_order(&p->schema, a);
 	for (size_t i = 0; i < o.nphases; i++)
 		show_phase(out, &p->schema, &o, i);
+	arena_free(a);
+}
+
+static void phase_json(struct buf *out, const struct schema *s, const struct schema_order *o, size_t phase)
+{
+	const struct schema_phase *p = &o->phases[phase];
+	buf_printf(out, "%s\n {\"phase\":%zu,\"name\":", phase > 0 ? "," : "", phase + 1);
+	text_json_string(out, p->name, strlen(p->name));
+	buf_puts(out, ",\"steps\":[[");
+	for (size_t i = 0; i < p->ntables; i++) {
+		const char *name = s->tables[p->tables[i]].name;
+		bool is_new = i > 0 && o->step[p->tables[i]] != o->step[p->tables[i - 1]];
+		buf_puts(out, i == 0 ? "" : is_new ? "],[" : ",");
+		text_json_string(out, name, strlen(name));
+	}
+	buf_puts(out, "]]}");
+}
+
+void mapping_show_phases_json(struct buf *out, const struct plan *p)
+{
+	struct arena *a = arena_new();
+	struct schema_order o = schema_order(&p->schema, a);
+	buf_puts(out, "{\"phases\":[");
+	for (size_t i = 0; i < o.nphases; i++)
+		phase_json(out, &p->schema, &o, i);
+	buf_puts(out, "\n]}\n");
 	arena_free(a);
 }

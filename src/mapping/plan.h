@@ -146,6 +146,8 @@ bool plan_same_structure(const struct plan *a, const struct plan *b, struct buf 
 void mapping_show(struct buf *out, const struct plan *p);
 /* The phases of loading: tables in the order that the foreign keys ask for. */
 void mapping_show_phases(struct buf *out, const struct plan *p);
+/* The same as JSON: {"phases":[{"phase":1,"name":"lookups","steps":[["a","b"],["c"]]}]}. */
+void mapping_show_phases_json(struct buf *out, const struct plan *p);
 /* "29 collections, 10 junctions, 39 tables, 410 columns, 135 indexes, 52 foreign keys". */
 void mapping_show_totals(struct buf *out, const struct plan *p);
 

@@ -5,6 +5,8 @@
  * are found after all that they need. Each then gets its phase: the mapping's, raised to that of what it needs, or a
  * computed one; and inside the phase its step.
  */
+#include <string.h>
+
 #include "schema.h"
 
 struct walk {
@@ -134,8 +136,9 @@ static int own_phase(const struct schema *s, const struct group *g)
 {
 	if (g->named > 0)
 		return g->named - 1;
+	bool is_named = s->nphases > 0 && strcmp(s->phases[s->nphases - 1], "junctions") == 0;
 	if (g->junction)
-		return JUNCTIONS;
+		return is_named ? (int)s->nphases - 1 : JUNCTIONS;
 	if (s->nphases > 0)
 		return 0;
 	if (!g->refers && !g->referred && !g->circle)

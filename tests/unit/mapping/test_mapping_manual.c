@@ -22,8 +22,9 @@ struct part {
 	bool in_collection, needs_id;
 };
 static const struct part parts[] = {
-	{"columns", true, true},   {"children", true, true},    {"indexes", true, true},    {"enums", false, false},
-	{"domains", false, false}, {"junctions", false, false}, {"policies", false, false}, {"target", false, false},
+	{"columns", true, true},  {"children", true, true},   {"indexes", true, true},
+	{"enums", false, false},  {"domains", false, false},  {"junctions", false, false},
+	{"phases", false, false}, {"policies", false, false}, {"target", false, false},
 };
 
 static const char *const things = "  - collection: things\n"

@@ -488,6 +488,38 @@ static void duplicate_addresses_are_rejects(void **state)
 	assert_false(p->collections[plan_find_collection(p, "Users")].map->optional);
 }
 
+/* The seven phases as one would tell them; what a foreign key needs comes before it. */
+static void phases_are_as_one_would_tell_them(void **state)
+{
+	static const struct {
+		const char *name;
+		size_t ntables;
+		const char *holds, *last;
+	} phases[] = {
+		{"lookups", 9, "crm_Industry_Type", "gpt_models"},
+		{"core", 5, "Users", "Users"},
+		{"CRM", 6, "crm_Accounts", "crm_Contracts"},
+		{"tasks and boards", 5, "Boards", "tasksComments"},
+		{"documents and invoices", 2, "Documents", "Documents"},
+		{"integrations", 2, "openAi_keys", "openAi_keys"},
+		{"junctions", 10, "BoardWatchers", "ContactsToOpportunities"},
+	};
+	struct arena *a = arena_new();
+	struct schema_order o = schema_order(&p->schema, a);
+	assert_int_equal(o.nphases, sizeof phases / sizeof phases[0]);
+	for (size_t i = 0; i < o.nphases; i++) {
+		const struct schema_phase *got = &o.phases[i];
+		assert_string_equal(got->name, phases[i].name);
+		assert_int_equal(got->ntables, phases[i].ntables);
+		assert_int_equal(o.phase[schema_find_table(&p->schema, phases[i].holds)], i);
+		assert_string_equal(p->schema.tables[got->tables[got->ntables - 1]].name, phases[i].last);
+	}
+	for (size_t t = 0; t < p->schema.ntables; t++)
+		for (size_t f = 0; f < p->schema.tables[t].nfkeys; f++)
+			assert_true(o.step[p->schema.tables[t].fkeys[f].ref_table] < o.step[t]);
+	arena_free(a);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -503,6 +535,7 @@ int main(void)
 		cmocka_unit_test(orphans_go_by_nullability),
 		cmocka_unit_test(ids_without_constraint_are_kept),
 		cmocka_unit_test(duplicate_addresses_are_rejects),
+		cmocka_unit_test(phases_are_as_one_would_tell_them),
 	};
 	return cmocka_run_group_tests_name("nextcrm", tests, setup, teardown);
 }

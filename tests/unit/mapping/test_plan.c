@@ -275,6 +275,49 @@ static void show_tells_what_becomes_what(void **state)
 	buf_free(&out);
 }
 
+/* A circle whose tables stand in two phases is told, and loads in the later one; of a part of the mapping only the
+ * phases that have tables stay. */
+static void phases_of_the_mapping(void **state)
+{
+	struct mapping *mine = parse("docrow: 1\n"
+				     "collections:\n"
+				     "  - collection: users\n"
+				     "    columns:\n"
+				     "      - { name: id, from: _id, type: uuid, primary_key: true }\n"
+				     "      - { name: team, type: uuid, references: teams }\n"
+				     "  - collection: teams\n"
+				     "    columns:\n"
+				     "      - { name: id, from: _id, type: uuid, primary_key: true }\n"
+				     "      - { name: lead, type: uuid, references: users }\n"
+				     "  - collection: words\n"
+				     "    columns: [{ name: id, from: _id, type: uuid, primary_key: true }]\n"
+				     "    children:\n"
+				     "      - { from: x, table: uses, parent: word, ordinal: n, columns: [{ name: "
+				     "x, from: ., type: text }] }\n"
+				     "phases:\n"
+				     "  - { name: people, tables: users }\n"
+				     "  - { name: words, tables: [words, uses] }\n"
+				     "  - { name: groups, tables: [teams] }\n");
+	struct plan *plan = compile(mine), *part;
+	struct buf shown;
+	struct err err;
+	buf_init(&shown, 0);
+	assert_non_null(strstr(plan->warnings, ": warning: table \"users\" loads in phase \"groups\", "
+					       "with what it refers to in a circle"));
+	mapping_show_phases(&shown, plan);
+	assert_string_equal(buf_cstr(&shown), "phase 1, words: words, uses\n"
+					      "phase 2, groups: users (in a circle), teams (in a circle)\n");
+	buf_reset(&shown);
+	assert_true(plan_build_part(&part, mine, "teams\nwords\n", NULL, &err));
+	mapping_show_phases_json(&shown, part);
+	assert_string_equal(buf_cstr(&shown),
+			    "{\"phases\":[\n {\"phase\":1,\"name\":\"people\",\"steps\":[[\"users\"]]}\n]}\n");
+	buf_free(&shown);
+	plan_free(part);
+	plan_free(plan);
+	mapping_free(mine);
+}
+
 /* Domains, generated columns and what a field holds, as shown; and the warnings of the plan. */
 static void types_of_the_mapping_are_shown(void **state)
 {
@@ -361,6 +404,7 @@ int main(void)
 		cmocka_unit_test(two_collections_feed_one_table),
 		cmocka_unit_test(show_tells_what_becomes_what),
 		cmocka_unit_test(policies_that_say_nothing_are_warned_of),
+		cmocka_unit_test(phases_of_the_mapping),
 		cmocka_unit_test(types_of_the_mapping_are_shown),
 	};
 	return cmocka_run_group_tests_name("plan", tests, setup, teardown);
