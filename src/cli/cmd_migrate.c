@@ -333,6 +333,26 @@ static void tell_notes(const struct job *j)
 		log_line(LOG_WARN, "%s", notes[i]);
 }
 
+/* As lines and for machines: a picture shows the collections in this order. */
+static void tell_order(const struct job *j)
+{
+	_cleanup_(buf_free) struct buf names = {0};
+	const char *last = NULL;
+	struct engine_snapshot s;
+
+	if (cli_progress_mode(j->c) != PROGRESS_PLAIN && cli_progress_mode(j->c) != PROGRESS_JSON)
+		return;
+	engine_poll(j->engine, &s);
+	for (size_t i = 0; i < s.ntables; i++) {
+		const char *name = s.tables[i].load_phase;
+		if (name && s.tables[i].present && (!last || strcmp(name, last) != 0))
+			buf_printf(&names, "%s%s", last ? ", " : "", name);
+		last = name && s.tables[i].present ? name : last;
+	}
+	if (names.len > 0)
+		log_line(LOG_INFO, "order of loading: %s", buf_cstr(&names));
+}
+
 static int run_engine(struct job *j)
 {
 	struct engine_options o = options_of(j);
@@ -344,6 +364,8 @@ static int run_engine(struct job *j)
 	stop_running();
 	int status;
 	if (engine_start(&j->engine, j->plan, j->source, &o, &err)) {
+		if (j->mode == ENGINE_NEW || j->mode == ENGINE_CLEAN)
+			tell_order(j);
 		watch(j);
 		status = finish(j);
 	} else {

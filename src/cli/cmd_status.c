@@ -13,10 +13,17 @@
 
 #define CLEAR_SCREEN "\033[H\033[2J"
 
+struct load_phase {
+	const char *name; /* NULL: not known */
+	int number;
+};
+
 struct status {
 	struct state_run run;
 	struct state_progress *progress;
 	size_t nprogress;
+	struct load_phase *load_phase; /* by progress; NULL: none are known */
+	size_t nphases;
 	struct state_worker *workers;
 	size_t nworkers;
 	struct state_pattern *rejects;
@@ -34,20 +41,37 @@ struct status {
 	const char *target, *way_on; /* way_on: NULL when there is nothing to resume */
 };
 
-/* Of a run that is done. Which tables are its own says its mapping, which is kept with it; one that this version does
- * not read any more names none. */
-static bool read_kept_keys(struct pg *pg, struct arena *a, struct status *s, struct err *err)
+/* The phase that each collection is loaded in, in the order of s->progress. */
+static void name_phases(struct status *s, const struct plan *p, struct arena *a)
+{
+	struct schema_order o = schema_order(&p->schema, a);
+
+	s->load_phase = arena_alloc(a, (s->nprogress + 1) * sizeof(*s->load_phase));
+	s->nphases = o.nphases;
+	for (size_t i = 0; i < s->nprogress; i++) {
+		int c = s->progress[i].phase == STATE_LOAD ? plan_find_collection(p, s->progress[i].name) : -1;
+		int phase = c >= 0 ? o.phase[p->collections[c].outputs[0].copy.table] : -1;
+		if (phase >= 0)
+			s->load_phase[i] = (struct load_phase){arena_strdup(a, o.phases[phase].name), phase + 1};
+	}
+}
+
+/* What the run's mapping tells, which is kept with it: phases; of a run that is done, keys that are not valid. One
+ * that this version does not read any more tells nothing. */
+static bool read_mapping(struct pg *pg, struct arena *a, struct status *s, struct err *err)
 {
 	struct mapping *m = NULL;
 	struct plan *p = NULL;
 	struct err ignored;
 	bool ok = true;
 
-	if (s->run.phase == STATE_DONE &&
-	    mapping_parse(&m, s->run.mapping_name, s->run.mapping_text, strlen(s->run.mapping_text), NULL,
+	if (mapping_parse(&m, s->run.mapping_name, s->run.mapping_text, strlen(s->run.mapping_text), NULL,
 			  &ignored) &&
-	    plan_build_part(&p, m, s->run.left_out, NULL, &ignored))
-		ok = gather_kept_keys(pg, s->run.id, &p->schema, a, &s->kept, &s->nkept, err);
+	    plan_build_part(&p, m, s->run.left_out, NULL, &ignored)) {
+		name_phases(s, p, a);
+		if (s->run.phase == STATE_DONE)
+			ok = gather_kept_keys(pg, s->run.id, &p->schema, a, &s->kept, &s->nkept, err);
+	}
 	plan_free(p);
 	mapping_free(m);
 	return ok;
@@ -59,7 +83,7 @@ static bool read_status(struct pg *pg, struct arena *a, struct status *s, struct
 	       state_workers(pg, s->run.id, a, &s->workers, &s->nworkers, err) &&
 	       state_reject_patterns(pg, s->run.id, a, &s->rejects, &s->nrejects, err) &&
 	       state_failed(pg, s->run.id, 10, a, &s->failed, &s->nfailed, err) &&
-	       state_refused(pg, s->run.id, a, &s->refused, &s->nrefused, err) && read_kept_keys(pg, a, s, err) &&
+	       state_refused(pg, s->run.id, a, &s->refused, &s->nrefused, err) && read_mapping(pg, a, s, err) &&
 	       gather_times(pg, s->run.id, a, &s->times, err) && gather_rate(pg, s->run.id, &s->rate, err);
 }
 
@@ -212,8 +236,19 @@ static void put_totals(const struct status *s)
 	fputs(s->reject_open > 0 ? " (docrow rejects)\n" : "\n", s->out);
 }
 
+/* The phase of the first collection that is not loaded, or NULL. */
+static const struct load_phase *phase_in_hand(const struct status *s)
+{
+	for (size_t i = 0; s->load_phase && s->run.phase == STATE_LOAD && i < s->nprogress; i++)
+		if (s->progress[i].phase == STATE_LOAD && s->progress[i].done < s->progress[i].total &&
+		    s->load_phase[i].name)
+			return &s->load_phase[i];
+	return NULL;
+}
+
 static void print_status(const struct status *s)
 {
+	const struct load_phase *in_hand = phase_in_hand(s);
 	char n[32];
 
 	fprintf(s->out, "run       %lld: %s, phase %s\n", (long long)s->run.id, status_word(s),
@@ -226,6 +261,8 @@ static void print_status(const struct status *s)
 	fprintf(s->out, "time      rows %s", text_duration(s->times.load_seconds, n));
 	fprintf(s->out, ", keys and indexes %s\n", text_duration(s->times.settle_seconds, n));
 	put_totals(s);
+	if (in_hand)
+		fprintf(s->out, "loading   %s (phase %d of %zu)\n", in_hand->name, in_hand->number, s->nphases);
 	put_text(s, "error", s->run.error);
 	put_all_progress(s);
 	put_workers(s);
@@ -248,6 +285,8 @@ static json_t *json_progress(const struct status *s, bool load)
 			continue;
 		json_t *o = json_object();
 		json_put_text(o, load ? "collection" : "kind", p->name);
+		if (load)
+			json_put_text(o, "load_phase", s->load_phase ? s->load_phase[i].name : NULL);
 		json_put_count(o, load ? "chunks" : "steps", p->total);
 		json_put_count(o, load ? "chunks_done" : "steps_done", p->done);
 		json_put_count(o, "running", p->running);

@@ -401,6 +401,7 @@ bool begin_run(struct engine *e, struct err *err)
 		for (size_t i = 0; i < e->plan->ncollections; i++)
 			set_reject_limit(e, i);
 		ok = (e->existing || sink_resolve(b.pg, &e->plan->schema, err)) && load_progress(&b, err);
+		engine_set_order(e);
 	}
 	pg_close(b.pg);
 	arena_free(b.arena);

@@ -70,6 +70,22 @@ static bool threads_start(struct engine *e, struct err *err)
 	return true;
 }
 
+int engine_load_step(const struct engine *e, size_t collection)
+{
+	return e->order.step[e->plan->collections[collection].outputs[0].copy.table];
+}
+
+void engine_set_order(struct engine *e)
+{
+	e->order = schema_order(&e->plan->schema, e->arena);
+	for (size_t i = 0; i < e->plan->ncollections; i++) {
+		size_t at = i;
+		for (; at > 0 && engine_load_step(e, e->display[at - 1]) > engine_load_step(e, i); at--)
+			e->display[at] = e->display[at - 1];
+		e->display[at] = i;
+	}
+}
+
 bool engine_start(struct engine **out, struct plan *p, struct source *s, const struct engine_options *o,
 		  struct err *err)
 {
@@ -88,6 +104,9 @@ bool engine_start(struct engine **out, struct plan *p, struct source *s, const s
 	e->settle = settle_new(p);
 	e->tables = mem_zalloc(sizeof *e->tables * p->ncollections);
 	e->shown = mem_zalloc(sizeof *e->shown * p->ncollections);
+	e->display = mem_zalloc(sizeof *e->display * p->ncollections);
+	e->arena = arena_new();
+	engine_set_order(e);
 	workers_init(e);
 	*out = e;
 	if (!begin_run(e, err)) {
@@ -104,11 +123,13 @@ bool engine_start(struct engine **out, struct plan *p, struct source *s, const s
 static void snapshot_tables(struct engine *e)
 {
 	for (size_t i = 0; i < e->plan->ncollections; i++) {
-		struct table_progress *t = &e->tables[i];
+		struct table_progress *t = &e->tables[e->display[i]];
 		struct engine_table *s = &e->shown[i];
-		const struct plan_collection *c = &e->plan->collections[i];
+		const struct plan_collection *c = &e->plan->collections[e->display[i]];
+		int table = c->outputs[0].copy.table;
 		s->collection = c->name;
-		s->table = e->plan->schema.tables[c->outputs[0].copy.table].name;
+		s->table = e->plan->schema.tables[table].name;
+		s->load_phase = e->order.phases[e->order.phase[table]].name;
 		s->est_docs = t->est_docs;
 		s->present = t->present;
 		s->docs = atomic_load(&t->docs);
@@ -229,6 +250,8 @@ void engine_free(struct engine *e)
 	pace_free(&e->pace);
 	free(e->tables);
 	free(e->shown);
+	free(e->display);
+	arena_free(e->arena);
 	free(e->target_uri);
 	free(e);
 }

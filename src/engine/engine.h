@@ -72,8 +72,9 @@ struct engine_retry {
 	size_t npatterns;
 };
 
-struct engine_table { /* one per collection, in the mapping's order */
+struct engine_table { /* one per collection, in the order of loading */
 	const char *collection, *table;
+	const char *load_phase; /* of the table, for people; NULL: not said */
 	uint64_t est_docs, docs, rejects, chunks, chunks_done;
 	uint64_t retried; /* docrow retry: loaded */
 	bool present, started, finished;

@@ -59,6 +59,9 @@ struct engine {
 	struct retry *retry;   /* docrow retry: retry.c                                   */
 	struct engine_retry retried;
 	struct table_progress *tables;
+	struct arena *arena;        /* of the order of loading                                */
+	struct schema_order order;  /* by the target's foreign keys once begin_run is through */
+	size_t *display;            /* collections in this order                              */
 	struct engine_table *shown; /* for engine_poll                                        */
 	struct worker *workers;
 	int nworkers;
@@ -152,6 +155,9 @@ void *heartbeat_main(void *arg);
 void worker_close(struct worker *w);
 
 /* engine.c */
+/* The order of loading, by the plan's schema as it is now. */
+void engine_set_order(struct engine *e);
+int engine_load_step(const struct engine *e, size_t collection);
 void engine_fail(struct engine *e, const struct err *err); /* first error wins; stops the others */
 void engine_message(struct engine *e, const char *fmt, ...) PRINTF_LIKE(2, 3);
 static inline bool engine_is_stopping(struct engine *e)

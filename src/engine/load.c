@@ -627,6 +627,7 @@ static bool load_halving(struct feed *f, double started, bool *mine, struct err 
 struct chunk_list {
 	struct arena *arena;
 	const char *collection;
+	int load_step;
 	struct state_chunk_def *defs;
 	size_t n, cap;
 };
@@ -646,6 +647,7 @@ static bool add_chunk(void *ctx, const struct source_range *r, struct err *err)
 		.ordinal = (int64_t)l->n,
 		.est_docs = r->est_docs,
 		.est_bytes = r->est_bytes,
+		.load_step = l->load_step,
 	};
 	l->n++;
 	return true;
@@ -655,12 +657,14 @@ bool load_split(struct worker *w, const struct state_unit *u, bool *mine, struct
 {
 	struct engine *e = w->engine;
 	double started = clock_seconds();
-	struct chunk_list l = {.arena = w->arena, .collection = u->collection};
+	int c = plan_find_collection(e->plan, u->collection);
+	struct chunk_list l = {.arena = w->arena,
+			       .collection = u->collection,
+			       .load_step = c >= 0 ? engine_load_step(e, (size_t)c) : 0};
 	bool ok = source_split(e->source, u->collection, e->options.batch_docs, e->options.chunk_bytes, add_chunk, &l,
 			       err) &&
 		  pg_begin(w->pg, false, err) && state_chunks_add(w->pg, e->run, l.defs, l.n, err) &&
 		  commit_if_mine(w, u, started, mine, err);
-	int c = plan_find_collection(e->plan, u->collection);
 	if (ok && *mine && c >= 0)
 		atomic_store(&e->tables[c].chunks, l.n);
 	free(l.defs);

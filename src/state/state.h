@@ -211,6 +211,7 @@ struct state_chunk_def {
 	size_t bounds_len;
 	int64_t ordinal;
 	uint64_t est_docs, est_bytes;
+	int load_step; /* in the order of loading (struct schema_order): lower ones are claimed first */
 };
 bool state_chunks_add(struct pg *pg, int64_t run, const struct state_chunk_def *defs, size_t n,
 		      struct err *err) MUST_CHECK;
@@ -256,7 +257,7 @@ struct state_progress { /* one row per collection or step kind */
 	uint64_t bytes; /* of documents read                                          */
 	double seconds; /* sum over the units that are done                           */
 };
-/* Collections (phase load) in the order of their first chunk, then step kinds. Cheap: no JSON is opened. */
+/* Collections (phase load) in the order of loading, then step kinds. Cheap: no JSON is opened. */
 bool state_progress(struct pg *pg, int64_t run, struct arena *a, struct state_progress **out, size_t *n,
 		    struct err *err) MUST_CHECK;
 

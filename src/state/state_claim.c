@@ -31,7 +31,7 @@
 
 #define CLAIM_CHUNK(condition)                                                                                       \
 	"WITH u AS MATERIALIZED (SELECT id FROM docrow.chunk WHERE run = $1 AND " condition                          \
-	" ORDER BY rank DESC, id LIMIT 1 FOR UPDATE SKIP LOCKED)" TAKE("docrow.chunk", CHUNK_RETURNING)
+	" ORDER BY rank DESC, load_step, id LIMIT 1 FOR UPDATE SKIP LOCKED)" TAKE("docrow.chunk", CHUNK_RETURNING)
 
 static const char claim_pending_chunk[] = CLAIM_CHUNK("$2::bigint IS NOT NULL AND state = 'pending'");
 static const char claim_abandoned_chunk[] =

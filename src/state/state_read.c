@@ -72,7 +72,7 @@ bool state_progress(struct pg *pg, int64_t run, struct arena *a, struct state_pr
 	if (!read_rows(pg,
 		       "(SELECT 'load', collection, " SUMS(
 			       "est_docs") " FROM docrow.chunk WHERE run = $1 "
-					   "GROUP BY collection ORDER BY min(id)) UNION ALL "
+					   "GROUP BY collection ORDER BY min(load_step), min(id)) UNION ALL "
 					   "(SELECT phase, kind, " SUMS("0") " FROM docrow.step WHERE run = $1 "
 									     "GROUP BY phase, kind ORDER BY min(id))",
 		       params, 1, a, sizeof(**out), fill_progress, &items, n, err))

@@ -31,8 +31,8 @@ static void put_chunk(struct buf *out, int64_t run, const struct state_chunk_def
 		text_hex(d->bounds, d->bounds_len, (char *)out->data + out->len);
 		out->len += 2 * d->bounds_len;
 	}
-	buf_printf(out, "\t%llu\t%llu\t%d\n", (unsigned long long)d->est_docs, (unsigned long long)d->est_bytes,
-		   rank_of(d->est_bytes));
+	buf_printf(out, "\t%llu\t%llu\t%d\t%d\n", (unsigned long long)d->est_docs, (unsigned long long)d->est_bytes,
+		   rank_of(d->est_bytes), d->load_step);
 }
 
 bool state_chunks_add(struct pg *pg, int64_t run, const struct state_chunk_def *defs, size_t n, struct err *err)
@@ -41,7 +41,9 @@ bool state_chunks_add(struct pg *pg, int64_t run, const struct state_chunk_def *
 	if (n == 0)
 		return true;
 	if (!pg_copy_begin(
-		    pg, "COPY docrow.chunk (run, collection, ordinal, bounds, est_docs, est_bytes, rank) FROM STDIN",
+		    pg,
+		    "COPY docrow.chunk (run, collection, ordinal, bounds, est_docs, est_bytes, rank, load_step) "
+		    "FROM STDIN",
 		    err))
 		return state_explain(err);
 	bool ok = true;

@@ -309,11 +309,23 @@ static void draw(struct progress *p)
 
 /* --- as lines --- */
 
-static void load_line(const struct screen_view *v, struct buf *line)
+/* Of the first collection that is not loaded: later ones may have begun. NULL: not said, or all are. */
+static const char *load_phase_of(const struct progress *p, const struct engine_snapshot *s)
+{
+	for (size_t i = 0; i < p->ntables; i++)
+		if (p->tables[i].state != SCREEN_FINISHED)
+			return s->tables[i].load_phase;
+	return NULL;
+}
+
+static void load_line(const struct screen_view *v, const char *load_phase, struct buf *line)
 {
 	char done[32], total[32], rate[32], left[32];
 
-	buf_printf(line, "%s: %s of %s documents", v->phase, text_thousands(v->all.done, done),
+	buf_puts(line, v->phase);
+	if (load_phase)
+		buf_printf(line, " (%s)", load_phase);
+	buf_printf(line, ": %s of %s documents", text_thousands(v->all.done, done),
 		   text_thousands(v->all.total, total));
 	if (v->all.rate >= 0)
 		buf_printf(line, ", %s", screen_rate(v->all.rate, rate));
@@ -364,7 +376,7 @@ static void plain(struct progress *p, const struct engine_snapshot *s, double no
 			buf_printf(&line, "%s: %llu of %llu steps", p->view.phase,
 				   (unsigned long long)p->view.steps_done, (unsigned long long)p->view.steps);
 		else
-			load_line(&p->view, &line);
+			load_line(&p->view, load_phase_of(p, s), &line);
 		if (p->view.left >= 0 && !s->finished)
 			buf_printf(&line, ", about %s to the end", screen_short_time(p->view.left, left));
 		if (p->current[0] != '\0' && !s->finished)
@@ -416,6 +428,8 @@ static void json_table(struct buf *o, const struct engine_table *t, const struct
 	buf_puts(o, "{\"collection\":");
 	text_json_string(o, t->collection, strlen(t->collection));
 	json_text(o, "table", t->table);
+	if (t->load_phase)
+		json_text(o, "load_phase", t->load_phase);
 	json_text(o, "state", t->present ? states[view->state] : "absent");
 	json_count(o, "documents", t->docs);
 	json_count(o, "expected", t->est_docs);

@@ -3,6 +3,7 @@ rows, rejects, findings and ledger of a clean and a dirty database against what 
 out. Each server takes one migration of each; the tests look at it from several sides."""
 
 import collections
+import json
 import types
 
 import bson
@@ -50,6 +51,58 @@ def moved(request, source, postgres_servers, tmp_path_factory):
     yield done
     done.clean.drop()
     done.dirty.drop()
+
+
+# --- the order of loading ---
+
+PHASES = {
+    "lookups": "crm_Industry_Type crm_Opportunities_Type crm_Opportunities_Sales_Stages Documents_Types invoice_States"
+    " system_Modules_Enabled modulStatus systemServices gpt_models",
+    "core": "Users MyAccount Employees ImageUpload TodoList",
+    "CRM": "crm_campaigns crm_Accounts crm_Contacts crm_Leads crm_Contracts crm_Opportunities",
+    "tasks and boards": "Boards Sections Tasks crm_Accounts_Tasks tasksComments",
+    "documents and invoices": "Documents Invoices",
+    "integrations": "secondBrain_notions openAi_keys",
+    "junctions": "DocumentsToInvoices DocumentsToOpportunities DocumentsToContacts DocumentsToTasks"
+    " DocumentsToCrmAccountsTasks DocumentsToLeads DocumentsToAccounts AccountWatchers BoardWatchers"
+    " ContactsToOpportunities",
+}
+
+
+def test_phases(docrow):
+    shown = docrow.run("mapping", "show", MAPPING, "--phases", status=0).stdout
+    assert shown.splitlines()[3].startswith("phase 4, tasks and boards: Boards, crm_Accounts_Tasks; then Sections; then Tasks")
+    phases = json.loads(docrow.run("mapping", "show", MAPPING, "--phases", "--json", status=0).stdout)["phases"]
+    assert [phase["name"] for phase in phases] == list(PHASES)
+    for number, phase in enumerate(phases, 1):
+        assert phase["phase"] == number
+        assert sorted(sum(phase["steps"], [])) == sorted(PHASES[phase["name"]].split())
+    step_of = {table: at for at, step in enumerate(step for phase in phases for step in phase["steps"]) for table in step}
+    for key in nextcrm_oracle.facts("target-foreign-keys.tsv"):
+        assert step_of[key["ref_table"]] < step_of[key["table"]]
+
+
+def test_a_phase_that_a_foreign_key_forbids(docrow):
+    text = MAPPING.read_text()
+    wrong = docrow.folder / "wrong.yaml"
+    wrong.write_text(text.replace("[Users, MyAccount,", "[MyAccount,").replace("[Documents, Invoices]", "[Documents, Invoices, Users]"))
+    result = docrow.run("mapping", "check", wrong, status=2)
+    assert "9 errors" in result.stderr
+    assert (
+        'table "Boards" cannot load in phase "tasks and boards": foreign key Boards_user_fkey of table "Boards" refers to'
+        ' "Users", which loads in phase "documents and invoices"' in result.stdout
+    )
+
+
+def test_loading_goes_by_the_phases(moved, docrow):
+    steps = dict(moved.clean.query("SELECT collection, min(load_step) FROM docrow.chunk GROUP BY collection"))
+    for key in nextcrm_oracle.facts("target-foreign-keys.tsv"):
+        if key["table"] in steps:
+            assert steps[key["ref_table"]] < steps[key["table"]]
+    assert "order of loading: " + ", ".join(list(PHASES)[:-1]) + "\n" in moved.clean_result.stderr
+    listed = json.loads(docrow.run("status", "--json", "--target", moved.clean.uri, status=0).stdout)["collections"]
+    assert [c["load_phase"] for c in listed] == [name for name, tables in PHASES.items() for t in tables.split() if t in steps]
+    assert all(c["collection"] in PHASES[c["load_phase"]].split() for c in listed)
 
 
 # --- the catalog ---

@@ -236,6 +236,26 @@ static void another_versions_tables_are_refused(void **state)
 	assert_non_null(strstr(err.detail, "999"));
 }
 
+/* Tables of version 2, which knew no order of loading. */
+static void older_tables_are_brought_up_to_date(void **state)
+{
+	skip_without_server();
+	struct fixture *f = *state;
+	struct state_unit u;
+	struct err err;
+	OK(pg_exec(f->pg,
+		   "DROP INDEX docrow.chunk_open; ALTER TABLE docrow.chunk DROP COLUMN load_step; "
+		   "UPDATE docrow.meta SET value = '2'",
+		   &err));
+	OK(state_install(f->pg, &err));
+	OK(state_install(f->pg, &err));
+	add_chunks(f, "a", 1);
+	assert_int_equal(claim(f, f->pg, add_worker(f, f->pg), STATE_LOAD, &u), STATE_CLAIMED);
+	assert_int_equal(number(f->pg, "SELECT count(*) FROM pg_indexes WHERE schemaname = 'docrow' AND indexname = "
+				       "'chunk_open' AND indexdef LIKE '%load_step%'"),
+			 1);
+}
+
 static void keeps_the_functions_when_asked(void **state)
 {
 	skip_without_server();
@@ -370,7 +390,7 @@ static void a_claim_tells_all_of_the_chunk(void **state)
 	assert_int_equal(claim(f, f->pg, worker, STATE_LOAD, &u), STATE_NONE);
 }
 
-static void large_chunks_go_first(void **state)
+static void large_chunks_go_first_then_those_of_early_phases(void **state)
 {
 	skip_without_server();
 	struct fixture *f = *state;
@@ -378,15 +398,22 @@ static void large_chunks_go_first(void **state)
 	struct state_unit u;
 	int64_t worker = add_worker(f, f->pg);
 	const struct state_chunk_def defs[] = {
+		{.collection = "junior", .ordinal = 0, .est_bytes = 16U << 20, .load_step = 2},
 		{.collection = "a", .ordinal = 0, .est_bytes = 16U << 20},
-		{.collection = "view", .ordinal = 0, .est_bytes = 900U << 20},
+		{.collection = "view", .ordinal = 0, .est_bytes = 900U << 20, .load_step = 3},
 		{.collection = "b", .ordinal = 0, .est_bytes = 20U << 20},
 	};
 	OK(pg_begin(f->pg, true, &err));
-	OK(state_chunks_add(f->pg, f->run, defs, 3, &err));
+	OK(state_chunks_add(f->pg, f->run, defs, 4, &err));
 	OK(pg_commit(f->pg, &err));
-	const char *const order[] = {"view", "a", "b"};
-	for (int i = 0; i < 3; i++) {
+	const char *const order[] = {"view", "a", "b", "junior"};
+	struct state_progress *p;
+	size_t n;
+	OK(state_progress(f->pg, f->run, f->arena, &p, &n, &err));
+	assert_string_equal(p[0].name, "a");
+	assert_string_equal(p[2].name, "junior");
+	assert_string_equal(p[3].name, "view");
+	for (int i = 0; i < 4; i++) {
 		assert_int_equal(claim(f, f->pg, worker, STATE_LOAD, &u), STATE_CLAIMED);
 		assert_string_equal(u.collection, order[i]);
 		assert_null(u.bounds);
@@ -1114,12 +1141,13 @@ int main(int argc, char **argv)
 	const struct CMUnitTest tests[] = {
 		TEST(installs_once_whoever_asks),
 		TEST(another_versions_tables_are_refused),
+		TEST(older_tables_are_brought_up_to_date),
 		TEST(keeps_the_functions_when_asked),
 		TEST(an_administrator_can_prepare_the_schema),
 		TEST(a_run_is_found_as_it_was_made),
 		TEST(a_second_run_is_refused_until_the_first_is_cleaned),
 		TEST(a_claim_tells_all_of_the_chunk),
-		TEST(large_chunks_go_first),
+		TEST(large_chunks_go_first_then_those_of_early_phases),
 		TEST(each_chunk_is_done_once_by_many),
 		TEST(the_older_claim_cannot_finish),
 		TEST(what_a_worker_left_behind_is_its_own_or_anybodys),

@@ -82,6 +82,24 @@ static void test_plain_every_ten_seconds(void **state)
 	close_fixture(&f);
 }
 
+/* The phase of the first collection that is not loaded yet. */
+static void test_the_phase_of_loading(void **state)
+{
+	struct fixture f;
+
+	open_fixture(&f, PROGRESS_PLAIN);
+	f.tables[0].load_phase = "core";
+	f.tables[1].load_phase = "tasks and boards";
+	load_some(&f, 0, 100);
+	load_some(&f, 500, 110);
+	assert_string_equal(written(&f), "load (core): 500 of 1,050 documents, 50/s, about 11s left\n");
+	f.tables[0].finished = true;
+	f.tables[0].finished_at = 100;
+	load_some(&f, 1000, 120);
+	assert_non_null(strstr(written(&f), "load (tasks and boards): 1,000 of "));
+	close_fixture(&f);
+}
+
 static void test_plain_does_not_tell_what_an_earlier_process_did(void **state)
 {
 	struct fixture f;
@@ -286,6 +304,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_plain_every_ten_seconds),
+		cmocka_unit_test(test_the_phase_of_loading),
 		cmocka_unit_test(test_plain_does_not_tell_what_an_earlier_process_did),
 		cmocka_unit_test(test_settling_and_trouble),
 		cmocka_unit_test(test_time_to_the_end),
