@@ -547,6 +547,19 @@ static bool read_layout(struct archive *x, struct dump_layout *l, const struct s
 	return ok;
 }
 
+static void tell(void *whole, struct source_facts *f)
+{
+	struct archive *x = whole;
+	const struct spool *spools[] = {&x->raw, &x->plain};
+	uint64_t used, left;
+	const char *folder;
+	char text[2][32];
+	for (size_t i = 0; i < 2; i++)
+		if (spool_room(spools[i], &folder, &used, &left))
+			source_add_fact(f, "temporary", "%s in %s (TMPDIR) for the archive, %s are left there",
+					text_bytes(used, text[0]), folder, text_bytes(left, text[1]));
+}
+
 /* The whole archive as a stream: only errors, the window and the counts of its framing are used. */
 bool dump_archive_find(struct dump_layout *l, struct arena *a, const char *path, const struct source_options *o,
 		       struct err *err)
@@ -561,6 +574,7 @@ bool dump_archive_find(struct dump_layout *l, struct arena *a, const char *path,
 	l->noun = "dump archive";
 	l->whole = x;
 	l->free_whole = free_archive;
+	l->tell = tell;
 	l->borders = find_borders;
 	l->estimate = estimate;
 	return open_file(x, path, err) && read_layout(x, l, o, err);

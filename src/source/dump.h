@@ -59,6 +59,7 @@ struct dump_layout {
 	const char *identity; /* of all files together; NULL: each file has its own      */
 	void *whole;          /* what the kind keeps for all files, freed by free_whole  */
 	void (*free_whole)(void *whole);
+	void (*tell)(void *whole, struct source_facts *f); /* as source_tell; NULL: nothing */
 	/* As dump_estimate, which NULL stands for. */
 	void (*estimate)(const struct dump_file *f, uint64_t *docs, uint64_t *bytes);
 	/* Borders of a collection and its end, without walking its file; NULL: its file is walked. `b` is filled; its

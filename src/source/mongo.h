@@ -5,6 +5,7 @@
  *   mongo_error.c       a driver's error becomes a struct err with class and hint
  *   mongo_split.c       borders on the _id index
  *   mongo_read.c        a reader: one range at a time
+ *   mongo_facts.c       what is told of the servers before a move
  *   mongo_changes.c     which documents changed after a moment
  *   mongo_where.c       filters: accepted by the server? how many documents do they take?
  *
@@ -32,6 +33,7 @@ struct source_mongo {
 	mongoc_client_pool_t *pool;
 	char *app_name;
 	enum mongo_topology topology;
+	bool is_hidden;          /* a hidden member by direct connection: the driver gives it no sessions */
 	bool majority;           /* read concern; not for a standalone server                        */
 	struct mongo_time after; /* every read comes causally after this; seconds 0: standalone         */
 	bson_t *cluster_time;    /* owned; the signed $clusterTime that belongs to it, or NULL           */
@@ -105,6 +107,8 @@ bool mongo_read_ids(struct source_reader *r, const char *collection, const uint8
 		    size_t n, struct err *err);
 void mongo_interrupt(struct source_reader *r);
 void mongo_set_where(struct source_reader *r, const struct source_part *p);
+
+void mongo_tell(struct source *base, struct source_facts *f);
 
 /* "ssssssssiiiiiiii" in hex; false: not such a text. */
 bool mongo_parse_time(const char *text, struct mongo_time *t);

@@ -144,7 +144,7 @@ static void put_patient(struct source_mongo *s, mongoc_client_t *client)
 static bool start_session(struct mongo_conn *c, struct err *err)
 {
 	const struct source_mongo *s = c->source;
-	if (s->after.seconds == 0)
+	if (s->after.seconds == 0 || s->is_hidden)
 		return true;
 	bson_error_t e = {0};
 	mongoc_session_opt_t *opts = mongoc_session_opts_new();
@@ -495,10 +495,11 @@ static bool examine(struct source_mongo *s, mongoc_client_t *client, const mongo
 		s->topology = MONGO_REPLICA_SET;
 	else
 		s->topology = MONGO_STANDALONE;
+	s->is_hidden = find_bool(hello, "hidden");
 	if (!check_version(s, client, version, err) || !refuse_shard(s, client, hello, err) ||
 	    !take_time(s, client, err))
 		return false;
-	if (strcmp(type, "RSSecondary") == 0)
+	if (strcmp(type, "RSSecondary") == 0 || s->is_hidden)
 		log_line(LOG_WARN, "reading from a secondary by direct connection: what it has not yet replicated is "
 				   "not seen");
 	describe(s, sd, version);

@@ -1,6 +1,7 @@
 /* source.c - opens a source by the look of its address and passes every other call on to its table of functions. */
 #include <assert.h>
 #include <pthread.h>
+#include <stdarg.h>
 #include <string.h>
 
 #include "source_ops.h"
@@ -86,6 +87,41 @@ void source_add_note(struct source *s, const char *note, bool log)
 	pthread_mutex_unlock(&lock);
 	if (is_new && log)
 		log_line(LOG_WARN, "%s", note);
+}
+
+void source_tell(struct source *s, struct source_facts *f)
+{
+	if (s->ops->tell != NULL)
+		s->ops->tell(s, f);
+}
+
+static PRINTF_LIKE(2, 0) const char *print(struct arena *a, const char *fmt, va_list ap)
+{
+	_cleanup_(buf_free) struct buf b = {0};
+	buf_vprintf(&b, fmt, ap);
+	return arena_strdup(a, buf_cstr(&b));
+}
+
+void source_add_fact(struct source_facts *f, const char *label, const char *fmt, ...)
+{
+	struct source_fact *more = arena_alloc(f->arena, (f->n + 1) * sizeof *more);
+	va_list ap;
+	if (f->n > 0)
+		memcpy(more, f->list, f->n * sizeof *more);
+	f->list = more;
+	va_start(ap, fmt);
+	more[f->n++] = (struct source_fact){.label = label, .text = print(f->arena, fmt, ap)};
+	va_end(ap);
+}
+
+void source_worry(struct source_facts *f, const char *hint, const char *fmt, ...)
+{
+	va_list ap;
+	assert(f->n > 0);
+	va_start(ap, fmt);
+	f->list[f->n - 1].worry = print(f->arena, fmt, ap);
+	f->list[f->n - 1].hint = hint;
+	va_end(ap);
 }
 
 bool source_set_operation_time(struct source *s, const char *operation_time, struct err *err)

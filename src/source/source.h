@@ -53,6 +53,20 @@ void source_close(struct source *s);
 const char *source_database(const struct source *s);
 /* "MongoDB 6.0.5, replica set rs0, host:port/nextcrm" or "dump archive x.gz": no password. */
 const char *source_describe(const struct source *s);
+/* What a person wants to know of the source before a move, in whole texts: members of the replica set and which of
+ * them is read, how far its oplog reaches, room for temporary files. What cannot be found out is a text that says so:
+ * nothing fails. All of it lives in the arena. */
+struct source_fact {
+	const char *label, *text;
+	const char *worry; /* what may go wrong, a sentence without capital and full stop; NULL: nothing */
+	const char *hint;  /* what to do about it, or NULL */
+};
+struct source_facts {
+	struct arena *arena;
+	struct source_fact *list;
+	size_t n;
+};
+void source_tell(struct source *s, struct source_facts *f);
 /* Stable text that names this source across runs, hosts and passwords: database, replica set name; of a dump the
  * database and kind. Per-collection identity is the collection's uuid (or size and digests):
  * source_collection_identity. */

@@ -249,7 +249,15 @@ static void close_source(struct source *base)
 	free(s);
 }
 
+static void tell(struct source *base, struct source_facts *f)
+{
+	struct dump_layout *l = &dump_of(base)->layout;
+	if (l->tell != NULL)
+		l->tell(l->whole, f);
+}
+
 static const struct source_ops dump_ops = {
+	.tell = tell,
 	.name = "dump",
 	.close = close_source,
 	.set_operation_time = set_operation_time,

@@ -455,6 +455,7 @@ static void close_source(struct source *base)
 }
 
 static const struct source_ops mongo_ops = {
+	.tell = mongo_tell,
 	.name = "mongodb",
 	.close = close_source,
 	.set_operation_time = set_operation_time,

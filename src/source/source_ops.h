@@ -23,6 +23,7 @@ struct source_ops {
 	/* NULL: the source does not change, or cannot say */
 	bool (*changed_since)(struct source *s, const char *t, source_changed *each, void *ctx, bool *known,
 			      struct err *err);
+	void (*tell)(struct source *s, struct source_facts *f); /* NULL: nothing to tell */
 	bool (*collections)(struct source *s, struct arena *a, struct source_collection **out, size_t *n,
 			    struct err *err);
 	bool (*collection_identity)(struct source *s, const char *collection, struct buf *out, struct err *err);
@@ -69,6 +70,10 @@ struct source_reader {
 /* Adds a note (a text of the program), unless it is there already. `log`: is it to be logged, too. From any thread.
  */
 void source_add_note(struct source *s, const char *note, bool log);
+
+/* Appends a fact; more is said about the last one by source_worry. */
+void source_add_fact(struct source_facts *f, const char *label, const char *fmt, ...) PRINTF_LIKE(3, 4);
+void source_worry(struct source_facts *f, const char *hint, const char *fmt, ...) PRINTF_LIKE(3, 4);
 
 /* source_part.c */
 const struct source_part *source_find_part(const struct source *s, const char *name);

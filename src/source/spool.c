@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include "spool.h"
@@ -163,4 +164,17 @@ void spool_close(struct spool *s)
 	if (s->fd >= 0)
 		close(s->fd);
 	s->fd = -1;
+}
+
+bool spool_room(const struct spool *s, const char **in, uint64_t *used, uint64_t *left)
+{
+	struct statvfs disk;
+	struct stat st;
+	/* a file of the caller's own has a name */
+	if (s->fd < 0 || fstat(s->fd, &st) != 0 || st.st_nlink > 0 || fstatvfs(s->fd, &disk) != 0)
+		return false;
+	*in = folder();
+	*used = (uint64_t)st.st_blocks * 512;
+	*left = (uint64_t)disk.f_bavail * disk.f_frsize;
+	return true;
 }

@@ -17,5 +17,7 @@ bool spool_descriptor(struct spool *s, int fd, const char *name, struct err *err
 /* The uncompressed content of a file. */
 bool spool_content(struct spool *s, const struct content_file *f, struct err *err) MUST_CHECK;
 void spool_close(struct spool *s);
+/* Where it lies, how much it takes, and what is left there; false: it holds nothing of ours. */
+bool spool_room(const struct spool *s, const char **folder, uint64_t *used, uint64_t *left);
 
 #endif
