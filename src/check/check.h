@@ -27,6 +27,7 @@ struct check_scan_options {
 	uint64_t sample; /* documents a collection, from its beginning, middle and end; 0: every document. A sample
 			    has no orphans and no duplicates: what is missing from it may be elsewhere. */
 	const char *version;
+	struct arena *results; /* what check_scan_paths and check_scan_enums give lives in it */
 };
 
 struct check_scan;
@@ -48,6 +49,22 @@ bool check_scan_finish(struct check_scan *scan, check_look *look, void *ctx, str
 /* Also after a failure. */
 void check_scan_free(struct check_scan *scan);
 
+/* --- the target's server --- */
+
+struct check_target {
+	const char *version, *encoding, *collation, *ctype, *time_zone; /* in the arena */
+	uint64_t database_bytes;
+	int max_connections, reserved, in_use; /* in_use: by others, over all databases */
+	int free;                              /* what we may have: also the role's and the database's limits */
+	const char *limited_by;                /* "role x", "database x": whose limit it is; NULL: the server's */
+	/* The folder that the database's files lie in, and room on its disk: only of a server on this machine, and
+	 * of a role that may know the folder. */
+	const char *folder; /* NULL: not known, and why_not says why */
+	const char *why_not;
+	uint64_t disk_free;
+};
+bool check_target_read(struct pg *pg, struct arena *a, struct check_target *t, struct err *err) MUST_CHECK;
+
 /* --- how long, how large --- */
 
 struct check_estimate {
@@ -61,7 +78,7 @@ struct check_estimate {
 bool check_trial(const struct plan *p, struct source *s, const char *target_uri, struct check_estimate *out,
 		 struct err *err) MUST_CHECK;
 
-/* --- what the documents hold, path by path; after check_scan_finish, lent until free --- */
+/* --- what the documents hold; after check_scan_finish --- */
 
 #define CHECK_MAX_PATHS 10000 /* a collection; then "(other)" */
 struct check_path {
@@ -72,7 +89,25 @@ extern const uint8_t check_kinds[22]; /* enum bson_kind */
 /* Sorted by collection (plan's order) and path. */
 size_t check_scan_paths(struct check_scan *scan, const struct check_path **paths);
 
-/* The longest value of a text column that a B-tree index holds, when it may be too long for it. */
+/* The texts that documents have where an enum column is fed from. */
+#define CHECK_MAX_TEXTS 200 /* of one path; what comes later is only counted */
+#define CHECK_TEXT      80  /* bytes that are kept of one */
+struct check_text {
+	char text[CHECK_TEXT]; /* its beginning, not ended by a NUL: bytes, as they are */
+	size_t len;            /* of the whole text */
+	uint64_t n;            /* how often it was met */
+	const char *label;     /* that it stands for; NULL: none */
+};
+struct check_enum {
+	const char *collection, *table, *column;
+	const struct schema_enum *type;
+	const struct check_text *texts; /* most frequent first */
+	size_t ntexts;
+	uint64_t more; /* further values, of texts that are not in the list */
+};
+size_t check_scan_enums(struct check_scan *scan, const struct check_enum **list);
+
+/* The longest value of a text column that a B-tree index holds, when it may be too long for it. Lent until free. */
 struct check_long {
 	const char *table, *column, *index;
 	uint64_t bytes;

@@ -23,6 +23,7 @@ struct node {
 	struct node **children;
 	size_t nchildren, cap, guess;
 	uint64_t by_kind[KINDS];
+	struct texts *texts; /* NULL: not kept */
 };
 
 struct paths {
@@ -48,6 +49,7 @@ static void free_children(struct node *n)
 {
 	for (size_t i = 0; i < n->nchildren; i++) {
 		free_children(n->children[i]);
+		texts_free(n->children[i]->texts);
 		free(n->children[i]->key);
 		free(n->children[i]);
 	}
@@ -110,6 +112,18 @@ static bool is_inside(const struct val *v)
 	return v->kind == BSON_K_DOCUMENT || v->kind == BSON_K_ARRAY;
 }
 
+static bool is_text(const struct val *v)
+{
+	return v->kind == BSON_K_STRING || v->kind == BSON_K_SYMBOL;
+}
+
+static void add_text(struct texts *t, const struct val *v)
+{
+	size_t n;
+	const char *s = val_text(v, &n);
+	texts_add(t, s, n, 1);
+}
+
 /* Calls itself DEEPEST times at most. */
 static void add_fields(struct paths *p, size_t c, struct node *above, bool in_array, struct doc_iter *it, int depth)
 {
@@ -119,6 +133,8 @@ static void add_fields(struct paths *p, size_t c, struct node *above, bool in_ar
 		struct node *n = in_array ? child(p, c, above, "[]", 2) : child(p, c, above, f.key, f.key_len);
 		struct doc_iter inner;
 		n->by_kind[p->place[f.val.kind]]++;
+		if (n->texts != NULL && is_text(&f.val))
+			add_text(n->texts, &f.val);
 		if (depth < DEEPEST && is_inside(&f.val) && doc_iter_val(&inner, &f.val))
 			add_fields(p, c, n, f.val.kind == BSON_K_ARRAY, &inner, depth + 1);
 		if (in_array)
@@ -137,6 +153,8 @@ static void merge_node(struct paths *into, size_t c, struct node *to, const stru
 {
 	for (size_t k = 0; k < KINDS; k++)
 		to->by_kind[k] += from->by_kind[k];
+	if (to->texts != NULL && from->texts != NULL)
+		texts_merge(to->texts, from->texts);
 	for (size_t i = 0; i < from->nchildren; i++) {
 		const struct node *n = from->children[i];
 		merge_node(into, c, child(into, c, to, n->key, n->key_len), n);
@@ -148,6 +166,79 @@ void paths_merge(struct paths *into, const struct paths *from)
 	for (size_t c = 0; c < into->n; c++)
 		merge_node(into, c, &into->roots[c], &from->roots[c]);
 }
+
+/* --- texts of single paths --- */
+
+/* What a tree of wanted paths leads to: a slot or, slot -1, the array whose elements are a scope. */
+struct goal {
+	int slot, scope;
+};
+
+static bool is_goal(const struct plan_node *t, const struct goal *g)
+{
+	return g->slot >= 0 ? t->slot == g->slot : t->scope == g->scope;
+}
+
+static bool leads_to(const struct plan_node *t, const struct goal *g)
+{
+	bool found = is_goal(t, g);
+	for (size_t i = 0; !found && i < t->nchildren; i++)
+		found = leads_to(t->children[i], g);
+	return found;
+}
+
+static struct node *descend(struct paths *p, size_t c, struct node *n, const struct plan_node *t,
+			    const struct goal *g)
+{
+	while (!is_goal(t, g)) {
+		size_t i = 0;
+		while (i < t->nchildren && !leads_to(t->children[i], g))
+			i++;
+		if (i == t->nchildren)
+			break;
+		t = t->children[i];
+		n = child(p, c, n, t->key, t->key_len);
+	}
+	return n;
+}
+
+/* The node of the document or element itself. Goes as deep as arrays are nested in the mapping. */
+static struct node *scope_node(struct paths *p, const struct plan_collection *pc, size_t c, int scope)
+{
+	const struct goal g = {-1, scope};
+	int parent = pc->scopes[scope].parent;
+	if (parent < 0)
+		return &p->roots[c];
+	return child(p, c, descend(p, c, scope_node(p, pc, c, parent), pc->scopes[parent].root, &g), "[]", 2);
+}
+
+/* Made where it is not there yet. */
+static struct node *slot_node(struct paths *p, const struct plan_collection *pc, size_t c, int scope, int slot)
+{
+	const struct goal g = {slot, -1};
+	struct node *n = scope_node(p, pc, c, scope);
+	return slot == pc->scopes[scope].element_slot ? n : descend(p, c, n, pc->scopes[scope].root, &g);
+}
+
+static struct node *texts_node(struct paths *p, const struct plan_collection *pc, const struct check_place *at)
+{
+	struct node *n = slot_node(p, pc, (size_t)at->collection, at->scope, at->slot);
+	return at->elements ? child(p, (size_t)at->collection, n, "[]", 2) : n;
+}
+
+void paths_keep_texts(struct paths *p, const struct plan_collection *pc, const struct check_place *at)
+{
+	struct node *n = texts_node(p, pc, at);
+	if (n->texts == NULL)
+		n->texts = texts_new();
+}
+
+const struct texts *paths_texts(struct paths *p, const struct plan_collection *pc, const struct check_place *at)
+{
+	return texts_node(p, pc, at)->texts;
+}
+
+/* --- as a list --- */
 
 struct lister {
 	struct arena *arena;
@@ -161,6 +252,15 @@ static int by_path(const void *a, const void *b)
 	return strcmp(((const struct check_path *)a)->path, ((const struct check_path *)b)->path);
 }
 
+/* Paths whose texts are kept are there before the first document has them. */
+static bool is_met(const struct node *n)
+{
+	for (size_t k = 0; k < KINDS; k++)
+		if (n->by_kind[k] > 0)
+			return true;
+	return false;
+}
+
 static void list_children(struct lister *l, const struct node *above, const char *prefix)
 {
 	for (size_t i = 0; i < above->nchildren; i++) {
@@ -168,10 +268,12 @@ static void list_children(struct lister *l, const struct node *above, const char
 		bool is_element = strcmp(n->key, "[]") == 0;
 		const char *path =
 			arena_printf(l->arena, "%s%s%s", prefix, prefix[0] == '\0' || is_element ? "" : ".", n->key);
-		struct check_path *out = &l->list[l->n++];
-		out->collection = l->collection;
-		out->path = path;
-		memcpy(out->by_kind, n->by_kind, sizeof out->by_kind);
+		if (is_met(n)) {
+			struct check_path *out = &l->list[l->n++];
+			out->collection = l->collection;
+			out->path = path;
+			memcpy(out->by_kind, n->by_kind, sizeof out->by_kind);
+		}
 		list_children(l, n, path);
 	}
 }

@@ -11,6 +11,7 @@
 
 #include "check.h"
 #include "convert.h"
+#include "enums.h"
 #include "paths.h"
 #include "scratch.h"
 #include "sink.h"
@@ -66,6 +67,8 @@ struct check_scan {
 	struct paths *paths;
 	const struct check_path *path_list;
 	size_t npaths;
+	const struct check_enum *enum_list;
+	size_t nenums;
 	struct check_long *longs;
 	size_t nlongs;
 };
@@ -345,6 +348,7 @@ static void readers_init(struct check_scan *s)
 		r->ledger = ledger_new();
 		r->notes = sink_notes_new();
 		r->paths = paths_new(n);
+		enums_keep(r->paths, s->plan);
 	}
 }
 
@@ -378,6 +382,7 @@ bool check_scan_start(struct check_scan **out, const struct plan *p, struct sour
 	s->shown = mem_zalloc((p->ncollections + 1) * sizeof *s->shown);
 	s->ledger = ledger_new();
 	s->paths = paths_new(p->ncollections);
+	enums_keep(s->paths, p);
 	scratch_build(&s->scratch, p, s->arena);
 	readers_init(s);
 	*out = s;
@@ -488,7 +493,27 @@ static void merge(struct check_scan *s)
 	for (size_t c = 0; c < s->plan->ncollections; c++)
 		for (size_t o = 0; o < s->plan->collections[c].noutputs; o++)
 			merge_longest(s, c, o);
-	s->npaths = paths_list(s->paths, s->plan, s->arena, &s->path_list);
+	s->npaths = paths_list(s->paths, s->plan, s->options.results, &s->path_list);
+	s->nenums = enums_list(s->paths, s->plan, s->options.results, &s->enum_list);
+}
+
+/* Documents that no entry takes are in no range, and so were not met. */
+static bool count_parts(struct check_scan *s, struct err *err)
+{
+	const char **names = arena_alloc(s->arena, (s->plan->ncollections + 1) * sizeof *names);
+	for (size_t c = 0; s->options.sample == 0 && c < s->plan->ncollections; c++) {
+		const char *source = s->plan->collections[c].source;
+		size_t n = plan_parts(s->plan, c, names);
+		struct source_tally t;
+		if (n == 0 || !s->shown[c].present)
+			continue;
+		if (!source_tally(s->source, names, n, &t, err))
+			return err_where(err, "counting %s", source);
+		ledger_add(s->ledger, LEDGER_WHOLE, source, "", t.all);
+		ledger_add(s->ledger, LEDGER_LEFT_OUT, source, "", t.none);
+		ledger_add(s->ledger, LEDGER_SHARED, source, "", t.extra);
+	}
+	return true;
 }
 
 static void join(struct check_scan *s)
@@ -510,7 +535,8 @@ bool check_scan_finish(struct check_scan *s, check_look *look, void *ctx, struct
 	if (stop_requested())
 		return err_set(err, ERR_STOPPED, "stopped");
 	merge(s);
-	bool ok = settle(s, err) && state_note_counts(s->pg, s->run, s->ledger, err) && look(ctx, s->pg, s->run, err);
+	bool ok = count_parts(s, err) && settle(s, err) && state_note_counts(s->pg, s->run, s->ledger, err) &&
+		  look(ctx, s->pg, s->run, err);
 	pg_rollback(s->pg);
 	return ok;
 }
@@ -569,6 +595,12 @@ size_t check_scan_paths(struct check_scan *s, const struct check_path **paths)
 {
 	*paths = s->path_list;
 	return s->npaths;
+}
+
+size_t check_scan_enums(struct check_scan *s, const struct check_enum **list)
+{
+	*list = s->enum_list;
+	return s->nenums;
 }
 
 size_t check_scan_long(struct check_scan *s, const struct check_long **list)

@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include "check_page.h"
+#include "check_servers.h"
 #include "cli.h"
 #include "convert.h"
 #include "engine.h"
@@ -27,6 +28,9 @@ struct job {
 	struct plan *plan;
 	struct source *source;
 	struct pg *pg;
+	struct check_target target;
+	bool knows_target;
+	uint64_t source_bytes; /* of the mapped collections, by the source's own account */
 	struct check_page page;
 	int status; /* of what made it impossible to go on; 0: nothing did */
 };
@@ -124,6 +128,7 @@ static void look_at_source(struct job *j)
 		fail(j, "source", &err);
 		return;
 	}
+	check_page_source(&j->page, j->source);
 	if (!engine_define_parts(j->plan, j->source, &err))
 		fail(j, "source", &err);
 	find_missing(j, list, n);
@@ -135,6 +140,7 @@ static void look_at_source(struct job *j)
 			buf_printf(&names, "%s%s", names.len > 0 ? ", " : "", list[i].name);
 		}
 	}
+	j->source_bytes = bytes;
 	check_page_fact(&j->page, "source", "documents", "about %s in %zu collections, %s",
 			text_thousands(docs, text[0]), j->plan->ncollections, text_bytes(bytes, text[1]));
 	if (others > 0)
@@ -147,31 +153,13 @@ static void look_at_source(struct job *j)
 
 static void look_at_server(struct job *j)
 {
-	_cleanup_(pg_result_freep) struct pg_result *r = NULL;
 	struct err err;
-	int wanted = cli_workers(j->c, OPT_WORKERS) + 2;
 
-	if (!pg_query(
-		    j->pg,
-		    "SELECT current_setting('server_version'), current_setting('server_encoding'), "
-		    "current_setting('TimeZone'), current_setting('max_connections')::int - "
-		    "current_setting('superuser_reserved_connections')::int - (SELECT count(*) FROM pg_stat_activity "
-		    "WHERE backend_type = 'client backend')::int, "
-		    "pg_size_pretty(pg_database_size(current_database()))",
-		    NULL, 0, &r, &err)) {
+	j->knows_target = check_target_read(j->pg, j->c->arena, &j->target, &err);
+	if (!j->knows_target)
 		fail(j, "target", &err);
-		return;
-	}
-	check_page_fact(&j->page, "target", "server", "PostgreSQL %s, encoding %s, time zone %s", pg_get(r, 0, 0),
-			pg_get(r, 0, 1), pg_get(r, 0, 2));
-	check_page_fact(&j->page, "target", "database", "%s now; tables go into schema %s", pg_get(r, 0, 4),
-			j->plan->schema.name);
-	check_page_fact(&j->page, "target", "connections", "%lld free, %d wanted", (long long)pg_get_i64(r, 0, 3),
-			wanted);
-	if (pg_get_i64(r, 0, 3) < wanted)
-		check_page_find(&j->page, CHECK_WARNING, "target", "fewer --workers, or raise max_connections",
-				"only %lld connections are free; %d are wanted, two more than workers",
-				(long long)pg_get_i64(r, 0, 3), wanted);
+	else
+		check_page_target(&j->page, &j->target, j->plan->schema.name, cli_workers(j->c, OPT_WORKERS));
 }
 
 static void look_at_runs(struct job *j, bool *has_run)
@@ -322,7 +310,7 @@ static void estimate(struct job *j)
 {
 	struct check_estimate e;
 	struct err err;
-	char text[4][32];
+	char text[3][32];
 	double workers = cli_workers(j->c, OPT_WORKERS);
 
 	if (!check_trial(j->plan, j->source, settings_text(&j->c->settings, OPT_TARGET), &e, &err)) {
@@ -334,14 +322,25 @@ static void estimate(struct job *j)
 	check_page_fact(&j->page, "estimate", "time", "rows about %s, keys and indexes about %s, with %.0f workers",
 			text_duration(e.load_seconds / workers, text[0]),
 			text_duration(e.settle_seconds / workers, text[1]), workers);
-	check_page_fact(&j->page, "estimate", "disk",
-			"about %s on the target; the same again for its write-ahead log "
-			"meanwhile",
-			text_bytes(e.bytes, text[2]));
+	check_page_room(&j->page, &j->target, e.bytes, "by what the documents below took");
 	check_page_fact(
 		&j->page, "estimate", "from",
 		"%s documents loaded for real and taken back; collections with %.0f %% of the bytes were tried",
-		text_thousands(e.docs, text[3]), e.share * 100);
+		text_thousands(e.docs, text[2]), e.share * 100);
+}
+
+static void keep_result(struct job *j, struct check_scan *scan, uint64_t sample, double started)
+{
+	struct check_page *p = &j->page;
+
+	p->has_scan = true;
+	p->sample = sample;
+	p->log_values = settings_flag(&j->c->settings, OPT_LOG_VALUES);
+	p->seconds = p->facts_of_scan.load_seconds = clock_seconds() - started;
+	p->npaths = check_scan_paths(scan, &p->paths);
+	p->nenums = check_scan_enums(scan, &p->enums);
+	check_page_judge(p);
+	tell_long(j, scan);
 }
 
 static void scan_documents(struct job *j)
@@ -352,6 +351,7 @@ static void scan_documents(struct job *j)
 		.chunk_bytes = (uint64_t)16 << 20,
 		.sample = j->scan == SCAN_SAMPLE ? SAMPLE_DEFAULT : 0,
 		.version = DOCROW_VERSION,
+		.results = j->c->arena,
 	};
 	struct check_scan *scan = NULL;
 	double started = clock_seconds();
@@ -362,23 +362,10 @@ static void scan_documents(struct job *j)
 		watch(j, scan);
 		ok = check_scan_finish(scan, read_scan, j, &err);
 	}
-	if (ok) {
-		const struct check_path *paths;
-		j->page.has_scan = true;
-		j->page.sample = o.sample;
-		j->page.seconds = j->page.facts_of_scan.load_seconds = clock_seconds() - started;
-		j->page.npaths = check_scan_paths(scan, &paths);
-		j->page.paths = arena_alloc(j->c->arena, (j->page.npaths + 1) * sizeof *paths);
-		for (size_t i = 0; i < j->page.npaths; i++) {
-			struct check_path *p = (struct check_path *)&j->page.paths[i];
-			*p = paths[i];
-			p->path = arena_strdup(j->c->arena, p->path);
-		}
-		check_page_judge(&j->page);
-		tell_long(j, scan);
-	} else {
+	if (ok)
+		keep_result(j, scan, o.sample, started);
+	else
 		fail(j, "data", &err);
-	}
 	check_scan_free(scan);
 	if (ok)
 		estimate(j);
@@ -415,8 +402,12 @@ static void look(struct job *j)
 		look_at_source(j);
 	if (j->pg != NULL)
 		look_at_target(j, &has_run);
-	if (j->scan == SCAN_NONE)
+	if (j->scan == SCAN_NONE) {
+		if (j->source_bytes > 0 && j->knows_target && !has_run)
+			check_page_room(&j->page, &j->target, j->source_bytes,
+					"if rows take what the documents do: --scan measures it");
 		return;
+	}
 	if (has_run)
 		check_page_find(&j->page, CHECK_WARNING, "data", "scan before the move, or give an empty --target",
 				"the documents were not scanned: a run on the target knows already what it met");

@@ -336,11 +336,11 @@ const struct option options[OPT_COUNT] = {
 	[OPT_LOG_VALUES] =
 		{.name = "log-values",
 		 .kind = OPT_KIND_FLAG,
-		 .commands = BIT(VALIDATE),
+		 .commands = BIT(VALIDATE) | BIT(CHECK),
 		 .env =
 			 "DOCROW_LOG_VALUES",
-		 .help = "Show what the document and the column hold in findings and reports. Without it no "
-			 "value is written anywhere."},
+		 .help = "Show what the document and the column hold in findings and reports; check: texts that "
+			 "are no label of an enum. Without it no value is written anywhere."},
 	[OPT_COLLECTION] = {.name = "collection",
 			    .kind = OPT_KIND_TEXT,
 			    .value = "NAME",

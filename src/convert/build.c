@@ -37,14 +37,14 @@ static void set_json(struct column *col, enum map_json json)
 	col->json.dup = dups[col->duplicate_keys];
 }
 
-static const struct labels *labels_of(struct conv *c, const struct column *col, const struct map_column *map)
+const struct labels *conv_labels(const struct schema *s, const struct pgtype *type, const struct map_column *map,
+				 struct arena *a)
 {
 	static const struct schema_enum none = {.name = ""};
-	if (col->type.base != PGT_ENUM)
-		return labels_new(c->arena, &none, map);
-	const struct schema *s = &c->plan->schema;
-	int i = col->type.enum_index >= 0 ? col->type.enum_index : schema_find_enum(s, col->type.enum_name);
-	return labels_new(c->arena, i >= 0 ? &s->enums[i] : &none, map);
+	if (type->base != PGT_ENUM)
+		return labels_new(a, &none, map);
+	int i = type->enum_index >= 0 ? type->enum_index : schema_find_enum(s, type->enum_name);
+	return labels_new(a, i >= 0 ? &s->enums[i] : &none, map);
 }
 
 static struct column *element_of(struct conv *c, const struct column *col)
@@ -76,7 +76,7 @@ static void finish_column(struct conv *c, struct column *col, const struct map_c
 	set_limits(col);
 	set_json(col, map != NULL ? map->json : MAP_JSON_RELAXED);
 	if (col->type.base == PGT_ENUM || (map != NULL && map->nlabels > 0))
-		col->labels = labels_of(c, col, map);
+		col->labels = conv_labels(&c->plan->schema, &col->type, map, c->arena);
 	if (col->type.array)
 		col->element = element_of(c, col);
 	resolve_put(col);

@@ -56,6 +56,14 @@ void conv_set_server_version(struct conv *c, int version);
  * never put in. */
 bool conv_check(const struct plan *p, int server_version, struct buf *report) MUST_CHECK;
 
+/* The texts that stand for the labels of an enum column: the labels, what `labels` maps to them, other cases with
+ * fold_case. Made in the arena, which keeps nothing of `s` and `map` but their texts. */
+struct labels;
+const struct labels *conv_labels(const struct schema *s, const struct pgtype *type, const struct map_column *map,
+				 struct arena *a);
+/* The label that a text stands for; NULL: none. (Broken UTF-8 that the column's `encoding` would mend is not.) */
+const char *conv_label(const struct labels *l, const char *s, size_t n);
+
 enum fault conv_document(struct conv *c, const uint8_t *doc, size_t len, struct conv_where *where);
 /* One rejected element by itself, for docrow retry: as conv_document takes it at this place of the document with this
  * _id. Makes the row of `output` (a child table or pairs) and those of arrays inside the element, nothing else;

@@ -70,14 +70,23 @@ const struct labels *labels_new(struct arena *a, const struct schema_enum *e, co
 	return l;
 }
 
-static const struct text_label *find_folded(struct conv *c, const struct labels *l, const char *s, size_t n)
+static const struct text_label *find_folded(struct buf *folded, const struct labels *l, const char *s, size_t n)
 {
-	buf_reset(&c->folded);
-	if (l->folded == NULL || n > l->longest || !buf_reserve(&c->folded, n + 1))
+	buf_reset(folded);
+	if (l->folded == NULL || n > l->longest || !buf_reserve(folded, n + 1))
 		return NULL;
-	fold((char *)c->folded.data, s, n);
-	const struct text_label *found = find(l->folded, l->mask, (const char *)c->folded.data, n);
+	fold((char *)folded->data, s, n);
+	const struct text_label *found = find(l->folded, l->mask, (const char *)folded->data, n);
 	return found->to != NULL ? found : NULL;
+}
+
+const char *conv_label(const struct labels *l, const char *s, size_t n)
+{
+	_cleanup_(buf_free) struct buf folded = {0};
+	const struct text_label *found = find(l->exact, l->mask, s, n);
+	if (found->from == NULL)
+		found = find_folded(&folded, l, s, n);
+	return found != NULL ? found->to : NULL;
 }
 
 /* The label that the text stands for, counted if the mapping made it one; NULL: none. */
@@ -85,7 +94,7 @@ static const struct text_label *take_label(struct conv *c, struct column *col, c
 {
 	const struct text_label *found = find(col->labels->exact, col->labels->mask, s, n);
 	if (found->from == NULL)
-		found = find_folded(c, col->labels, s, n);
+		found = find_folded(&c->folded, col->labels, s, n);
 	if (found != NULL && !found->is_label)
 		count_column(c, col, found->is_folded ? COUNT_FOLDED : COUNT_LABELLED);
 	return found;

@@ -141,7 +141,6 @@ void *retry_main(void *arg);
 void retry_free(struct retry *r);
 
 /* parts.c: is the collection's whole counted, as a step of this (its first) entry? And that step's body. */
-bool parts_are_counted(const struct plan *p, size_t collection);
 bool count_parts(struct worker *w, size_t collection, struct err *err) MUST_CHECK;
 
 /* worker.c */

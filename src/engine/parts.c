@@ -20,29 +20,13 @@ bool engine_define_parts(const struct plan *p, struct source *s, struct err *err
 	return true;
 }
 
-bool parts_are_counted(const struct plan *p, size_t collection)
-{
-	bool has_where = false;
-	for (size_t i = 0; i < p->ncollections; i++) {
-		if (strcmp(p->collections[i].source, p->collections[collection].source) != 0)
-			continue;
-		if (i < collection)
-			return false; /* with the first of its entries */
-		has_where |= p->collections[i].map->where != NULL;
-	}
-	return has_where;
-}
-
 bool count_parts(struct worker *w, size_t collection, struct err *err)
 {
 	const struct plan *p = w->engine->plan;
 	const char *source = p->collections[collection].source;
 	const char **names = arena_alloc(w->arena, (p->ncollections + 1) * sizeof *names);
 	struct source_tally t;
-	size_t n = 0;
-	for (size_t i = 0; i < p->ncollections; i++)
-		if (strcmp(p->collections[i].source, source) == 0)
-			names[n++] = p->collections[i].name;
+	size_t n = plan_parts(p, collection, names);
 	if (!source_tally(w->engine->source, names, n, &t, err))
 		return false;
 	ledger_add(w->ledger, LEDGER_WHOLE, source, "", t.all);

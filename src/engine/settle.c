@@ -143,7 +143,7 @@ static void add_collections(struct steps *st)
 		int count = add_step(st, STEP_COUNT, -1, -1, weight,
 				     arena_printf(st->arena, "count %s in the source", name));
 		st->defs[split].collection = st->defs[count].collection = name;
-		if (parts_are_counted(e->plan, c)) {
+		if (plan_parts(e->plan, c, NULL) > 0) {
 			int whole = add_step(st, STEP_COUNT, -1, COUNT_WHOLE, weight,
 					     arena_printf(st->arena, "count what no where takes of %s",
 							  e->plan->collections[c].source));

@@ -392,3 +392,21 @@ int plan_find_collection(const struct plan *p, const char *name)
 			return (int)i;
 	return -1;
 }
+
+size_t plan_parts(const struct plan *p, size_t collection, const char **names)
+{
+	const char *source = p->collections[collection].source;
+	bool has_where = false;
+	size_t n = 0;
+	for (size_t i = 0; i < p->ncollections; i++) {
+		if (strcmp(p->collections[i].source, source) != 0)
+			continue;
+		if (i < collection)
+			return 0;
+		has_where |= p->collections[i].map->where != NULL;
+		if (names != NULL)
+			names[n] = p->collections[i].name;
+		n++;
+	}
+	return has_where ? n : 0;
+}

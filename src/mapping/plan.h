@@ -135,6 +135,10 @@ void plan_adapt(struct plan *p);
 /* Index of a collection by name, -1. */
 int plan_find_collection(const struct plan *p, const char *name);
 
+/* Of a collection whose entries take parts of it by `where`: their names into `names` (room for ncollections; NULL:
+ * only the number), told for the first of its entries. 0: for the others, and where no entry has a where. */
+size_t plan_parts(const struct plan *p, size_t collection, const char **names);
+
 /* Do both make the same target from the same paths: types, tables, columns, keys, indexes, references and what feeds
  * them? Policies (if_missing, accept, if_orphan, unmapped: report or reject ...) may differ. False: what differs in
  * lines

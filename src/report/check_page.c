@@ -138,8 +138,27 @@ static void judge_sums(struct check_page *p)
 	}
 }
 
+/* Parts of collections: what falls between their entries, and what more than one takes. */
+static void judge_parts(struct check_page *p)
+{
+	const struct report_facts *f = &p->facts_of_scan;
+	char n[32];
+	for (size_t i = 0; i < f->nentries; i++) {
+		const struct state_entry *e = &f->entries[i];
+		if (e->n > 0 && strcmp(e->kind, ledger_kind_name(LEDGER_LEFT_OUT)) == 0)
+			check_page_find(p, CHECK_NOTE, "data", NULL,
+					"%s: no where takes %s of the documents, and they would stay behind",
+					e->object, text_thousands(e->n, n));
+		if (e->n > 0 && strcmp(e->kind, ledger_kind_name(LEDGER_SHARED)) == 0)
+			check_page_find(p, CHECK_NOTE, "data", NULL,
+					"%s: documents are taken by more than one entry, %s times beyond the first",
+					e->object, text_thousands(e->n, n));
+	}
+}
+
 void check_page_judge(struct check_page *p)
 {
+	judge_parts(p);
 	judge_rejects(p);
 	judge_sums(p);
 	judge_paths(p);
@@ -247,6 +266,96 @@ static void put_mixed(struct buf *out, const struct check_page *p, bool colour)
 		buf_printf(out, "  and %zu more: docrow check --json lists every path\n", all - shown);
 }
 
+/* Labels by how often they were met; other texts that stand for one stay apart. */
+static void put_labels(struct buf *out, const struct check_enum *e)
+{
+	char n[32];
+	bool first = true;
+	for (size_t i = 0; i < e->ntexts; i++) {
+		const struct check_text *t = &e->texts[i];
+		if (t->label == NULL)
+			continue;
+		buf_puts(out, first ? "" : ", ");
+		text_escape(out, t->text, t->len);
+		if (strlen(t->label) != t->len || memcmp(t->label, t->text, t->len) != 0) {
+			buf_puts(out, " (as ");
+			put_escaped(out, t->label);
+			buf_putc(out, ')');
+		}
+		buf_printf(out, " %s", text_thousands(t->n, n));
+		first = false;
+	}
+	buf_puts(out, first ? "no label was met\n" : "\n");
+}
+
+static size_t shown_bytes(const struct check_text *t)
+{
+	return t->len < CHECK_TEXT ? t->len : CHECK_TEXT;
+}
+
+static void put_strangers(struct buf *out, const struct check_page *p, const struct check_enum *e)
+{
+	size_t texts = 0, shortest = SIZE_MAX, longest = 0;
+	uint64_t all = e->more;
+	char n[2][32];
+	for (size_t i = 0; i < e->ntexts; i++) {
+		const struct check_text *t = &e->texts[i];
+		if (t->label != NULL)
+			continue;
+		all += t->n;
+		shortest = t->len < shortest ? t->len : shortest;
+		longest = t->len > longest ? t->len : longest;
+		if (p->log_values && texts < PATHS_SHOWN) {
+			buf_puts(out, "      no label: \"");
+			text_escape(out, t->text, shown_bytes(t));
+			buf_printf(out, "%s\" %s\n", t->len > CHECK_TEXT ? "..." : "", text_thousands(t->n, n[0]));
+		}
+		texts++;
+	}
+	if (all > 0 && (!p->log_values || texts > PATHS_SHOWN || e->more > 0))
+		buf_printf(out, "      no label: %s values, %s%zu texts of %zu to %zu bytes%s\n",
+			   text_thousands(all, n[0]), e->more > 0 ? "more than " : "", texts, shortest, longest,
+			   p->log_values ? "" : "; --log-values shows them");
+}
+
+static bool is_used(const struct check_enum *e, const char *label)
+{
+	for (size_t i = 0; i < e->ntexts; i++)
+		if (e->texts[i].label != NULL && strcmp(e->texts[i].label, label) == 0)
+			return true;
+	return false;
+}
+
+static void put_unused(struct buf *out, const struct check_page *p, const struct check_enum *e)
+{
+	bool first = true;
+	for (size_t i = 0; e->type != NULL && i < e->type->nlabels; i++) {
+		if (is_used(e, e->type->labels[i]))
+			continue;
+		buf_puts(out, first ? p->sample > 0 ? "      not in the sample: " : "      never: " : ", ");
+		put_escaped(out, e->type->labels[i]);
+		first = false;
+	}
+	buf_puts(out, first ? "" : "\n");
+}
+
+static void put_enums(struct buf *out, const struct check_page *p, bool colour)
+{
+	if (p->nenums > 0)
+		heading(out, "Labels of enum columns", colour);
+	for (size_t i = 0; i < p->nenums; i++) {
+		const struct check_enum *e = &p->enums[i];
+		buf_puts(out, "  ");
+		put_escaped(out, e->table);
+		buf_putc(out, '.');
+		put_escaped(out, e->column);
+		buf_puts(out, ": ");
+		put_labels(out, e);
+		put_strangers(out, p, e);
+		put_unused(out, p, e);
+	}
+}
+
 static void put_verdict(struct buf *out, const struct check_page *p, bool colour)
 {
 	size_t errors = p->by_severity[CHECK_ERROR], warnings = p->by_severity[CHECK_WARNING];
@@ -280,6 +389,7 @@ void check_page_text(struct buf *out, const struct check_page *p, bool colour)
 	if (p->has_scan) {
 		summary_tables(out, &p->facts_of_scan, &p->account, colour);
 		put_mixed(out, p, colour);
+		put_enums(out, p, colour);
 	}
 	put_facts(out, p, "estimate", "Estimate", colour);
 	put_findings(out, p, CHECK_NOTE, "Good to know", colour);
@@ -336,6 +446,39 @@ static json_t *paths_json(const struct check_page *p)
 	return list;
 }
 
+static json_t *text_json(const struct check_text *t, bool show)
+{
+	_cleanup_(buf_free) struct buf text = {0};
+	json_t *o = json_object();
+	json_put_count(o, "n", t->n);
+	json_put_count(o, "bytes", t->len);
+	json_put_text(o, "label", t->label);
+	if (t->label != NULL || show) {
+		buf_put(&text, t->text, shown_bytes(t));
+		json_put_text(o, "text", buf_cstr(&text));
+	}
+	return o;
+}
+
+static json_t *enums_json(const struct check_page *p)
+{
+	json_t *list = json_array();
+	for (size_t i = 0; i < p->nenums; i++) {
+		const struct check_enum *e = &p->enums[i];
+		json_t *o = json_object(), *texts = json_array();
+		for (size_t k = 0; k < e->ntexts; k++)
+			json_array_append_new(texts, text_json(&e->texts[k], p->log_values));
+		json_put_text(o, "collection", e->collection);
+		json_put_text(o, "table", e->table);
+		json_put_text(o, "column", e->column);
+		json_put_text(o, "enum", e->type != NULL ? e->type->name : NULL);
+		json_put(o, "texts", texts);
+		json_put_count(o, "more", e->more);
+		json_array_append_new(list, o);
+	}
+	return list;
+}
+
 static json_t *ledger_json(const struct report_facts *f)
 {
 	json_t *list = json_array();
@@ -386,6 +529,7 @@ char *check_page_json(const struct check_page *p)
 		json_put(root, "rejects", rejects_json(&p->facts_of_scan));
 		json_put(root, "ledger", ledger_json(&p->facts_of_scan));
 		json_put(root, "paths", paths_json(p));
+		json_put(root, "enums", enums_json(p));
 	}
 	char *text = json_dumps(root, JSON_INDENT(2) | JSON_PRESERVE_ORDER | JSON_REAL_PRECISION(6));
 	json_decref(root);

@@ -1,5 +1,5 @@
 /* check_page.h - what docrow check says, for people and as JSON. Facts are handed in; nothing here asks a server. No
- * document values: ids, paths, types, counts.
+ * document values, but with log_values: ids, paths, types, labels, counts.
  */
 #ifndef DOCROW_CHECK_PAGE_H
 #define DOCROW_CHECK_PAGE_H
@@ -34,6 +34,9 @@ struct check_page {
 	struct account account;
 	const struct check_path *paths;
 	size_t npaths;
+	const struct check_enum *enums;
+	size_t nenums;
+	bool log_values; /* show texts that are no label of an enum; otherwise how many and how long they are */
 	double seconds;
 };
 
