@@ -11,7 +11,6 @@
 
 #define BATCH_DOCUMENTS 400
 #define BATCH_BYTES     ((size_t)2 << 20)
-#define BATCH_OF_JSON   32 /* keys that are told apart by comparing only */
 #define RATE_STEP       16
 
 struct item {
@@ -608,16 +607,9 @@ static void compare_item(struct batch *b, const struct pg_result *rows, int r, c
 	compare_row(b, &row, &b->w->view);
 }
 
-/* json keys: the first document whose _id is the row's. */
-static bool is_same_key(struct batch *b, const struct pg_result *rows, int r, const struct item *it)
+static bool is_same_key(const struct batch *b, const struct item *it)
 {
-	const struct column *c = &b->feed->main.columns[b->feed->main.key];
-	struct field_bytes f;
-
-	if (!key_is_json(&c->spec.type))
-		return b->scratch.len == it->key_len && memcmp(b->scratch.data, it->key, it->key_len) == 0;
-	f.data = pg_get_field(rows, r, c->at, &f.len);
-	return check_value(&b->w->judge, &c->spec, &it->id, f) == SAME;
+	return b->scratch.len == it->key_len && memcmp(b->scratch.data, it->key, it->key_len) == 0;
 }
 
 static void compare_rows(struct batch *b, const struct pg_result *rows)
@@ -637,7 +629,7 @@ static void compare_rows(struct batch *b, const struct pg_result *rows)
 			continue;
 		arena_reset(b->w->judge.arena);
 		for (int i = heads[key_hash(0, b->scratch.data, b->scratch.len) & 1023]; i >= 0; i = b->items[i].next)
-			if (is_same_key(b, rows, r, &b->items[i])) {
+			if (is_same_key(b, &b->items[i])) {
 				compare_item(b, rows, r, &b->items[i]);
 				break;
 			}
@@ -647,26 +639,12 @@ static void compare_rows(struct batch *b, const struct pg_result *rows)
 static void put_keys(struct batch *b)
 {
 	const struct feed_table *t = &b->feed->main;
-	const struct spec *s = &t->columns[t->key].spec;
 
 	buf_reset(&b->keys);
 	buf_putc(&b->keys, '{');
-	for (size_t i = 0; i < b->n; i++) {
-		const struct item *it = &b->items[i];
-		if (!key_is_json(&s->type)) {
-			put_element(&b->keys, &s->type, it->key, it->key_len, &b->scratch);
-			continue;
-		}
-		struct extjson_opts o = {.mode = s->json == MAP_JSON_CANONICAL ? EXTJSON_CANONICAL
-						 : s->json == MAP_JSON_PLAIN   ? EXTJSON_PLAIN
-									       : EXTJSON_RELAXED};
-		struct extjson_info info = {0};
-		struct buf json;
-		buf_init(&json, 0);
-		if (extjson_write(&json, &it->id, &o, &info) == FAULT_OK)
-			put_element(&b->keys, &s->type, json.data, json.len, &b->scratch);
-		buf_free(&json);
-	}
+	for (size_t i = 0; i < b->n; i++)
+		put_element(&b->keys, &t->columns[t->key].spec.type, b->items[i].key, b->items[i].key_len,
+			    &b->scratch);
 }
 
 static bool compare_batch(struct batch *b, struct err *err)
@@ -1003,10 +981,7 @@ static void wait_for_turn(struct validation *v, uint64_t documents)
 
 static bool batch_is_full(const struct batch *b)
 {
-	const struct feed_table *t = &b->feed->main;
-	bool json = t->key >= 0 && key_is_json(&t->columns[t->key].spec.type);
-
-	return b->n >= (json ? BATCH_OF_JSON : BATCH_DOCUMENTS) || b->docs.len >= BATCH_BYTES;
+	return b->n >= BATCH_DOCUMENTS || b->docs.len >= BATCH_BYTES;
 }
 
 static bool read_chunk(struct batch *b, struct err *err)

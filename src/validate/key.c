@@ -1,5 +1,5 @@
 /* key.c - normal forms: uuid 16 bytes; integers, instants 8 bytes big-endian; floating point the double's bits;
- * numeric its digits; texts and bytea as they are.
+ * numeric its digits; texts and bytea as they are; jsonb: key_json.c.
  */
 #include "key.h"
 
@@ -120,8 +120,9 @@ bool key_of_field(struct judge *j, const struct pgtype *t, struct field_bytes f,
 		buf_put(out, f.data, (size_t)f.len);
 		return true;
 	case PGT_JSON:
-	case PGT_JSONB:
-		return true;
+		return key_json_of_text(j, (const char *)f.data, (size_t)f.len, out);
+	case PGT_JSONB: /* a version number comes first */
+		return f.len > 0 && key_json_of_text(j, (const char *)f.data + 1, (size_t)f.len - 1, out);
 	default:
 		buf_put(out, f.data, (size_t)f.len);
 		return true;
@@ -335,7 +336,7 @@ static bool other_val(struct judge *j, const struct spec *s, const struct val *v
 	case PGT_TIMESTAMPTZ:
 		return instant_val(s, v, out);
 	default:
-		return key_is_json(&s->type);
+		return key_is_json(&s->type) && key_json_of_val(j, s, v, out);
 	}
 }
 
@@ -430,6 +431,8 @@ bool key_of_text(struct judge *j, const struct pgtype *t, const char *text, size
 		put_number(out, &x);
 		return true;
 	}
+	if (key_is_json(t))
+		return key_json_of_text(j, text, n, out);
 	if (!is_text(t))
 		return false;
 	buf_put(out, text, n);

@@ -263,3 +263,32 @@ def test_keyless(mongo, docrow, pg15):
     pg15.execute("TRUNCATE logs")
     docrow.run("migrate", "--clean", "--mapping", "./n.yaml", status=0)
     assert found(validate(docrow, status=1)[1]) == {("not_compared", "logs", None)}
+
+
+# --- rows that hang on keys of other types ---
+
+HANGING = """docrow: 1
+collections:
+  - collection: things
+    id: {rule}
+    columns: [{{ name: id, from: _id, type: {type}, primary_key: true }}]
+    children:
+      - {{ from: tags, table: tags, parent: thing, ordinal: n, columns: [{{ name: tag, from: ., type: text }}] }}
+"""
+KEYS = {
+    "jsonb": ("native", "jsonb", lambda n: {"x": n, "a": [1.0, "é\"\n"], "b": {}}),
+    "text": ("native", "text", lambda n: f'k"{n}\\'),
+    "bigint": ("native", "bigint", lambda n: n - 25),
+    "numeric": ("native", "numeric", lambda n: n + 0.5),
+}
+
+
+@pytest.mark.parametrize("kind", KEYS)
+def test_children_of_keys_of_any_type(kind, mongo, docrow, pg15):
+    rule, sql, make = KEYS[kind]
+    write(docrow, m=HANGING.format(rule=rule, type=sql))
+    mongo["things"].insert_many([{"_id": make(n), "tags": ["a", f"b{n}"]} for n in range(50)])
+    docrow.run("migrate", "--mapping", "./m.yaml", status=0)
+    validate(docrow)
+    pg15.execute("UPDATE tags SET tag = 'other' WHERE tag = 'b5'; DELETE FROM tags WHERE tag = 'b7'")
+    assert found(validate(docrow, status=1)[1]) == {("value", "tags", "tag"), ("missing_element", "tags", None)}
