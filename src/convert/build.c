@@ -91,6 +91,18 @@ static void set_leftover(const struct conv *c, struct column *col)
 	set_json(col, p->json);
 }
 
+/* Keys of two arrays of one document differ: their paths are part of the name. */
+static void set_made_of(struct conv *c, struct column *col, const struct map_child *child)
+{
+	_cleanup_(buf_free) struct buf name = {0};
+	for (int shift = 24; shift >= 0; shift -= 8)
+		buf_putc(&name, (char)(child->nfrom >> shift));
+	for (size_t i = 0; i < child->nfrom; i++)
+		buf_put(&name, child->from[i], strlen(child->from[i]) + 1);
+	col->made_of = arena_memdup(c->arena, name.data, name.len);
+	col->made_of_len = name.len;
+}
+
 void column_init(struct conv *c, struct column *col, const struct plan_column *pc, const char *table,
 		 struct rowbuf *rows)
 {
@@ -119,6 +131,8 @@ void column_init(struct conv *c, struct column *col, const struct plan_column *p
 	finish_column(c, col, map);
 	if (pc->feed == PLAN_FEED_UNMAPPED)
 		set_leftover(c, col);
+	if (pc->feed == PLAN_FEED_ROW_KEY)
+		set_made_of(c, col, pc->child);
 	col->if_missing = choices(c, col, &pc->if_missing);
 	col->if_null = choices(c, col, &pc->if_null);
 	col->if_invalid = choices(c, col, &pc->if_invalid);

@@ -82,6 +82,9 @@ static enum fault emit_column(struct conv *c, struct output *o, struct scope *sc
 		return FAULT_OK;
 	case PLAN_FEED_ORDINAL:
 		return put_ordinal(c, col);
+	case PLAN_FEED_ROW_KEY:
+		return put_row_key(c, col, &o->owner->type, c->scratch.buf.data + o->parent_at + 4,
+				   o->parent_len - 4);
 	case PLAN_FEED_UNMAPPED:
 		return put_leftover(c, col);
 	case PLAN_FEED_VALUE:

@@ -115,6 +115,8 @@ struct column {
 	enum map_id id_rule;
 	enum map_uuid_order uuid_order;
 	const uint8_t *id_namespace;
+	const uint8_t *made_of; /* ROW_KEY: what all names begin with */
+	size_t made_of_len;
 	const struct choice *if_missing, *if_null, *if_invalid; /* NULL: the default */
 	const char *table, *name, *path;
 	struct counter *counts; /* COUNTED of them */
@@ -299,6 +301,10 @@ enum fault put_chars(struct conv *c, struct column *col, const char *s, size_t n
 put_fn put_date, put_text_as_time, put_int32_as_time, put_int64_as_time, put_double_as_time, put_decimal_as_time,
 	put_timestamp_as_time, put_text_as_interval;
 put_fn put_objectid_as_uuid, put_binary_as_uuid, put_any_as_uuid, put_id_text, put_id_document, put_id_dbpointer;
+/* A row's key, made of the array's path, the key of the row above (a field of this type) and c->ordinal.
+ */
+enum fault put_row_key(struct conv *c, struct column *col, const struct pgtype *type, const uint8_t *field,
+		       size_t len);
 put_fn put_binary, put_objectid_as_bytea;
 put_fn put_json;
 put_fn put_text_as_inet;

@@ -136,6 +136,49 @@ enum fault put_any_as_uuid(struct conv *c, struct column *col, const struct val 
 	return FAULT_OK;
 }
 
+static void put_be64(struct buf *out, uint64_t v)
+{
+	uint8_t be[8];
+	for (int i = 0; i < 8; i++)
+		be[i] = (uint8_t)(v >> (56 - 8 * i));
+	buf_put(out, be, sizeof be);
+}
+
+/* The key of the row above as part of a name: the same for an integer of any width; jsonb, which may be written in
+ * several ways, by the canonical form of the _id that it is. */
+static bool put_key_above(struct conv *c, const struct pgtype *type, const uint8_t *field, size_t len)
+{
+	uint64_t v = len > 0 && (field[0] & 0x80) != 0 ? UINT64_MAX : 0;
+	switch (type->base) {
+	case PGT_INT2:
+	case PGT_INT4:
+	case PGT_INT8:
+		for (size_t i = 0; i < len; i++)
+			v = v << 8 | field[i];
+		put_be64(&c->text, v);
+		return true;
+	case PGT_JSONB:
+		return canon_write(&c->text, &c->id->val);
+	default:
+		buf_put(&c->text, field, len);
+		return true;
+	}
+}
+
+enum fault put_row_key(struct conv *c, struct column *col, const struct pgtype *type, const uint8_t *field,
+		       size_t len)
+{
+	uint8_t uuid[UUID_SIZE];
+	buf_reset(&c->text);
+	buf_put(&c->text, col->made_of, col->made_of_len);
+	if (!put_key_above(c, type, field, len))
+		return FAULT_CORRUPT;
+	put_be64(&c->text, (uint64_t)c->ordinal);
+	id_uuid_v5(col->id_namespace, c->text.data, c->text.len, uuid);
+	rowbuf_put_bytes(col->rows, uuid, UUID_SIZE);
+	return FAULT_OK;
+}
+
 static enum fault put_oid(struct conv *c, struct column *col, const uint8_t oid[OBJECTID_SIZE])
 {
 	struct val v = {.data = oid, .len = OBJECTID_SIZE, .kind = BSON_K_OBJECTID};

@@ -82,7 +82,7 @@ static void build_junction_table(struct schema_builder *b, const struct map_junc
 	t->columns = arena_alloc(b->arena, 2 * sizeof *t->columns);
 	t->primary_key = arena_alloc(b->arena, 2 * sizeof *t->primary_key);
 	t->primary_key_name = primary_key_name(b, j->primary_key_name, j->table);
-	t->parent_table = t->parent_column = -1;
+	t->parent_table = t->parent_column = t->ordinal_column = -1;
 	for (int i = 0; i < 2; i++) {
 		t->columns[i] = (struct schema_column){.name = sides[i]->column != NULL ? sides[i]->column : "",
 						       .type = *side_type(b, sides[i]),

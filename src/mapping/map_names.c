@@ -112,6 +112,7 @@ static void check_owner_names(struct schema_builder *b, const struct map_owner *
 	if (o->child != NULL) {
 		add_field(b, &columns, "column", o->child->parent, &o->child->parent, o->line, o->col);
 		add_field(b, &columns, "column", o->child->ordinal, &o->child->ordinal, o->line, o->col);
+		add_field(b, &columns, "column", o->child->key, &o->child->key, o->line, o->col);
 		if (o->child->parent != NULL)
 			add_field(b, &keys, "foreign key", map_fkey_name(b->arena, b->m, o->table, o->child->parent),
 				  &o->child->parent, o->line, o->col);

@@ -185,9 +185,10 @@ static void check_child_unmapped(struct schema_builder *b, const struct map_chil
 
 static void check_owner(struct schema_builder *b, const struct map_owner *o)
 {
-	if (o->ncolumns == 0 && o->columns != NULL && (o->child == NULL || o->child->ordinal == NULL))
+	bool bare = o->child == NULL || (o->child->ordinal == NULL && o->child->key == NULL);
+	if (o->ncolumns == 0 && o->columns != NULL && bare)
 		complain(b->c, o->line, o->col, "table \"%s\" has no columns", o->table != NULL ? o->table : "?");
-	if (o->ncolumns > COLUMNS_MAX - 3)
+	if (o->ncolumns > COLUMNS_MAX - 4)
 		complain(b->c, o->line, o->col, "table \"%s\" has %zu columns, PostgreSQL takes %d",
 			 o->table != NULL ? o->table : "?", o->ncolumns, COLUMNS_MAX);
 	if (o->child != NULL && o->child->nfrom == 0 && o->child->from == NULL)

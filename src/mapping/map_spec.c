@@ -260,6 +260,7 @@ static const struct map_key child_keys[] = {
 	{"table", KIND_NAME, REQUIRED, AT(map_child, table)},
 	{"parent", KIND_NAME, REQUIRED, AT(map_child, parent)},
 	{"ordinal", KIND_NAME, OPTIONAL, AT(map_child, ordinal)},
+	{"key", KIND_NAME, OPTIONAL, AT(map_child, key)},
 	{"columns", KIND_LIST, REQUIRED, MANY(map_child, columns), &column_spec},
 	{"children", KIND_LIST, OPTIONAL, AT(map_child, children), AT(map_child, nchildren), &child_spec},
 	{"indexes", KIND_LIST, OPTIONAL, MANY(map_child, indexes), &index_spec},

@@ -12,6 +12,8 @@ static void add_column(struct schema_table *t, const char *name, const struct pg
 
 static const struct pgtype integer_type = {
 	.base = PGT_INT4, .length = -1, .precision = -1, .scale = 0, .enum_index = -1, .oid = 23};
+static const struct pgtype uuid_type = {
+	.base = PGT_UUID, .length = -1, .precision = -1, .scale = 0, .enum_index = -1, .oid = 2950};
 static const struct pgtype jsonb_type = {
 	.base = PGT_JSONB, .length = -1, .precision = -1, .scale = 0, .enum_index = -1, .oid = 3802};
 static const struct pgtype unknown_type = {
@@ -34,11 +36,55 @@ static const struct pgtype *parent_key_type(struct schema_builder *b, const stru
 	}
 	if (p->nprimary_key != 1) {
 		complain(b->c, o->line, o->col,
-			 "table \"%s\" hangs on table \"%s\", which needs a primary key of one column for that",
+			 "table \"%s\" hangs on table \"%s\", which needs a primary key of one column for that: add "
+			 "key: NAME there, and docrow makes one",
 			 o->table, p->name);
 		return &unknown_type;
 	}
 	return &p->columns[p->primary_key[0]].type;
+}
+
+/* Both sides of the proof write these the same way: see docs/mapping.md, "Keys that docrow makes". */
+static bool makes_keys(const struct pgtype *t, bool is_id)
+{
+	switch (t->base) {
+	case PGT_UUID:
+	case PGT_TEXT:
+	case PGT_VARCHAR:
+	case PGT_CITEXT:
+	case PGT_INT2:
+	case PGT_INT4:
+	case PGT_INT8:
+	case PGT_BYTEA:
+	case PGT_COUNT: /* told already */
+		return !t->array;
+	case PGT_JSONB:
+		return !t->array && is_id;
+	default:
+		return false;
+	}
+}
+
+static void add_made_key(struct schema_builder *b, const struct map_owner *o, struct schema_table *t)
+{
+	const struct map_child *ch = o->child;
+	if (ch->parent != NULL &&
+	    !makes_keys(&t->columns[t->parent_column].type, b->owners[o->parent].child == NULL)) {
+		_cleanup_(buf_free) struct buf type = {0};
+		pgtype_sql(&type, &t->columns[t->parent_column].type, NULL);
+		complain_field(b->c, b->m, &ch->key, o->line, o->col,
+			       "key is made of a key above that is uuid, text, varchar, citext, smallint, integer, "
+			       "bigint or bytea (an _id: jsonb, too); here it is %s",
+			       buf_cstr(&type));
+	}
+	for (size_t i = 0; i < o->ncolumns; i++)
+		if (o->columns[i].primary_key)
+			complain_field(b->c, b->m, &o->columns[i].primary_key, o->columns[i].line, o->columns[i].col,
+				       "table \"%s\" has a primary key already: key \"%s\", which docrow makes",
+				       o->table, ch->key);
+	t->primary_key[t->nprimary_key++] = (int)t->ncolumns;
+	add_column(t, ch->key, &uuid_type, true, NULL);
+	t->columns[t->ncolumns - 1].exact = true;
 }
 
 static void add_child_columns(struct schema_builder *b, const struct map_owner *o, struct schema_table *t)
@@ -49,14 +95,19 @@ static void add_child_columns(struct schema_builder *b, const struct map_owner *
 		add_column(t, ch->parent, parent_key_type(b, o), true, NULL);
 	}
 	if (ch->ordinal != NULL) {
+		t->ordinal_column = (int)t->ncolumns;
 		add_column(t, ch->ordinal, &integer_type, true, NULL);
 		t->columns[t->ncolumns - 1].exact = true;
 	}
+	if (ch->key != NULL)
+		add_made_key(b, o, t);
 }
 
 static void set_primary_key(struct schema_table *t, const struct map_owner *o, size_t first)
 {
 	size_t at = first;
+	if (t->nprimary_key > 0)
+		return; /* docrow makes it */
 	for (size_t i = 0; i < o->ncolumns; i++) {
 		if (o->columns[i].name == NULL)
 			continue;
@@ -81,12 +132,12 @@ const char *primary_key_name(struct schema_builder *b, const char *given, const 
 void build_table(struct schema_builder *b, size_t owner, struct schema_table *t)
 {
 	const struct map_owner *o = &b->owners[owner];
-	t->columns = arena_alloc(b->arena, (o->ncolumns + 3) * sizeof *t->columns);
+	t->columns = arena_alloc(b->arena, (o->ncolumns + 4) * sizeof *t->columns);
 	t->primary_key = arena_alloc(b->arena, (o->ncolumns + 2) * sizeof *t->primary_key);
 	t->primary_key_name = primary_key_name(b, o->primary_key_name, o->table);
 	t->duplicates = o->child == NULL ? o->collection->duplicates : DUP_REJECT;
 	t->parent_table = o->parent >= 0 ? b->owner_table[o->parent] : -1;
-	t->parent_column = -1;
+	t->parent_column = t->ordinal_column = -1;
 	t->id_column = -1;
 	if (o->child != NULL)
 		add_child_columns(b, o, t);

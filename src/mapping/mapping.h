@@ -187,6 +187,7 @@ struct map_child {
 	const char *table;
 	const char *parent;         /* column that takes the parent's key                              */
 	const char *ordinal;        /* column that takes the position, from 0; or NULL                 */
+	const char *key;            /* uuid column, the primary key, that docrow makes; or NULL        */
 	struct map_column *columns; /* from: paths inside the element; [] or "." = the element itself */
 	size_t ncolumns;
 	struct map_child *children;

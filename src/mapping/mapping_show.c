@@ -206,6 +206,8 @@ static void show_source(struct buf *out, const struct plan_column *pc)
 {
 	static const char *const others[] = {[PLAN_FEED_PARENT] = "the key of the row above",
 					     [PLAN_FEED_ORDINAL] = "the element's position",
+					     [PLAN_FEED_ROW_KEY] =
+						     "made of the key of the row above and the position",
 					     [PLAN_FEED_UNMAPPED] = "the fields that are not mapped"};
 	if (pc == NULL)
 		buf_puts(out, " <- nothing");

@@ -110,8 +110,8 @@ static void set_columns(struct plan_output *o, const struct columns *c)
 
 static struct columns room_for(struct plan_builder *b, size_t n)
 {
-	return (struct columns){arena_alloc(b->arena, (n + 3) * sizeof(struct plan_column)),
-				arena_alloc(b->arena, (n + 3) * sizeof(int)), 0};
+	return (struct columns){arena_alloc(b->arena, (n + 4) * sizeof(struct plan_column)),
+				arena_alloc(b->arena, (n + 4) * sizeof(int)), 0};
 }
 
 static void compile_columns(struct plan_builder *b, struct columns *c, int table, int scope,
@@ -166,6 +166,13 @@ static int add_scope(struct plan_builder *b, int parent, const char *const *path
 	return at;
 }
 
+static void add_made_key(struct plan_builder *b, struct columns *c, int table, const struct map_child *ch)
+{
+	struct plan_column *pc = add_column(b, c, table, ch->key);
+	pc->feed = PLAN_FEED_ROW_KEY;
+	pc->child = ch;
+}
+
 static void compile_children(struct plan_builder *b, int scope, const struct map_child *list, size_t n, size_t most)
 {
 	for (size_t i = 0; i < n; i++) {
@@ -179,6 +186,8 @@ static void compile_children(struct plan_builder *b, int scope, const struct map
 		parent->path_text = "_id";
 		if (ch->ordinal != NULL)
 			add_column(b, &c, table, ch->ordinal)->feed = PLAN_FEED_ORDINAL;
+		if (ch->key != NULL)
+			add_made_key(b, &c, table, ch);
 		compile_columns(b, &c, table, inner, ch->columns, ch->ncolumns);
 		add_leftover(b, o, &c, &ch->unmapped, ch->given);
 		set_columns(o, &c);

@@ -24,6 +24,7 @@ enum plan_feed { /* where a column's value comes from */
 		 PLAN_FEED_ID,       /* _id by the collection's id rule                                     */
 		 PLAN_FEED_PARENT,   /* child tables: the key of the row above                              */
 		 PLAN_FEED_ORDINAL,  /* child tables: the element's position                                */
+		 PLAN_FEED_ROW_KEY,  /* child tables: made of the key of the row above and the position     */
 		 PLAN_FEED_UNMAPPED, /* unmapped: keep                                                      */
 		 PLAN_FEED_NOTHING,  /* NULL (or the column's default) always: no source                    */
 		 PLAN_FEED_VALUE     /* a constant: map->value, compiled as the literal of if_missing       */
@@ -37,7 +38,8 @@ struct plan_value { /* map_value compiled; a chain */
 };
 
 struct plan_column {
-	const struct map_column *map;       /* policies; NULL for PARENT, ORDINAL and UNMAPPED    */
+	const struct map_column *map;       /* policies; NULL for PARENT, ORDINAL, ROW_KEY and UNMAPPED */
+	const struct map_child *child;      /* ROW_KEY: its array's path is part of what keys are made of */
 	const struct schema_column *column; /* of the table                                       */
 	enum plan_feed feed;
 	int slot;

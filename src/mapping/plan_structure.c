@@ -71,6 +71,7 @@ static void output_lines(struct lines *l, const struct plan *p, const struct pla
 					    [PLAN_FEED_ID] = "_id",
 					    [PLAN_FEED_PARENT] = "the key of the row above",
 					    [PLAN_FEED_ORDINAL] = "the element's position",
+					    [PLAN_FEED_ROW_KEY] = "the key of the row above and the position",
 					    [PLAN_FEED_UNMAPPED] = "the fields that are not mapped",
 					    [PLAN_FEED_NOTHING] = "nothing"};
 	const char *array = c->scopes[o->scope].path_text;

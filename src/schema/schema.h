@@ -140,8 +140,9 @@ struct schema_table {
 	const char *collection; /* whose documents its rows are (a child table: whose elements); NULL for junctions */
 	const char **feeders;   /* where several feed it: all of them, `collection` the first                   */
 	size_t nfeeders;
-	int parent_table;  /* child tables: the table of the row above; -1                                     */
-	int parent_column; /* child tables: the column with its key; -1                                        */
+	int parent_table;   /* child tables: the table of the row above; -1                                     */
+	int parent_column;  /* child tables: the column with its key; -1                                        */
+	int ordinal_column; /* child tables: the column with the element's position; -1                        */
 	enum dup_policy duplicates; /* of the primary key */
 	int phase;                  /* that the mapping names, from 1, into schema.phases; 0: none */
 	int id_column; /* number, from 1, of the column that _id feeds; 0: the primary key, if it is one column; -1:

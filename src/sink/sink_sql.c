@@ -340,7 +340,7 @@ void sql_document_id(struct buf *out, enum sql_id_form form, const char *alias, 
 
 void sql_ordinal(struct buf *out, const char *alias, const struct schema_table *t)
 {
-	int last = t->nprimary_key > 1 ? t->primary_key[t->nprimary_key - 1] : -1;
+	int last = t->nprimary_key > 1 ? t->primary_key[t->nprimary_key - 1] : t->ordinal_column;
 	if (t->parent_table < 0 || last < 0 || last == t->parent_column || !is_integer(&t->columns[last].type)) {
 		buf_puts(out, "NULL::bigint");
 		return;

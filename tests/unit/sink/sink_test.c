@@ -131,7 +131,11 @@ int table(struct fixture *f, const char *name, const char *collection, const cha
 {
 	struct schema_table *t = &f->tables[f->s.ntables];
 	char *copy = arena_strdup(f->arena, columns), *rest = NULL;
-	*t = (struct schema_table){.name = name, .collection = collection, .parent_table = -1, .parent_column = -1};
+	*t = (struct schema_table){.name = name,
+				   .collection = collection,
+				   .parent_table = -1,
+				   .parent_column = -1,
+				   .ordinal_column = -1};
 	t->columns = arena_alloc(f->arena, MAX_THINGS * sizeof *t->columns);
 	t->primary_key = arena_alloc(f->arena, MAX_THINGS * sizeof *t->primary_key);
 	t->indexes = arena_alloc(f->arena, MAX_THINGS * sizeof *t->indexes);
