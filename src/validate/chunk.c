@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 #include "extjson.h"
+#include "id.h"
 #include "validate_private.h"
 
 #define BATCH_DOCUMENTS 400
@@ -36,7 +37,7 @@ struct owner {
 struct batch {
 	struct worker *w;
 	struct feed *feed;
-	struct buf docs, keys, scratch, owner, leftover;
+	struct buf docs, keys, scratch, owner, leftover, name;
 	struct item items[BATCH_DOCUMENTS];
 	size_t n;
 	bool reads_only;                           /* naming: nothing is compared */
@@ -135,8 +136,9 @@ struct row {
 	int index;
 	const struct feed_table *t;
 	const struct item *item;
-	int64_t ordinal; /* of the element, -1 */
-	const char *key; /* text of the row's key */
+	int64_t ordinal;     /* of the element, -1 */
+	const char *key;     /* text of the row's key */
+	const uint8_t *made; /* the UUID that the row's key is to be; NULL: it is not made */
 };
 
 static struct field_bytes field_of(const struct row *r, const struct column *c)
@@ -308,6 +310,26 @@ static bool has_unwanted_rest(struct batch *b, const struct row *r, const struct
 	return true;
 }
 
+/* The key that the mapping asks to be made. */
+static bool compare_made(struct batch *b, const struct row *r, const struct column *c)
+{
+	struct field_bytes f = field_of(r, c);
+	char text[37];
+
+	if (f.len == 16 && memcmp(f.data, r->made, 16) == 0)
+		return true;
+	id_uuid_text(r->made, text);
+	tell(b, r->item, r->t,
+	     (struct validate_finding){.kind = FOUND_VALUE,
+				       .key = r->key,
+				       .path = r->t->path_text,
+				       .column = c->name,
+				       .expected = text,
+				       .found = field_text(b, c, f),
+				       .detail = arena_printf(b->w->arena, "element %lld", (long long)r->ordinal)});
+	return false;
+}
+
 /* Every column of the row; the view is of the document or element. */
 static bool compare_row(struct batch *b, const struct row *r, struct view *v)
 {
@@ -318,6 +340,10 @@ static bool compare_row(struct batch *b, const struct row *r, struct view *v)
 		const struct column *c = &r->t->columns[i];
 		if (c->feed == PLAN_FEED_UNMAPPED) {
 			ok &= compare_leftover(b, r, c, &v->val);
+			b->fields++;
+		}
+		if (c->feed == PLAN_FEED_ROW_KEY) {
+			ok &= compare_made(b, r, c);
 			b->fields++;
 		}
 		if (!is_compared(c))
@@ -430,12 +456,49 @@ static bool element_key(struct batch *b, const struct feed_table *t, struct view
 	return true;
 }
 
+static void put_count(struct buf *out, uint64_t n, int bytes)
+{
+	while (bytes-- > 0)
+		buf_putc(out, (char)(uint8_t)(n >> 8 * bytes));
+}
+
+/* UUIDv5 of: the number of the path's keys in 4 bytes, each key with its zero byte, the key above in its normal form
+ * (jsonb: what its _id is, canonical), the position in 8 bytes. */
+static bool made_key(struct batch *b, const struct item *it, const struct feed_table *t, const uint8_t *parent,
+		     size_t n, int64_t ordinal, const uint8_t **key)
+{
+	uint8_t uuid[16];
+
+	buf_reset(&b->name);
+	put_count(&b->name, t->npath, 4);
+	for (size_t i = 0; i < t->npath; i++)
+		buf_put(&b->name, t->path[i], strlen(t->path[i]) + 1);
+	if (!key_is_json(&t->columns[t->parent].spec.type))
+		buf_put(&b->name, parent, n);
+	else if (!id_canonical(&b->name, &it->id))
+		return false;
+	put_count(&b->name, (uint64_t)ordinal, 8);
+	id_uuid_v5(t->columns[t->made].spec.id_namespace, b->name.data, b->name.len, uuid);
+	*key = arena_memdup(b->w->arena, uuid, sizeof uuid);
+	return true;
+}
+
+/* The key of an element's row, whichever it is: made, or carried by the element. parent: that of the row above. */
+static bool own_key(struct batch *b, const struct item *it, const struct feed_table *t, struct view *v,
+		    const uint8_t *parent, size_t np, int64_t ordinal, const uint8_t **key, size_t *n)
+{
+	*n = 16;
+	if (t->made >= 0)
+		return made_key(b, it, t, parent, np, ordinal, key);
+	return t->key >= 0 && element_key(b, t, v, key, n);
+}
+
 /* The element's row among those of its parent: by ordinal, by its own key, or the first that is the same. */
 static int find_row(struct children *c, const struct owner *o, struct view *v, int64_t ordinal)
 {
 	const uint8_t *key = NULL;
 	size_t n = 0;
-	bool by_key = c->t->ordinal < 0 && c->t->key >= 0 && element_key(c->b, c->t, v, &key, &n);
+	bool by_key = c->t->ordinal < 0 && own_key(c->b, o->item, c->t, v, o->key, o->key_len, ordinal, &key, &n);
 	struct cell cell;
 
 	for (int r = c->heads[key_hash(0, o->key, o->key_len) & c->mask]; r >= 0; r = c->next[r]) {
@@ -450,7 +513,7 @@ static int find_row(struct children *c, const struct owner *o, struct view *v, i
 				return r;
 		} else {
 			bool same = true;
-			struct row row = {c->rows, r, c->t, o->item, ordinal, NULL};
+			struct row row = {c->rows, r, c->t, o->item, ordinal, NULL, NULL};
 			for (size_t i = 0; same && i < c->t->ncolumns; i++) {
 				if (!is_compared(&c->t->columns[i]))
 					continue;
@@ -473,7 +536,7 @@ static const char *child_key_text(struct children *c, const struct owner *o, int
 	size_t n;
 
 	buf_init(&text, 0);
-	if (c->t->key >= 0 && element_key(c->b, c->t, v, &key, &n)) {
+	if (own_key(c->b, o->item, c->t, v, o->key, o->key_len, ordinal, &key, &n)) {
 		key_write(&c->t->columns[c->t->key].spec.type, key, n, &text);
 	} else {
 		buf_putc(&text, '(');
@@ -485,11 +548,13 @@ static const char *child_key_text(struct children *c, const struct owner *o, int
 	return copy;
 }
 
-static void keep_inner(struct children *c, const struct owner *o, const struct val *element, struct view *v)
+static void keep_inner(struct children *c, const struct owner *o, const struct val *element, int64_t ordinal,
+		       struct view *v)
 {
 	struct owner in = {.item = o->item, .val = *element, .next = -1};
 
-	if (c->t->nchildren == 0 || c->t->key < 0 || !element_key(c->b, c->t, v, &in.key, &in.key_len))
+	if (c->t->nchildren == 0 ||
+	    !own_key(c->b, o->item, c->t, v, o->key, o->key_len, ordinal, &in.key, &in.key_len))
 		return;
 	if (c->ninner == c->inner_cap) {
 		c->inner_cap = c->inner_cap > 0 ? 2 * c->inner_cap : 64;
@@ -507,9 +572,11 @@ static void compare_element(struct children *c, const struct owner *o, const str
 	if (r < 0)
 		return; /* the tally tells */
 	c->used[r] = true;
-	struct row row = {c->rows, r, c->t, o->item, ordinal, child_key_text(c, o, ordinal, v)};
+	struct row row = {c->rows, r, c->t, o->item, ordinal, child_key_text(c, o, ordinal, v), NULL};
+	if (c->t->made >= 0 && !made_key(c->b, o->item, c->t, o->key, o->key_len, ordinal, &row.made))
+		return;
 	compare_row(c->b, &row, v);
-	keep_inner(c, o, element, v);
+	keep_inner(c, o, element, ordinal, v);
 }
 
 static void compare_elements(struct children *c, const struct owner *o)
@@ -600,7 +667,7 @@ static bool compare_all_children(struct batch *b, struct err *err)
 
 static void compare_item(struct batch *b, const struct pg_result *rows, int r, const struct item *it)
 {
-	struct row row = {rows, r, &b->feed->main, it, -1, it->key_text};
+	struct row row = {rows, r, &b->feed->main, it, -1, it->key_text, NULL};
 	struct val doc = whole(b->docs.data + it->at, it->len);
 
 	view_set(&b->w->view, &doc);
@@ -669,21 +736,18 @@ static bool compare_batch(struct batch *b, struct err *err)
 
 /* --- every document: keys, elements, pairs --- */
 
-static uint64_t element_hash(struct batch *b, const struct feed_table *t, const uint8_t *parent, size_t n,
-			     struct view *v, int64_t ordinal)
+/* key: of the element's row; NULL: it has none. */
+static uint64_t element_hash(const struct feed_table *t, const uint8_t *parent, size_t n, const uint8_t *key,
+			     size_t len, int64_t ordinal)
 {
 	uint8_t be[8];
-	const uint8_t *key;
-	size_t len;
 
 	if (t->ordinal >= 0) {
 		for (int i = 0; i < 8; i++)
 			be[i] = (uint8_t)((uint64_t)ordinal >> (56 - 8 * i));
 		return pair_hash(parent, n, be, 8);
 	}
-	if (t->key >= 0 && element_key(b, t, v, &key, &len))
-		return key_hash(0, key, len);
-	return key_hash(0, parent, n);
+	return key != NULL ? pair_hash(parent, n, key, len) : key_hash(0, parent, n);
 }
 
 static void add_key(struct batch *b, const struct item *it, const struct feed_table *t, int table,
@@ -717,12 +781,12 @@ static void note_element(struct batch *b, const struct item *it, const struct fe
 	const char *table = table_name(b, t->table);
 
 	view_set(&v, e);
-	bool has_key = t->key >= 0 && element_key(b, t, &v, &key, &len);
+	bool has_key = own_key(b, it, t, &v, parent, n, ordinal, &key, &len);
 	maybe = maybe ||
 		listed_has(b->w->v->listed, listed_element(table, it->wrapped, it->wrapped_len, ordinal), NULL) ||
 		(has_key && listed_has(b->w->v->listed, listed_key(table, key, len), NULL));
-	add_key(b, it, t, t->table, maybe ? TALLY_MAYBE : TALLY_DOC, element_hash(b, t, parent, n, &v, ordinal),
-		ordinal, t->path_text);
+	add_key(b, it, t, t->table, maybe ? TALLY_MAYBE : TALLY_DOC,
+		element_hash(t, parent, n, has_key ? key : NULL, len, ordinal), ordinal, t->path_text);
 	for (size_t i = 0; has_key && i < t->nchildren; i++)
 		note_elements(b, it, &t->children[i], &v, key, len, maybe);
 	view_free(&v);
@@ -1049,6 +1113,7 @@ static bool run_chunk(struct worker *w, const struct task *t, bool reads_only, s
 	buf_init(&b->scratch, 0);
 	buf_init(&b->owner, 0);
 	buf_init(&b->leftover, 0);
+	buf_init(&b->name, 0);
 	b->elements = mem_zalloc((w->v->plan->schema.ntables + 1) * sizeof *b->elements);
 	bool ok = (w->reader != NULL || source_reader_open(&w->reader, w->v->source, err)) &&
 		  source_read(w->reader, b->feed->collection->name, t->bounds, t->bounds_len, err) &&
@@ -1070,6 +1135,7 @@ static bool run_chunk(struct worker *w, const struct task *t, bool reads_only, s
 	buf_free(&b->scratch);
 	buf_free(&b->owner);
 	buf_free(&b->leftover);
+	buf_free(&b->name);
 	free(b->elements);
 	free(b);
 	return ok || err_where(err, "%s", w->v->feeds[t->index].collection->name);

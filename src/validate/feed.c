@@ -154,7 +154,7 @@ static void compile_table(struct arena *a, const struct plan *p, const struct pl
 
 	t->table = o->copy.table;
 	t->unmapped = o->unmapped;
-	t->key = t->parent = t->ordinal = -1;
+	t->key = t->parent = t->ordinal = t->made = -1;
 	t->ncolumns = o->ncolumns;
 	t->columns = arena_alloc(a, (o->ncolumns + 1) * sizeof *t->columns);
 	for (size_t i = 0; i < o->ncolumns; i++) {
@@ -165,6 +165,8 @@ static void compile_table(struct arena *a, const struct plan *p, const struct pl
 			t->parent = (int)i;
 		else if (c->feed == PLAN_FEED_ORDINAL)
 			t->ordinal = (int)i;
+		else if (c->feed == PLAN_FEED_ROW_KEY)
+			t->made = (int)i;
 	}
 	t->key = find_key(t, st, o->kind == PLAN_OUTPUT_MAIN);
 	int by = o->kind == PLAN_OUTPUT_MAIN ? t->key : t->parent;
@@ -265,7 +267,7 @@ struct feed *feeds_new(struct arena *a, const struct plan *p, size_t *n)
 	return f;
 }
 
-/* A main table is known by its key; a child table by parent and ordinal, else by its own key, else by the parent. */
+/* A main table is known by its key; a child table by parent and ordinal, else parent and own key, else the parent. */
 void feed_row_key_columns(const struct plan *p, int table, int columns[2], size_t *n)
 {
 	const struct schema_table *t = &p->schema.tables[table];
@@ -292,11 +294,10 @@ void feed_row_key_columns(const struct plan *p, int table, int columns[2], size_
 			if (out->kind == PLAN_OUTPUT_MAIN) {
 				if (id >= 0)
 					columns[(*n)++] = id;
-			} else if (ordinal >= 0) {
-				columns[(*n)++] = parent;
-				columns[(*n)++] = ordinal;
 			} else {
-				columns[(*n)++] = own >= 0 ? own : parent;
+				columns[(*n)++] = parent;
+				if (ordinal >= 0 || own >= 0)
+					columns[(*n)++] = ordinal >= 0 ? ordinal : own;
 			}
 			return;
 		}

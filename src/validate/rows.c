@@ -183,6 +183,23 @@ static uint64_t owner_of(const struct plan *p, int table, int end, const struct 
 	return owner_hash(t->parent_table >= 0 ? t->parent_table : table, k->first.data, k->first.len);
 }
 
+/* As the row's primary key is written. */
+static void put_key(struct buf *out, const struct schema_table *t, const int *columns, const struct row_key *k)
+{
+	bool alone = k->n > 1 && t->nprimary_key == 1 && t->primary_key[0] == columns[1];
+
+	if (k->n > 1 && !alone)
+		buf_putc(out, '(');
+	if (k->n > 0 && !alone)
+		key_write(&t->columns[columns[0]].type, k->first.data, k->first.len, out);
+	if (k->n > 1 && !alone)
+		buf_putc(out, ',');
+	if (k->n > 1)
+		key_write(&t->columns[columns[1]].type, k->second.data, k->second.len, out);
+	if (k->n > 1 && !alone)
+		buf_putc(out, ')');
+}
+
 static void name_row(struct worker *w, int table, const int *columns, const struct row_key *k, uint64_t hash)
 {
 	const struct plan *p = w->v->plan;
@@ -197,15 +214,7 @@ static void name_row(struct worker *w, int table, const int *columns, const stru
 		FOUND_COUNT(w->found, table, stubs, 1);
 		return;
 	}
-	if (k->n > 1)
-		buf_putc(&text, '(');
-	if (k->n > 0)
-		key_write(&t->columns[columns[0]].type, k->first.data, k->first.len, &text);
-	if (k->n > 1) {
-		buf_putc(&text, ',');
-		key_write(&t->columns[columns[1]].type, k->second.data, k->second.len, &text);
-		buf_putc(&text, ')');
-	}
+	put_key(&text, t, columns, k);
 	found_add(w->found,
 		  &(struct validate_finding){.kind = odd->kind,
 					     .table = t->name,

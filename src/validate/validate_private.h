@@ -41,6 +41,7 @@ struct feed_table {
 	size_t ncolumns;
 	int key;                    /* of columns: the one that identifies a row (main: takes _id); -1   */
 	int parent, ordinal;        /* of columns; -1                                                    */
+	int made;                   /* of columns: the key that is made, see docs/mapping.md; -1         */
 	struct spec owner;          /* children of the main table: the document's key as parent          */
 	enum map_unmapped unmapped; /* fields that no column takes */
 	struct known *known;        /* paths that the mapping names */

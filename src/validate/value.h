@@ -107,6 +107,8 @@ int time_iso_text(int64_t ms, bool always_ms, char out[48]);
 bool id_as_uuid(const struct spec *s, const struct val *v, uint8_t uuid[16]);
 /* UUIDv5 of the canonical form; false: corrupt bytes. */
 bool id_named_uuid(struct judge *j, const struct spec *s, const struct val *v, uint8_t uuid[16]);
+/* What that UUID is made of. */
+bool id_canonical(struct buf *out, const struct val *v);
 bool id_binary_uuid(const struct spec *s, const struct val *v, uint8_t uuid[16]);
 bool id_hex(const char *s, size_t n, uint8_t *out, size_t bytes);
 void id_uuid_text(const uint8_t uuid[16], char out[37]);

@@ -309,6 +309,11 @@ static bool put_value(struct buf *out, const struct val *v, int depth)
 	}
 }
 
+bool id_canonical(struct buf *out, const struct val *v)
+{
+	return put_value(out, v, 0);
+}
+
 bool id_named_uuid(struct judge *j, const struct spec *s, const struct val *v, uint8_t uuid[16])
 {
 	buf_reset(&j->key);

@@ -320,6 +320,17 @@ def test_elements_inside_elements(mend, pg15):
     assert pg15.query("SELECT step FROM steps WHERE visit = (SELECT id FROM visits WHERE days = 3) ORDER BY n") == [(3,), (3,), (4,), (5,)]
 
 
+MADE_KEYS = NESTED.replace("ordinal: n\n", "ordinal: n\n        key: id\n").replace("{ name: id, from: id, type: uuid, primary_key: true }, ", "")
+
+
+def test_elements_inside_elements_without_ids(mend, pg15):
+    visits = [{"days": str(n) if n % 4 == 3 else n, "steps": [n, str(n), n + 1, "no", str(n + 2)]} for n in range(24)]
+    trips = [{"_id": oid(n), "visits": [None, *visits[6 * n - 6 : 6 * n]]} for n in range(1, 5)]
+    mend(MADE_KEYS.replace("{FIX}", ""), MADE_KEYS.replace("{FIX}", ", accept: [numeric-string]"), {"trips": trips}, status=1)
+    assert states(pg15)["open"] == 28  # null is no visit, "no" is no number
+    assert pg15.query("SELECT step FROM steps WHERE visit = (SELECT id FROM visits WHERE days = 3) ORDER BY n") == [(3,), (3,), (4,), (5,)]
+
+
 CHILD_ROWS = f"""
 collections:
   - {{ collection: parents, columns: [{KEY}, {{ name: n, type: integer, not_null: true{{FIX}} }}] }}

@@ -11,8 +11,8 @@ import pytest
 from lib.roundtrip import Roundtrip
 
 SEED = os.environ.get("DOCROW_SEED")
-FROM_DUMP = [int(SEED)] if SEED else [3, 15, 22, 37, 41]
-FROM_SERVER = [int(SEED)] if SEED else [25, 51]
+FROM_DUMP = [int(SEED)] if SEED else [3, 15, 17, 22, 26, 37, 41]
+FROM_SERVER = [int(SEED)] if SEED else [23, 25, 51]
 
 
 @pytest.mark.parametrize("seed", FROM_DUMP)

@@ -20,9 +20,10 @@ from bson.raw_bson import RawBSONDocument
 
 from . import raw_bson
 from .databases import MongoDatabase, PostgresDatabase
+from .made_keys import key_bytes, made_key
 from .program import Docrow
 from .roundtrip_expect import Mapping, expect, key_form, raw_documents
-from .roundtrip_oracle import Fault, Json, Name5, NumberText, Pairs, put
+from .roundtrip_oracle import Fault, Json, Made, Name5, NumberText, Pairs, put
 from .roundtrip_random import Maker
 
 # What the server itself sends of a value x, as text: nothing of the client's or the server's own rounding is in it.
@@ -106,6 +107,14 @@ def read_value(kind, text):
     return shape, [None if x is None else read(x) for x in found["e"] or ()]
 
 
+def plain(value):
+    """Of an _id in jsonb."""
+    kind, v = value or (None, None)
+    if kind == "document":
+        return {k.decode(): plain(x) for k, x in v}
+    return v.decode() if kind == "string" else v
+
+
 class Names:
     """UUIDv5s: the same for equal values, another for different ones."""
 
@@ -134,6 +143,8 @@ class Check:
     def same(self, expected, got):
         if isinstance(expected, Name5):
             return self.names.fits(expected, got)
+        if isinstance(expected, Made):
+            return expected.key is not None and str(expected.key) == got
         if isinstance(expected, Json) and isinstance(got, bytes):
             got = Json(parse_json(got.decode()), True)
         if isinstance(expected, tuple) and isinstance(got, tuple) and len(expected) == 2 and isinstance(expected[1], list):
@@ -167,10 +178,21 @@ class Check:
         self.compare_rows(c.table, self.expected.rows[c.table], got)
         places = {str(row[c.key.name]): (n,) for n, row in got.items()}
         for child in c.children:
-            self.compare_child(child, c.key.given["type"], places)
+            self.compare_child(c, child, c.key.given["type"], places)
 
-    def compare_child(self, table, parent_type, places):
+    def make_keys(self, collection, table, parent_type, got):
+        """The keys that docrow is to have made, of those that the rows say they hang on (which is looked at, too)."""
+        for at, row in self.expected.rows[table.name].items():
+            if at not in got:
+                continue
+            fields = dict(self.spec["documents"][collection.name][at[0]])
+            above = key_bytes(base_and_dims(parent_type)[0], got[at][table.parent], plain(fields.get(b"_id")))
+            row[table.made].key = made_key(table.path, above, at[-1])
+
+    def compare_child(self, collection, table, parent_type, places):
         columns = {table.parent: parent_type, table.ordinal: "integer", **{x.name: x.given["type"] for x in table.columns}}
+        if table.made:
+            columns[table.made] = "uuid"
         if table.unmapped == "keep":
             columns[table.kept_in] = "jsonb"
         got = {}
@@ -179,10 +201,12 @@ class Check:
             if at in got:
                 self.wrong(f"{table.name} {at}: two rows")
             got[at] = row
+        if table.made:
+            self.make_keys(collection, table, parent_type, got)
         self.compare_rows(table.name, self.expected.rows[table.name], got)
         keys = {str(row[table.key]): at for at, row in got.items()} if table.key else {}
         for inner in table.inner:
-            self.compare_child(inner, "uuid", keys)
+            self.compare_child(collection, inner, "uuid", keys)
 
     def same_end(self, expected, got):
         """Of a pair that is one of several candidates: nothing is learned from it."""

@@ -14,6 +14,7 @@ from .roundtrip_oracle import (
     Column,
     Fault,
     Json,
+    Made,
     Name5,
     Pairs,
     float_bits,
@@ -301,7 +302,8 @@ class Table:
         self.columns = [mapping.column(c, collection) for c in given["columns"]]
         self.inner = [Table(c, mapping, collection, [given, *above]) for c in given.get("children", ())]
         self.takes_element = any(c.path == ["."] for c in self.columns)
-        self.key = next((c.name for c in self.columns if c.given.get("primary_key")), None)
+        self.made = given.get("key")
+        self.key = self.made or next((c.name for c in self.columns if c.given.get("primary_key")), None)
         self.node = tree_of([c for c in self.columns if c.path != ["."]], self.inner)
         self.unmapped, self.kept_in = unmapped_of(given, *above)
         if self.takes_element:
@@ -524,7 +526,8 @@ class Document:
             self.elements.append((table.name, i, row.faults))
             self.count_lost(table.inner, element)
             return
-        row.values = {table.parent: key, **({table.ordinal: i} if table.ordinal else {}), **row.values}
+        own = {table.parent: key, **({table.ordinal: i} if table.ordinal else {}), **({table.made: Made(table.path, i)} if table.made else {})}
+        row.values = {**own, **row.values}
         self.keep(row, (*at, i))
         if element[0] == "document":
             self.arrays(table.inner, element[1], row.values.get(table.key), (*at, i))

@@ -65,6 +65,16 @@ class Name5:
         return f"UUIDv5 of {self.form!r}"
 
 
+class Made:
+    """A key that docrow makes; known once the key of the row above is."""
+
+    def __init__(self, path, position):
+        self.path, self.position, self.key = path, position, None
+
+    def __repr__(self):
+        return f"made key {self.path} {self.position}: {self.key}"
+
+
 class Json:
     """Parsed JSON; objects are lists of pairs, numbers Decimals. In jsonb the order of keys does not count."""
 

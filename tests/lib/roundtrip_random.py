@@ -304,7 +304,8 @@ class Maker:
             paths.append(path)
         return columns
 
-    def child(self, prefix, depth=0):
+    def child(self, prefix, root, depth=0):
+        """root: the type of the documents' key."""
         given = {"from": f"{prefix}items" if self.chance(0.8) else f"s1.{prefix}items", "table": f"{prefix}_items", "parent": "up",
                  "ordinal": "pos"}  # fmt: skip
         if self.chance(0.25):
@@ -312,10 +313,12 @@ class Maker:
             given["columns"] = [element]
         else:
             given["columns"] = self.columns(self.rng.randrange(1, 4), 50)
-            if depth == 0 and self.chance(0.5):
-                key = {"name": "key", "from": "_id", "type": "uuid", "primary_key": True}
-                given["columns"].insert(0, key)
-                given["children"] = [self.child(prefix + "x", 1)]
+            if self.chance(0.5 if depth < 2 else 0.2):
+                if self.chance(0.5) and root != "numeric":
+                    given["key"] = "made"
+                else:
+                    given["columns"].insert(0, {"name": "key", "from": "_id", "type": "uuid", "primary_key": True})
+                given["children"] = [self.child(prefix + "x", "uuid", depth + 1)] if depth < 2 else []
             if self.chance(0.3):
                 given["unmapped"] = self.pick("keep", {"keep": "other"}, "reject", "report")
         return given
@@ -332,7 +335,7 @@ class Maker:
         if rule in ("uuidv7", "string-uuid") and self.chance(0.4):
             given["uuid_order"] = self.pick("standard", "java", "csharp", "python")
         if self.chance(0.5):
-            given["children"] = [self.child(f"k{i}{x}") for x in "ab"[: self.rng.randrange(1, 3)]]
+            given["children"] = [self.child(f"k{i}{x}", key["type"]) for x in "ab"[: self.rng.randrange(1, 3)]]
         if self.chance(0.4):
             given["unmapped"] = self.pick("keep", {"keep": "rest"}, "reject", "report")
         if self.chance(0.3):
