@@ -568,6 +568,15 @@ static bool block_unique_twice(struct sink_retry *r, int table, struct unique *u
 	return block_unique(r, table, u, buf_cstr(&rows));
 }
 
+/* What the mapping does not feed the server alone knows. */
+static bool is_mapped(const struct schema_table *t, const struct schema_index *i)
+{
+	for (size_t k = 0; i->expression == NULL && k < i->ncolumns; k++)
+		if (schema_find_column(t, i->columns[k]) < 0)
+			return false;
+	return true;
+}
+
 static bool block_duplicates(struct sink_retry *r, int table)
 {
 	const struct schema_table *t = &r->st.s->tables[table];
@@ -575,7 +584,7 @@ static bool block_duplicates(struct sink_retry *r, int table)
 		return false;
 	for (size_t i = 0; i < t->nindexes; i++) {
 		struct unique u;
-		if (!t->indexes[i].unique)
+		if (!t->indexes[i].unique || !is_mapped(t, &t->indexes[i]))
 			continue;
 		unique_init(&u, t, &t->indexes[i]);
 		bool ok = block_unique_taken(r, table, &u) && block_unique_twice(r, table, &u);
