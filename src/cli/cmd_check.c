@@ -189,13 +189,14 @@ static void look_at_tables(struct job *j, size_t found)
 	static const enum check_severity severities[] = {
 		[SINK_NOTE] = CHECK_NOTE, [SINK_WARNING] = CHECK_WARNING, [SINK_ERROR] = CHECK_ERROR};
 	struct sink_differences d = {.arena = j->c->arena};
+	const struct sink_way way = cli_way(j->c);
 	struct schema *s = &j->plan->schema;
 	struct err err;
 
-	check_page_fact(&j->page, "target", "tables", "%zu of %zu are there already and are filled as they are",
-			found, s->ntables);
+	check_page_fact(&j->page, "target", "tables", "%zu of %zu are there already and are filled as they are%s",
+			found, s->ntables, way.keep_indexes ? ", with their keys and indexes in force" : "");
 	bool ok = sink_check_existing(j->pg, s, &err) && pg_begin(j->pg, false, &err) &&
-		  sink_compare(j->pg, s, settings_flag(&j->c->settings, OPT_DISABLE_TRIGGERS), &d, &err) &&
+		  sink_compare(j->pg, s, &way, &d, &err) &&
 		  (d.nerrors > 0 || sink_adapt_columns(j->pg, s, j->plan->arena, &err));
 	pg_rollback(j->pg);
 	if (!ok) {
@@ -226,7 +227,8 @@ static void look_at_target(struct job *j, bool *has_run)
 		return;
 	if (!sink_find_tables(j->pg, &j->plan->schema, &found, &err))
 		fail(j, "target", &err);
-	else if (how == ENGINE_TARGET_EXISTING || (how == ENGINE_TARGET_AUTO && found > 0))
+	else if (how == ENGINE_TARGET_EXISTING || cli_way(j->c).keep_indexes ||
+		 (how == ENGINE_TARGET_AUTO && found > 0))
 		look_at_tables(j, found);
 	else if (!sink_check(j->pg, &j->plan->schema, false, &err))
 		fail(j, "target", &err);

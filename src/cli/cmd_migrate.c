@@ -142,7 +142,8 @@ static struct engine_options options_of(const struct job *j)
 	return (struct engine_options){
 		.mode = j->mode,
 		.target = (enum engine_target)settings_int(s, OPT_TARGET_TABLES),
-		.disable_triggers = settings_flag(s, OPT_DISABLE_TRIGGERS),
+		.way = cli_way(j->c),
+		.way_is_given = settings_flag(s, OPT_KEEP_INDEXES),
 		.lock_seconds = s->v[OPT_LOCK_TIMEOUT].number,
 		.source_uri = settings_text(s, OPT_SOURCE),
 		.target_uri = settings_text(s, OPT_TARGET),

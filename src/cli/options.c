@@ -239,6 +239,17 @@ const struct option options[OPT_COUNT] = {
 				  .help = "Switch off the triggers of tables that are there already until their rows "
 					  "are settled. They "
 					  "are left on otherwise."},
+	[OPT_KEEP_INDEXES] =
+		{.name = "keep-indexes",
+		 .kind = OPT_KIND_FLAG,
+		 .commands = BIT(MIGRATE) | BIT(CHECK),
+		 .env =
+			 "DOCROW_KEEP_INDEXES",
+		 .help = "Leave all keys, indexes and foreign keys of tables that are there already in force. Rows "
+			 "wait "
+			 "in tables of schema docrow until they are settled, and go in parents first. Slower than "
+			 "the "
+			 "usual way, for tables that must never be without them, and for partitioned ones."},
 	[OPT_LOCK_TIMEOUT] = {.name = "lock-timeout",
 			      .kind = OPT_KIND_SECONDS,
 			      .value = "SECONDS",

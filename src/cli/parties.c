@@ -44,6 +44,12 @@ bool cli_open_source(const struct cli *c, const struct mapping *m, const char *a
 	return source_open(s, where, &o, err);
 }
 
+struct sink_way cli_way(const struct cli *c)
+{
+	return (struct sink_way){.disable_triggers = settings_flag(&c->settings, OPT_DISABLE_TRIGGERS),
+				 .keep_indexes = settings_flag(&c->settings, OPT_KEEP_INDEXES)};
+}
+
 int cli_workers(const struct cli *c, enum opt o)
 {
 	long processors = sysconf(_SC_NPROCESSORS_ONLN);

@@ -6,6 +6,7 @@
 #include "mapping.h"
 #include "plan.h"
 #include "progress.h"
+#include "sink_existing.h"
 #include "source.h"
 
 /* The mapping that --mapping names and the plan of what --only and --skip leave of it. What was made belongs to the
@@ -22,6 +23,9 @@ bool cli_open_source(const struct cli *c, const struct mapping *m, const char *a
 
 /* --workers or --index-jobs with "auto" settled: the processors, at least 2 and at most 8. */
 int cli_workers(const struct cli *c, enum opt o);
+
+/* How tables that are there already are to be filled. */
+struct sink_way cli_way(const struct cli *c);
 
 /* --progress and --quiet, and what stderr is. */
 enum progress_mode cli_progress_mode(const struct cli *c);

@@ -154,6 +154,42 @@ static const char *one_line(struct arena *a, const char *lines)
 	return out.len > 0 ? arena_strdup(a, buf_cstr(&out)) : "nothing";
 }
 
+/* --- how tables that are there are filled, as the run's options have it --- */
+
+static const char *const way_names[] = {[SINK_CONFLICT_NONE] = "keep-indexes",
+					[SINK_CONFLICT_REJECT] = "append, on-conflict reject",
+					[SINK_CONFLICT_SKIP] = "append, on-conflict skip",
+					[SINK_CONFLICT_REPLACE] = "append, on-conflict replace"};
+
+static const char *way_name(const struct sink_way *way)
+{
+	return way->keep_indexes ? way_names[way->conflict] : "";
+}
+
+static struct sink_way way_of(const char *name)
+{
+	struct sink_way way = {0};
+	for (size_t i = 0; i < sizeof way_names / sizeof way_names[0]; i++)
+		if (strcmp(name, way_names[i]) == 0)
+			way = (struct sink_way){.keep_indexes = true, .conflict = (enum sink_conflict)i};
+	return way;
+}
+
+static bool guard_same_way(struct begin *b, struct err *err)
+{
+	const char *given = way_name(&b->e->options.way), *run = b->old.way;
+	if (!b->e->options.way_is_given || strcmp(given, run) == 0) {
+		b->e->way = way_of(run);
+		return true;
+	}
+	err_set(err, ERR_RUN_OTHER_OPTIONS, "run %lld fills its tables in another way", (long long)b->old.id);
+	err_detail(err, "the run: %s; asked for now: %s", run[0] != '\0' ? run : "keys and indexes away meanwhile",
+		   given[0] != '\0' ? given : "keys and indexes away meanwhile");
+	return err_hint(err,
+			"resume without --keep-indexes, --append and --on-conflict, which keeps the run's way, or "
+			"begin again with --clean");
+}
+
 static bool guard_same_run(struct begin *b, struct err *err)
 {
 	if (!digest_matches(b)) {
@@ -198,6 +234,10 @@ static void options_json(const struct engine_options *o, const char *schema, str
 		   o->no_search_indexes ? "false" : "true", o->load_only ? "true" : "false");
 	buf_puts(out, ",\"schema\":");
 	text_json_string(out, schema, strlen(schema));
+	if (o->way.keep_indexes) {
+		buf_puts(out, ",\"way\":");
+		text_json_string(out, way_name(&o->way), strlen(way_name(&o->way)));
+	}
 	if (left_out_of(o)[0] != '\0') {
 		buf_puts(out, ",\"left_out\":");
 		text_json_string(out, o->left_out, strlen(o->left_out));
@@ -295,7 +335,7 @@ static bool begin_resume(struct begin *b, struct err *err)
 			(long long)b->old.id);
 		return err_hint(err, "docrow status shows it; docrow migrate --clean moves everything again");
 	}
-	if (!guard_same_run(b, err))
+	if (!guard_same_run(b, err) || !guard_same_way(b, err))
 		return false;
 	if (e->options.mode == ENGINE_RESUME && !wait_for_leases(b, err))
 		return false;

@@ -11,6 +11,7 @@
 #include "err.h"
 #include "mem.h"
 #include "plan.h"
+#include "sink_existing.h"
 #include "source.h"
 #include "state.h"
 
@@ -35,7 +36,8 @@ enum engine_target { ENGINE_TARGET_AUTO, ENGINE_TARGET_OWNED, ENGINE_TARGET_EXIS
 struct engine_options {
 	enum engine_mode mode;
 	enum engine_target target; /* of a new run */
-	bool disable_triggers;     /* of tables that exist, while rows are loaded and settled */
+	struct sink_way way;       /* of tables that exist                                    */
+	bool way_is_given;         /* a resume must have the same then; else it keeps the run's  */
 	double lock_seconds;       /* how long their locks are waited for                     */
 	const char *source_uri, *target_uri;
 	int workers; /* threads, each with one client and one connection          */

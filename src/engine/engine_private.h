@@ -14,6 +14,7 @@
 #include "engine.h"
 #include "pace.h"
 #include "sink.h"
+#include "sink_stage.h"
 #include "sys.h"
 
 struct table_progress {
@@ -55,6 +56,7 @@ struct engine {
 	int64_t run;
 	int server_version;    /* of the target; known from begin_run on                     */
 	bool existing;         /* the target's tables were there before the run         */
+	struct sink_way way;   /* how those are filled; of a resume the run's own       */
 	struct settle *settle; /* groups of references: settle.c                         */
 	struct retry *retry;   /* docrow retry: retry.c                                   */
 	struct engine_retry retried;

@@ -5,6 +5,10 @@
  * to each other in a circle settle their orphans first and get their foreign keys afterwards. Junctions are made of
  * their pairs when both ends are final. Why this order is right: sink.h.
  *
+ * Where keys stay in force (sink_stage.h) rows wait in stages meanwhile: keys and unique indexes are settled there;
+ * then, parents before those that need them, orphans, and the move into the table, which is a barrier for all that
+ * refer to it. There is no structure to make.
+ *
  * It is a heap of ready steps, not phases with barriers: a step waits only for those in its `after` list and for
  * running ones whose locks conflict. All steps are written with the run, so a resume finds the same.
  */
@@ -19,6 +23,8 @@ struct settle {
 	struct arena *arena;
 	struct sink_orphan_group *groups; /* parents before children */
 	int ngroups;
+	struct sink_unit *units; /* parents before children; with stages only */
+	int nunits;
 };
 
 struct settle *settle_new(const struct plan *p)
@@ -27,6 +33,7 @@ struct settle *settle_new(const struct plan *p)
 	s->schema = &p->schema;
 	s->arena = arena_new();
 	s->ngroups = (int)sink_orphan_groups(&p->schema, s->arena, &s->groups);
+	s->nunits = (int)sink_units(&p->schema, s->arena, &s->units);
 	return s;
 }
 
@@ -56,7 +63,8 @@ struct steps {
 	size_t n, cap;
 	/* By table: steps that make or change its rows, and all that touch it. */
 	struct ints *data, *touching;
-	int *group_step;  /* by group: its orphans step */
+	int *group_step; /* by group: its orphans step */
+	bool staged;
 	uint64_t *weight; /* by table: documents expected */
 };
 
@@ -296,7 +304,8 @@ static void add_orphans(struct steps *st, int index)
 	}
 	st->defs[step].weight = weight * KEY_FIRST;
 	set_locks(st, step, locks, n);
-	add_group_fkeys(st, g, step);
+	if (!st->staged)
+		add_group_fkeys(st, g, step);
 	for (size_t i = 0; i < g->ntables; i++)
 		push(&st->data[g->tables[i]], step);
 	st->group_step[index] = step;
@@ -385,6 +394,59 @@ static void add_restores(struct steps *st)
 	}
 }
 
+/* --- stages --- */
+
+/* Rows of child tables go with their parents' while keys and unique indexes are settled: both must be there still. */
+static void wait_for_children(struct steps *st, int step, int table)
+{
+	for (size_t c = 0; c < st->s->ntables; c++)
+		if (st->s->tables[c].parent_table == table && (int)c != table) {
+			set_after(st, step, &st->data[c]);
+			wait_for_children(st, step, (int)c);
+		}
+}
+
+static void wait_for_needs(struct steps *st, int step, int table)
+{
+	for (size_t i = 0; i < st->s->nneeds; i++)
+		if (st->s->needs[i].table == table)
+			set_after(st, step, &st->data[st->s->needs[i].other]);
+	if (st->s->tables[table].parent_table >= 0)
+		set_after(st, step, &st->data[st->s->tables[table].parent_table]);
+}
+
+static void add_move(struct steps *st, int index)
+{
+	const struct sink_unit *u = &st->e->settle->units[index];
+	struct state_lock_def *locks = arena_alloc(st->arena, sizeof *locks * (u->ntables + 1));
+	int n = 0;
+	uint64_t weight = 0;
+	int step = add_step(st, STEP_MOVE, u->tables[0], index, 0,
+			    arena_printf(st->arena, "move of %s%s", table_name(st, u->tables[0]),
+					 u->ntables > 1 ? " and what refers to it in a circle" : ""));
+	for (size_t i = 0; i < u->ntables; i++) {
+		set_after(st, step, &st->data[u->tables[i]]);
+		wait_for_children(st, step, u->tables[i]);
+		wait_for_needs(st, step, u->tables[i]);
+		add_lock(locks, &n, u->tables[i], LOCK_SHARE_ROW_EXCLUSIVE);
+		weight += st->weight[u->tables[i]];
+	}
+	st->defs[step].weight = weight * KEY_FIRST;
+	set_locks(st, step, locks, n);
+	for (size_t i = 0; i < u->ntables; i++)
+		push(&st->data[u->tables[i]], step);
+}
+
+/* Groups and units come in the same order, and what a unit's group or children wait for is of earlier ones. */
+static void add_moves(struct steps *st)
+{
+	for (int u = 0; u < st->e->settle->nunits; u++) {
+		if (st->e->settle->units[u].group >= 0)
+			add_orphans(st, st->e->settle->units[u].group);
+		add_move(st, u);
+	}
+}
+
 static void add_vacuum(struct steps *st, int t)
 {
 	int step = add_step(st, STEP_VACUUM, t, -1, st->weight[t],
@@ -393,12 +455,35 @@ static void add_vacuum(struct steps *st, int t)
 	lock_one(st, step, t, LOCK_SHARE_UPDATE_EXCLUSIVE);
 }
 
+static void list_staged_steps(struct steps *st)
+{
+	int ntables = (int)st->s->ntables;
+	for (int t = 0; t < ntables; t++)
+		if (!is_junction(st->s, t))
+			add_key(st, t);
+	for (int t = 0; t < ntables; t++)
+		if (!is_junction(st->s, t))
+			add_uniques(st, t);
+	add_moves(st);
+	for (size_t c = 0; c < st->e->plan->ncollections; c++)
+		add_fetch(st, c);
+	for (int j = 0; j < (int)st->s->njunctions; j++)
+		add_pairs(st, j);
+	add_restores(st);
+	for (int t = 0; t < ntables; t++)
+		add_vacuum(st, t);
+}
+
 static void list_steps(struct steps *st)
 {
 	int ntables = (int)st->s->ntables;
 	add_collections(st);
 	if (st->e->options.load_only)
 		return;
+	if (st->staged) {
+		list_staged_steps(st);
+		return;
+	}
 	for (int t = 0; t < ntables; t++)
 		if (!is_junction(st->s, t))
 			add_key(st, t);
@@ -440,7 +525,8 @@ static void free_lists(struct ints *l, size_t n)
 bool settle_add_steps(struct engine *e, struct pg *pg, int64_t run, struct err *err)
 {
 	size_t n = e->plan->schema.ntables;
-	struct steps st = {.e = e, .s = &e->plan->schema, .arena = arena_new()};
+	struct steps st = {
+		.e = e, .s = &e->plan->schema, .arena = arena_new(), .staged = e->existing && e->way.keep_indexes};
 	st.data = new_lists(n);
 	st.touching = new_lists(n);
 	st.weight = mem_zalloc(sizeof(uint64_t) * (n + 1));
@@ -561,8 +647,15 @@ static bool build_index(struct worker *w, const struct state_unit *u, struct err
 	return sink_add_index(w->pg, &w->engine->plan->schema, u->table, u->object, err);
 }
 
+static bool is_staged(const struct worker *w, int table)
+{
+	return w->engine->plan->schema.tables[table].stage != NULL;
+}
+
 static bool step_unique(struct worker *w, const struct state_unit *u, struct err *err)
 {
+	if (is_staged(w, u->table))
+		return build_unique(w, u, err);
 	return build_or_note(w, u, build_unique, err);
 }
 
@@ -571,11 +664,62 @@ static bool step_index(struct worker *w, const struct state_unit *u, struct err 
 	return build_or_note(w, u, build_index, err);
 }
 
+/* What is moved already when the step runs is in the table; the rest waits. */
+static struct schema view_of_unit(const struct worker *w, int unit)
+{
+	const struct engine *e = w->engine;
+	return sink_stage_view(&e->plan->schema, e->settle->units, (size_t)unit, w->arena);
+}
+
+static int unit_of_group(const struct settle *s, int group)
+{
+	for (int u = 0; u < s->nunits; u++)
+		if (s->units[u].group == group)
+			return u;
+	return 0; /* no stages: no units */
+}
+
 static bool step_orphans(struct worker *w, const struct state_unit *u, struct err *err)
 {
 	const struct sink_orphan_group *g = &w->engine->settle->groups[u->object];
-	return sink_settle_orphan_group(w->pg, &w->engine->plan->schema, g->refs, g->nrefs, w->engine->run, u->id,
-					w->ledger, err);
+	struct schema view = view_of_unit(w, unit_of_group(w->engine->settle, u->object));
+	return sink_settle_orphan_group(w->pg, &view, g->refs, g->nrefs, w->engine->run, u->id, w->ledger, err);
+}
+
+/* Of the documents that feed the table. */
+static uint64_t most_refused(const struct engine *e, int table)
+{
+	uint64_t most = 0;
+	for (size_t c = 0; c < e->plan->ncollections; c++) {
+		const struct table_progress *t = &e->tables[c];
+		bool feeds = false;
+		for (size_t o = 0; o < e->plan->collections[c].noutputs; o++)
+			feeds |= e->plan->collections[c].outputs[o].copy.table == table;
+		if (!feeds)
+			continue;
+		most += t->reject_limit.percent > 0
+				? (uint64_t)((double)atomic_load(&t->docs) * t->reject_limit.percent / 100)
+				: t->reject_limit.n;
+	}
+	return most;
+}
+
+static bool step_move(struct worker *w, const struct state_unit *u, struct err *err)
+{
+	const struct settle *s = w->engine->settle;
+	const struct sink_unit *unit = &s->units[u->object];
+	struct schema view = view_of_unit(w, u->object);
+	struct sink_moving m = {.unit = unit,
+				.most_refused = most_refused(w->engine, u->table),
+				.conflict = w->engine->way.conflict,
+				.run = w->engine->run,
+				.step = u->id,
+				.ledger = w->ledger};
+	if (unit->group >= 0) {
+		m.refs = s->groups[unit->group].refs;
+		m.nrefs = s->groups[unit->group].nrefs;
+	}
+	return sink_move(w->pg, &view, &m, err);
 }
 
 static bool step_pairs(struct worker *w, const struct state_unit *u, struct err *err)
@@ -595,12 +739,12 @@ static bool step_primary_key(struct worker *w, const struct state_unit *u, struc
 	const struct schema *s = &w->engine->plan->schema;
 	bool duplicates;
 	if (!sink_is_keyed_by_id(s, u->table))
-		return build_or_note(w, u, build_key, err);
+		return is_staged(w, u->table) ? build_key(w, u, err) : build_or_note(w, u, build_key, err);
 	if (!sink_try_primary_key(w->pg, s, u->table, &duplicates, err))
 		return false;
 	if (duplicates && (!load_duplicates(w, u, err) || !sink_add_primary_key(w->pg, s, u->table, err)))
 		return false;
-	return mark_restored(w, u, err);
+	return is_staged(w, u->table) || mark_restored(w, u, err);
 }
 
 static bool build_fkey(struct worker *w, const struct state_unit *u, struct err *err)
@@ -633,7 +777,7 @@ static step_body *const bodies[STEP_KIND_COUNT] = {
 	[STEP_COUNT] = step_count,     [STEP_FETCH] = fetch_rejects, [STEP_UNIQUE] = step_unique,
 	[STEP_ORPHANS] = step_orphans, [STEP_PAIRS] = step_pairs,    [STEP_PRIMARY_KEY] = step_primary_key,
 	[STEP_INDEX] = step_index,     [STEP_FKEY] = step_fkey,      [STEP_VALIDATE] = step_validate,
-	[STEP_RESTORE] = step_restore,
+	[STEP_RESTORE] = step_restore, [STEP_MOVE] = step_move,
 };
 
 static const char *describe_step(const struct engine *e, const struct state_unit *u, char out[160])

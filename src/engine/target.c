@@ -46,13 +46,26 @@ static bool refuse(const struct sink_differences *d, const struct schema *s, str
 static bool compare(struct engine *e, struct pg *pg, bool aloud, struct err *err)
 {
 	struct sink_differences d = {.arena = arena_new()};
-	bool ok = sink_compare(pg, &e->plan->schema, e->options.disable_triggers, &d, err);
+	bool ok = sink_compare(pg, &e->plan->schema, &e->way, &d, err);
 	for (size_t i = 0; ok && aloud && i < d.n; i++)
 		tell(&d.list[i]);
 	if (ok && d.nerrors > 0)
 		ok = refuse(&d, &e->plan->schema, err);
 	arena_free(d.arena);
 	return ok;
+}
+
+static const char *what_is_done(const struct sink_way *way)
+{
+	static const char *const adds[] = {
+		[SINK_CONFLICT_NONE] = "they are filled as they are, with their keys and indexes in force",
+		[SINK_CONFLICT_REJECT] = "rows are added to them; those whose key is there already become rejects",
+		[SINK_CONFLICT_SKIP] = "rows are added to them; those whose key is there already are skipped",
+		[SINK_CONFLICT_REPLACE] = "rows are added to them; those whose key is there already replace the old",
+	};
+	return way->keep_indexes
+		       ? adds[way->conflict]
+		       : "they are filled as they are; their keys and indexes are away while rows are loaded";
 }
 
 static bool look_at_tables(struct engine *e, struct pg *pg, size_t found, struct err *err)
@@ -66,11 +79,8 @@ static bool look_at_tables(struct engine *e, struct pg *pg, size_t found, struct
 	}
 	if (!sink_check_existing(pg, s, err))
 		return false;
-	log_line(LOG_INFO,
-		 "%zu of %zu tables are in schema %s already: they are filled as they are; their keys and indexes "
-		 "are away "
-		 "while rows are loaded",
-		 found, s->ntables, s->name);
+	log_line(LOG_INFO, "%zu of %zu tables are in schema %s already: %s", found, s->ntables, s->name,
+		 what_is_done(&e->way));
 	bool ok = pg_begin(pg, false, err) && compare(e, pg, true, err);
 	pg_rollback(pg);
 	return ok;
@@ -81,17 +91,21 @@ bool target_check(struct engine *e, struct pg *pg, struct err *err)
 	size_t found;
 	if (!sink_find_tables(pg, &e->plan->schema, &found, err))
 		return false;
-	e->existing =
-		e->options.target == ENGINE_TARGET_EXISTING || (e->options.target == ENGINE_TARGET_AUTO && found > 0);
+	e->way = e->options.way;
+	e->existing = e->options.target == ENGINE_TARGET_EXISTING || e->way.keep_indexes ||
+		      (e->options.target == ENGINE_TARGET_AUTO && found > 0);
 	return e->existing ? look_at_tables(e, pg, found, err) : sink_check(pg, &e->plan->schema, false, err);
 }
 
-/* The plan's schema becomes the target's; what was worked out from it before is thrown away. */
-static bool adapt(struct engine *e, struct pg *pg, int64_t run, struct err *err)
+/* The plan's schema becomes the target's, with stages if it is to be loaded under its keys; what was worked out from
+ * it before is thrown away. */
+static bool adapt(struct engine *e, struct pg *pg, int64_t run, bool stage, struct err *err)
 {
 	if (!sink_adapt(pg, &e->plan->schema, run, e->plan->arena, err))
 		return false;
 	plan_adapt(e->plan);
+	if (stage)
+		sink_stage(&e->plan->schema, e->way.conflict != SINK_CONFLICT_NONE, e->plan->arena);
 	settle_free(e->settle);
 	e->settle = settle_new(e->plan);
 	return true;
@@ -102,9 +116,10 @@ bool target_prepare(struct engine *e, struct pg *pg, int64_t run, struct err *er
 	struct schema *s = &e->plan->schema;
 	if (!e->existing)
 		return sink_create(pg, s, err);
-	return sink_lock_tables(pg, s, e->options.lock_seconds, err) && compare(e, pg, false, err) &&
-	       sink_take_away(pg, s, run, e->options.disable_triggers, err) && adapt(e, pg, run, err) &&
-	       sink_create_staging(pg, s, err);
+	bool stage = e->way.keep_indexes;
+	return sink_lock_tables(pg, s, &e->way, e->options.lock_seconds, err) && compare(e, pg, false, err) &&
+	       sink_take_away(pg, s, run, &e->way, err) && adapt(e, pg, run, stage, err) &&
+	       (stage ? sink_stage_create(pg, s, err) : sink_create_staging(pg, s, err));
 }
 
 bool target_reopen(struct engine *e, struct pg *pg, int64_t run, struct err *err)
@@ -113,8 +128,8 @@ bool target_reopen(struct engine *e, struct pg *pg, int64_t run, struct err *err
 		return false;
 	if (!e->existing)
 		return sink_check(pg, &e->plan->schema, true, err);
-	bool ok =
-		sink_check_existing(pg, &e->plan->schema, err) && pg_begin(pg, false, err) && adapt(e, pg, run, err);
+	bool ok = sink_check_existing(pg, &e->plan->schema, err) && pg_begin(pg, false, err) &&
+		  adapt(e, pg, run, e->way.keep_indexes, err);
 	pg_rollback(pg);
 	return ok;
 }
@@ -125,7 +140,7 @@ bool target_for_retry(struct engine *e, struct pg *pg, struct plan *run_plan, st
 		return false;
 	if (!e->existing)
 		return sink_resolve(pg, &e->plan->schema, err);
-	bool ok = pg_begin(pg, false, err) && adapt(e, pg, e->run, err) &&
+	bool ok = pg_begin(pg, false, err) && adapt(e, pg, e->run, false, err) &&
 		  sink_adapt(pg, &run_plan->schema, e->run, run_plan->arena, err);
 	pg_rollback(pg);
 	if (ok)

@@ -147,6 +147,8 @@ struct schema_table {
 	int phase;                  /* that the mapping names, from 1, into schema.phases; 0: none */
 	int id_column; /* number, from 1, of the column that _id feeds; 0: the primary key, if it is one column; -1:
 			  none */
+	const char *stage; /* where its rows wait while keys stay in force: quoted, qualified; NULL: in the table */
+	bool has_others;   /* the table may hold rows that were there before                                  */
 };
 
 /* A reference whose orphans are settled: every foreign key but the ends of junctions, and references with a policy.
@@ -191,6 +193,11 @@ struct schema_restore {
 	bool exclusive;        /* locks the table against everybody; else against writers    */
 };
 
+/* A foreign key in force that no reference stands for: rows of `table` need those of `other` before them. */
+struct schema_need {
+	int table, other;
+};
+
 struct schema_grant {
 	const char *role, *privileges;
 };
@@ -214,6 +221,8 @@ struct schema {
 	size_t nrestores;
 	const char **phases; /* names, in the order of loading */
 	size_t nphases;
+	struct schema_need *needs;
+	size_t nneeds;
 };
 
 /* The collection whose documents (elements) all rows of the table are; NULL: several feed it, or none. */
@@ -230,6 +239,8 @@ void sql_literal(struct buf *out, const char *text); /* 'it''s', E'' where a bac
 #define SCHEMA_NAME_MAX 63 /* bytes */
 void schema_derived_name(struct buf *out, const char *base, const char *suffix);
 void sql_table(struct buf *out, const struct schema *s, const struct schema_table *t); /* "public"."Users" */
+/* Where the table's rows are at the moment: its stage, or the table itself. */
+void sql_rows(struct buf *out, const struct schema *s, const struct schema_table *t);
 void schema_sql_enum(struct buf *out, const struct schema *s, const struct schema_enum *e);
 void schema_sql_domain(struct buf *out, const struct schema *s, const struct schema_domain *d);
 void schema_sql_table(struct buf *out, const struct schema *s,

@@ -35,6 +35,14 @@ void sql_table(struct buf *out, const struct schema *s, const struct schema_tabl
 	sql_ident(out, t->name);
 }
 
+void sql_rows(struct buf *out, const struct schema *s, const struct schema_table *t)
+{
+	if (t->stage != NULL)
+		buf_puts(out, t->stage);
+	else
+		sql_table(out, s, t);
+}
+
 /* Cuts n bytes of name back to a whole character. */
 static size_t whole_characters(const char *name, size_t n)
 {

@@ -11,6 +11,9 @@
 #include "rowbuf.h"
 #include "schema.h"
 
+/* Tables that hold rows: what becomes of a row whose primary key is there already. NONE: they must be empty. */
+enum sink_conflict { SINK_CONFLICT_NONE, SINK_CONFLICT_REJECT, SINK_CONFLICT_SKIP, SINK_CONFLICT_REPLACE };
+
 /* --- the target as a whole: own transactions --- */
 
 /* Version, encoding, privileges, roles, extensions; target tables, types and index names that exist already

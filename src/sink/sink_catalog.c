@@ -519,12 +519,13 @@ static const char record_tables_sql[] =
 static const char record_objects_sql[] =
 	"INSERT INTO docrow.ddl (run, kind, table_name, object, definition, state, facts)"
 	" SELECT $3::bigint, ('{primary key,unique,index,exclusion,foreign key,trigger}'::text[])[rank + 1],"
-	" CASE WHEN schema_name = $1 THEN table_name ELSE full_name END, object, definition, 'taken', facts ||"
+	" CASE WHEN schema_name = $1 THEN table_name ELSE full_name END, object, definition,"
+	" CASE WHEN $5::boolean AND rank < 5 THEN 'kept' ELSE 'taken' END, facts ||"
 	" pg_catalog.jsonb_build_object('rank', rank, 'schema', schema_name, 'table', table_name, 'full_name',"
 	" full_name) FROM (" OBJECTS_NOW ") x WHERE rank < 5 OR $4::boolean"
 	" ORDER BY rank, full_name COLLATE \"C\", object COLLATE \"C\"";
 
-bool catalog_record(struct pg *pg, const struct schema *s, int64_t run, bool triggers, struct err *err)
+bool catalog_record(struct pg *pg, const struct schema *s, int64_t run, bool triggers, bool keep, struct err *err)
 {
 	struct reader rd = {.pg = pg, .s = s, .arena = arena_new(), .err = err};
 	_cleanup_(buf_free) struct buf names = {0};
@@ -533,9 +534,9 @@ bool catalog_record(struct pg *pg, const struct schema *s, int64_t run, bool tri
 	put_names(&names, s);
 	snprintf(id, sizeof id, "%lld", (long long)run);
 	struct pg_param params[] = {PG_TEXT(s->name), PG_TEXT(buf_cstr(&names)), PG_TEXT(id),
-				    PG_TEXT(triggers ? "true" : "false")};
+				    PG_TEXT(triggers ? "true" : "false"), PG_TEXT(keep ? "true" : "false")};
 	bool ok = empty_path(&rd, &old) && pg_run(pg, record_tables_sql, params, 3, NULL, err) &&
-		  pg_run(pg, record_objects_sql, params, 4, NULL, err) && put_path_back(&rd, old);
+		  pg_run(pg, record_objects_sql, params, 5, NULL, err) && put_path_back(&rd, old);
 	arena_free(rd.arena);
 	return ok;
 }

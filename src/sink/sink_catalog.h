@@ -87,8 +87,9 @@ bool catalog_read(struct pg *pg, const struct schema *s, struct arena *a, struct
  */
 bool catalog_read_recorded(struct pg *pg, const struct schema *s, int64_t run, struct arena *a, struct catalog *out,
 			   struct err *err) MUST_CHECK;
-/* Writes the objects that are there now into docrow.ddl, state 'taken', and a row of kind 'table' for each table. In
- * the transaction that takes them away, under locks on the tables. */
-bool catalog_record(struct pg *pg, const struct schema *s, int64_t run, bool triggers, struct err *err) MUST_CHECK;
+/* Writes the objects that are there now into docrow.ddl, state 'taken' (with `keep` all but triggers 'kept'), and a
+ * row of kind 'table' for each table. In the transaction that takes them away, under locks on the tables. */
+bool catalog_record(struct pg *pg, const struct schema *s, int64_t run, bool triggers, bool keep,
+		    struct err *err) MUST_CHECK;
 
 #endif

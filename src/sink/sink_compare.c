@@ -16,6 +16,7 @@ struct compare {
 	const struct schema *s;
 	const struct catalog *c;
 	struct sink_differences *out;
+	const struct sink_way *way; /* NULL: columns only are looked at */
 };
 
 /* --- the list --- */
@@ -97,10 +98,21 @@ static const char *kind_word(char kind)
 	return "relation of another kind";
 }
 
+static bool keeps_all(const struct compare *cmp)
+{
+	return cmp->way != NULL && cmp->way->keep_indexes;
+}
+
+/* Partitioned tables keep their keys: PostgreSQL makes no foreign key NOT VALID there. */
+static bool is_filled(const struct compare *cmp, const struct catalog_table *t)
+{
+	return t->kind == 'r' || (t->kind == 'p' && (cmp->way == NULL || keeps_all(cmp)));
+}
+
 static void compare_rights(struct compare *cmp, const struct catalog_table *t)
 {
 	struct arena *a = cmp->out->arena;
-	if (!t->is_owner)
+	if (!t->is_owner && (!keeps_all(cmp) || cmp->way->disable_triggers))
 		add(cmp, SINK_ERROR,
 		    arena_printf(a, "have an administrator run: GRANT %s TO the role, or make it the table's owner",
 				 t->owner),
@@ -128,10 +140,12 @@ static void compare_tables(struct compare *cmp)
 			    "that "
 			    "docrow makes them",
 			    "table %s is not in schema %s", t->name, cmp->s->name);
-		else if (t->kind != 'r')
-			add(cmp, SINK_ERROR, "docrow fills ordinary tables", "%s is a %s", t->name,
-			    kind_word(t->kind));
-		else if (t->is_part || t->has_parts)
+		else if (!is_filled(cmp, t))
+			add(cmp, SINK_ERROR,
+			    t->kind == 'p' ? "fill it with its keys in force: --keep-indexes"
+					   : "docrow fills ordinary tables",
+			    "%s is a %s", t->name, kind_word(t->kind));
+		else if (t->is_part || (t->has_parts && t->kind == 'r'))
 			add(cmp, SINK_ERROR, "docrow fills ordinary tables",
 			    "table %s is part of a partitioned or inherited table", t->name);
 		else
@@ -395,7 +409,7 @@ static void compare_columns(struct compare *cmp)
 	for (size_t i = 0; i < cmp->s->ntables; i++) {
 		const struct schema_table *t = &cmp->s->tables[i];
 		const struct catalog_table *have = &cmp->c->tables[i];
-		if (have->kind != 'r')
+		if (!is_filled(cmp, have))
 			continue;
 		for (size_t k = 0; k < t->ncolumns; k++) {
 			const struct catalog_column *c = find_column(have, t->columns[k].name);
@@ -519,7 +533,7 @@ static void compare_key(struct compare *cmp, int table)
 {
 	const struct schema_table *t = &cmp->s->tables[table];
 	const struct catalog_object *key = find_key(cmp->c, table);
-	if (cmp->c->tables[table].kind != 'r' || t->nprimary_key == 0 || (key != NULL && same_key(t, key)))
+	if (!is_filled(cmp, &cmp->c->tables[table]) || t->nprimary_key == 0 || (key != NULL && same_key(t, key)))
 		return;
 	if (key == NULL) {
 		if (!is_junction(cmp->s, table))
@@ -620,6 +634,45 @@ static void compare_troubles(struct compare *cmp)
 	}
 }
 
+/* The foreign key, valid or not, of a column that the mapping has a reference for; NULL: none is in force. */
+static const char *key_in_force(const struct compare *cmp, int table, int column)
+{
+	const char *name = cmp->s->tables[table].columns[column].name;
+	for (size_t i = 0; i < cmp->c->nobjects; i++) {
+		const struct catalog_object *o = &cmp->c->objects[i];
+		if (o->kind == CATALOG_FOREIGN_KEY && o->table == table && o->ncolumns == 1 &&
+		    strcmp(o->columns[0], name) == 0)
+			return o->name;
+	}
+	return NULL;
+}
+
+static void refuse_keep(struct compare *cmp, int table, int column)
+{
+	const struct schema_table *t = &cmp->s->tables[table];
+	const char *key = key_in_force(cmp, table, column);
+	if (key != NULL)
+		add(cmp, SINK_ERROR,
+		    "choose another if_orphan, drop the foreign key, or leave --keep-indexes (and --append) out",
+		    "orphans of %s.%s cannot be kept (if_orphan: keep): foreign key %s is in force", t->name,
+		    t->columns[column].name, key);
+}
+
+/* Orphans that the mapping keeps would break a key that stays in force. */
+static void compare_kept(struct compare *cmp)
+{
+	for (size_t i = 0; i < cmp->s->nrefs; i++)
+		if (has_policy(&cmp->s->refs[i], ORPHAN_KEEP))
+			refuse_keep(cmp, cmp->s->refs[i].table, cmp->s->refs[i].column);
+	for (size_t i = 0; i < cmp->s->njunctions; i++) {
+		const struct schema_junction *j = &cmp->s->junctions[i];
+		if (j->if_orphan != ORPHAN_KEEP)
+			continue;
+		refuse_keep(cmp, j->table, j->left_column);
+		refuse_keep(cmp, j->table, j->right_column);
+	}
+}
+
 static void compare_triggers(struct compare *cmp, bool off)
 {
 	struct names on = {0}, published = {0};
@@ -637,7 +690,7 @@ static void compare_triggers(struct compare *cmp, bool off)
 		    off ? "%zu trigger%s switched off until the rows are settled: %s"
 			: "%zu trigger%s on while rows are loaded and settled: %s",
 		    on.n, on.n == 1 ? " is" : "s are", names_text(&on));
-	if (published.n > 0)
+	if (published.n > 0 && !keeps_all(cmp))
 		add(cmp, SINK_WARNING,
 		    "if the publication carries updates and deletes, take the tables out of it until the end",
 		    "table%s in a publication: %s. While the primary key is away the server refuses to change or "
@@ -654,10 +707,10 @@ static void compare_triggers(struct compare *cmp, bool off)
 
 static bool compare_rows(struct compare *cmp, struct pg *pg, struct err *err)
 {
-	for (size_t i = 0; i < cmp->s->ntables; i++) {
+	for (size_t i = 0; i < cmp->s->ntables && cmp->way->conflict == SINK_CONFLICT_NONE; i++) {
 		_cleanup_(pg_result_freep) struct pg_result *r = NULL;
 		_cleanup_(buf_free) struct buf sql = {0};
-		if (cmp->c->tables[i].kind != 'r' || !cmp->c->tables[i].may_write)
+		if (!is_filled(cmp, &cmp->c->tables[i]) || !cmp->c->tables[i].may_write)
 			continue;
 		buf_puts(&sql, "SELECT count(*) FROM (SELECT FROM ");
 		sql_table(&sql, cmp->s, &cmp->s->tables[i]);
@@ -668,17 +721,18 @@ static bool compare_rows(struct compare *cmp, struct pg *pg, struct err *err)
 		if (n == 0)
 			continue;
 		bool many = n > ROWS_COUNTED;
-		add(cmp, SINK_ERROR, "empty the tables; what an earlier run of docrow filled goes away with --clean",
+		add(cmp, SINK_ERROR, "empty the tables: what an earlier run of docrow filled goes away with --clean",
 		    "table %s holds %s%lld row%s already", cmp->s->tables[i].name, many ? "more than " : "",
 		    (long long)(many ? ROWS_COUNTED : n), n == 1 ? "" : "s");
 	}
 	return true;
 }
 
-bool sink_compare(struct pg *pg, const struct schema *s, bool triggers, struct sink_differences *out, struct err *err)
+bool sink_compare(struct pg *pg, const struct schema *s, const struct sink_way *way, struct sink_differences *out,
+		  struct err *err)
 {
 	struct catalog c;
-	struct compare cmp = {s, &c, out};
+	struct compare cmp = {s, &c, out, way};
 	if (!catalog_read(pg, s, out->arena, &c, err))
 		return false;
 	compare_tables(&cmp);
@@ -686,9 +740,12 @@ bool sink_compare(struct pg *pg, const struct schema *s, bool triggers, struct s
 	compare_refs(&cmp);
 	for (size_t t = 0; t < s->ntables; t++)
 		compare_key(&cmp, (int)t);
-	compare_troubles(&cmp);
+	if (keeps_all(&cmp))
+		compare_kept(&cmp);
+	else
+		compare_troubles(&cmp);
 	compare_missing(&cmp);
-	compare_triggers(&cmp, triggers);
+	compare_triggers(&cmp, way->disable_triggers);
 	if (s->owner != NULL || s->ngrants > 0)
 		add(&cmp, SINK_NOTE, NULL,
 		    "owner and grants of the mapping are for tables that docrow makes: left as they are");
@@ -927,7 +984,7 @@ bool sink_adapt_columns(struct pg *pg, struct schema *s, struct arena *a, struct
 	struct catalog *c = arena_alloc(a, sizeof *c);
 	struct sink_differences d = {.arena = a};
 	struct adapt ad = {s, c, a};
-	if (!catalog_read(pg, s, a, c, err) || !columns_fit(&(struct compare){s, c, &d}, err))
+	if (!catalog_read(pg, s, a, c, err) || !columns_fit(&(struct compare){s, c, &d, NULL}, err))
 		return false;
 	adapt_columns(&ad);
 	adapt_enums(&ad);
@@ -940,7 +997,7 @@ bool sink_adapt(struct pg *pg, struct schema *s, int64_t run, struct arena *a, s
 	struct catalog *c = arena_alloc(a, sizeof *c);
 	struct sink_differences d = {.arena = a};
 	struct adapt ad = {s, c, a};
-	if (!catalog_read_recorded(pg, s, run, a, c, err) || !columns_fit(&(struct compare){s, c, &d}, err))
+	if (!catalog_read_recorded(pg, s, run, a, c, err) || !columns_fit(&(struct compare){s, c, &d, NULL}, err))
 		return false;
 	adapt_columns(&ad);
 	adapt_enums(&ad);

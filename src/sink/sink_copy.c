@@ -13,7 +13,7 @@ static void put_target(struct buf *sql, const struct schema *s, const struct sch
 		return;
 	}
 	const struct schema_table *t = &s->tables[c->table];
-	sql_table(sql, s, t);
+	sql_rows(sql, s, t);
 	buf_puts(sql, " (");
 	for (size_t i = 0; i < c->ncolumns; i++) {
 		buf_puts(sql, i > 0 ? ", " : "");

@@ -4,6 +4,7 @@
 #include "sink_catalog.h"
 #include "sink_existing.h"
 #include "sink_sql.h"
+#include "sink_stage.h"
 #include "text.h"
 
 static struct pg_param run_param(char text[24], int64_t run)
@@ -40,12 +41,14 @@ static void put_tables(struct buf *sql, const struct schema *s)
 	}
 }
 
-bool sink_lock_tables(struct pg *pg, const struct schema *s, double seconds, struct err *err)
+bool sink_lock_tables(struct pg *pg, const struct schema *s, const struct sink_way *way, double seconds,
+		      struct err *err)
 {
 	_cleanup_(buf_free) struct buf sql = {0};
 	buf_printf(&sql, "SET LOCAL lock_timeout = %lld; LOCK TABLE ", (long long)(seconds * 1000));
 	put_tables(&sql, s);
-	buf_puts(&sql, " IN ACCESS EXCLUSIVE MODE");
+	buf_puts(&sql,
+		 way->keep_indexes && !way->disable_triggers ? " IN ACCESS SHARE MODE" : " IN ACCESS EXCLUSIVE MODE");
 	if (pg_exec(pg, buf_cstr(&sql), err))
 		return true;
 	if (strcmp(err->sqlstate, "55P03") == 0)
@@ -58,26 +61,33 @@ bool sink_lock_tables(struct pg *pg, const struct schema *s, double seconds, str
 
 /* --- taking away --- */
 
+/* Of what stays in force while rows are loaded only foreign keys are away while rows are taken back: they would take
+ * rows of others along. */
+#define AWAY "facts ? 'drop' AND (state <> 'kept' OR kind = 'foreign key')"
+
 /* Foreign keys first: the keys that they need cannot go before them. */
-static bool drop_recorded(struct pg *pg, int64_t run, struct err *err)
+static bool drop_recorded(struct pg *pg, int64_t run, const char *which, struct err *err)
 {
 	_cleanup_(pg_result_freep) struct pg_result *r = NULL;
 	_cleanup_(buf_free) struct buf sql = {0};
 	char id[24];
 	struct pg_param params[] = {run_param(id, run)};
-	if (!pg_query(pg,
-		      "SELECT facts ->> 'drop' FROM docrow.ddl WHERE run = $1::bigint AND facts ? 'drop'"
-		      " ORDER BY kind <> 'foreign key', id",
-		      params, 1, &r, err))
+	buf_printf(&sql,
+		   "SELECT facts ->> 'drop' FROM docrow.ddl WHERE run = $1::bigint AND %s ORDER BY kind <> "
+		   "'foreign key', id",
+		   which);
+	if (!pg_query(pg, buf_cstr(&sql), params, 1, &r, err))
 		return false;
+	buf_reset(&sql);
 	for (int i = 0; i < pg_rows(r); i++)
 		buf_printf(&sql, "%s;\n", pg_get(r, i, 0));
 	return pg_rows(r) == 0 || pg_exec(pg, buf_cstr(&sql), err);
 }
 
-bool sink_take_away(struct pg *pg, const struct schema *s, int64_t run, bool triggers, struct err *err)
+bool sink_take_away(struct pg *pg, const struct schema *s, int64_t run, const struct sink_way *way, struct err *err)
 {
-	return catalog_record(pg, s, run, triggers, err) && drop_recorded(pg, run, err);
+	return catalog_record(pg, s, run, way->disable_triggers, way->keep_indexes, err) &&
+	       drop_recorded(pg, run, "facts ? 'drop' AND state = 'taken'", err);
 }
 
 bool sink_is_existing(struct pg *pg, int64_t run, bool *yes, struct err *err)
@@ -140,7 +150,7 @@ static bool make_all_again(struct pg *pg, int64_t run, struct err *err)
 	struct pg_param params[] = {run_param(id, run)};
 	if (!pg_query(pg,
 		      "SELECT definition || coalesce(facts ->> 'after', ''), kind, object, table_name FROM docrow.ddl"
-		      " WHERE run = $1::bigint AND facts ? 'drop' ORDER BY id",
+		      " WHERE run = $1::bigint AND " AWAY " ORDER BY id",
 		      params, 1, &r, err))
 		return false;
 	for (int i = 0; i < pg_rows(r); i++) {
@@ -225,8 +235,9 @@ static bool drop_staging(struct pg *pg, const struct schema *s, struct err *err)
 bool sink_give_back(struct pg *pg, const struct schema *s, int64_t run, double lock_seconds, uint64_t *left,
 		    struct err *err)
 {
-	return sink_lock_tables(pg, s, lock_seconds, err) && sink_begin_settle(pg, err) &&
-	       drop_recorded(pg, run, err) && count_all_foreign(pg, s, run, left, err) &&
+	const struct sink_way all = {0};
+	return sink_lock_tables(pg, s, &all, lock_seconds, err) && sink_begin_settle(pg, err) &&
+	       drop_recorded(pg, run, AWAY, err) && count_all_foreign(pg, s, run, left, err) &&
 	       (*left == 0 ? empty_tables(pg, s, err) : delete_mine(pg, s, run, err)) &&
-	       make_all_again(pg, run, err) && drop_staging(pg, s, err);
+	       make_all_again(pg, run, err) && drop_staging(pg, s, err) && sink_stage_drop(pg, s, err);
 }

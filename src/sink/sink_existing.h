@@ -16,6 +16,13 @@
 
 #include "sink.h"
 
+/* How tables that are there are filled. */
+struct sink_way {
+	bool disable_triggers;       /* of users, until the rows are settled                       */
+	bool keep_indexes;           /* keys, indexes and foreign keys stay in force: sink_stage.h */
+	enum sink_conflict conflict; /* NONE: the tables must be empty                 */
+};
+
 enum sink_severity { SINK_NOTE, SINK_WARNING, SINK_ERROR };
 
 struct sink_difference {
@@ -34,15 +41,18 @@ bool sink_find_tables(struct pg *pg, const struct schema *s, size_t *found, stru
 /* Server, encoding, the right to make indexes in the schema: as sink_check, for a target whose tables exist. */
 bool sink_check_existing(struct pg *pg, const struct schema *s, struct err *err) MUST_CHECK;
 /* Every difference between schema and catalog, into `out` (arena set, the rest zeroed, by the caller), and tables
- * that hold rows. With `triggers` those of users will be switched off. In the caller's transaction. */
-bool sink_compare(struct pg *pg, const struct schema *s, bool triggers, struct sink_differences *out,
+ * that hold rows. In the caller's transaction. */
+bool sink_compare(struct pg *pg, const struct schema *s, const struct sink_way *way, struct sink_differences *out,
 		  struct err *err) MUST_CHECK;
 
-/* ACCESS EXCLUSIVE on the tables and on those whose foreign keys point to them, within so many seconds. */
-bool sink_lock_tables(struct pg *pg, const struct schema *s, double seconds, struct err *err) MUST_CHECK;
-/* Writes down in docrow.ddl and drops keys, indexes, foreign keys (never CASCADE), switches triggers off if asked;
- * makes the staging tables of pairs. */
-bool sink_take_away(struct pg *pg, const struct schema *s, int64_t run, bool triggers, struct err *err) MUST_CHECK;
+/* Locks the tables within so many seconds: against everybody, or, when all stays in force, against changes of their
+ * structure only. */
+bool sink_lock_tables(struct pg *pg, const struct schema *s, const struct sink_way *way, double seconds,
+		      struct err *err) MUST_CHECK;
+/* Writes down in docrow.ddl and drops keys, indexes, foreign keys (never CASCADE) unless they stay, switches triggers
+ * off if asked. */
+bool sink_take_away(struct pg *pg, const struct schema *s, int64_t run, const struct sink_way *way,
+		    struct err *err) MUST_CHECK;
 
 /* Was this run's target there before it? */
 bool sink_is_existing(struct pg *pg, int64_t run, bool *yes, struct err *err) MUST_CHECK;

@@ -5,6 +5,7 @@
  * since it adds rows there. Strongly connected tables make one group (Tarjan); Tarjan finds them parents first.
  */
 #include "sink.h"
+#include "sink_stage.h"
 
 struct graph {
 	const struct schema *s;
@@ -48,6 +49,8 @@ static void graph_init(struct graph *g, const struct schema *s, struct arena *a)
 		add_reference(g, &s->refs[i]);
 	for (size_t t = 0; t < s->ntables; t++)
 		add_edge(g, (int)t, s->tables[t].parent_table);
+	for (size_t i = 0; i < s->nneeds; i++)
+		add_edge(g, s->needs[i].table, s->needs[i].other);
 }
 
 static void close_component(struct graph *g, int v)
@@ -128,13 +131,18 @@ static void add_child_tables(const struct schema *s, struct sink_orphan_group *o
 		}
 }
 
+static void find_components(struct graph *g, const struct schema *s, struct arena *a)
+{
+	graph_init(g, s, a);
+	for (size_t t = 0; t < g->n; t++)
+		if (g->number[t] == 0)
+			visit(g, (int)t);
+}
+
 size_t sink_orphan_groups(const struct schema *s, struct arena *a, struct sink_orphan_group **groups)
 {
 	struct graph g;
-	graph_init(&g, s, a);
-	for (size_t t = 0; t < g.n; t++)
-		if (g.number[t] == 0)
-			visit(&g, (int)t);
+	find_components(&g, s, a);
 	size_t ncomponents = (size_t)g.ncomponents, n = 0;
 	const bool *reach = component_reach(&g, a);
 	int *group_of = arena_alloc(a, (ncomponents + 1) * sizeof *group_of);
@@ -150,6 +158,38 @@ size_t sink_orphan_groups(const struct schema *s, struct arena *a, struct sink_o
 			if (reach[c * ncomponents + d] && group_of[d] >= 0)
 				out->after[out->nafter++] = group_of[d];
 		add_child_tables(s, out);
+	}
+	return n;
+}
+
+/* The tables of one component; *cyclic: some of them need another one of them, or themselves. */
+static void fill_unit(const struct graph *g, int component, struct arena *a, struct sink_unit *out)
+{
+	out->tables = arena_alloc(a, (g->n + 1) * sizeof *out->tables);
+	for (size_t v = 0; v < g->n; v++)
+		if (g->component[v] == component && g->s->tables[v].stage != NULL)
+			out->tables[out->ntables++] = (int)v;
+	for (size_t v = 0; v < g->n; v++)
+		for (size_t w = 0; w < g->n; w++)
+			out->cyclic |=
+				g->component[v] == component && g->component[w] == component && has_edge(g, v, w);
+}
+
+size_t sink_units(const struct schema *s, struct arena *a, struct sink_unit **units)
+{
+	struct graph g;
+	size_t n = 0;
+	find_components(&g, s, a);
+	*units = arena_alloc(a, ((size_t)g.ncomponents + 1) * sizeof **units);
+	for (int c = 0, group = 0; c < g.ncomponents; c++) {
+		struct sink_unit u = {.group = -1};
+		struct sink_orphan_group of;
+		fill_group(&g, c, a, &of);
+		fill_unit(&g, c, a, &u);
+		if (of.nrefs > 0)
+			u.group = group++;
+		if (u.ntables > 0)
+			(*units)[n++] = u;
 	}
 	return n;
 }

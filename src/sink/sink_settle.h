@@ -30,7 +30,8 @@ struct removal {
 	enum fault fault;
 	bool drop;
 	bool keep_children;
-	const char *path; /* of the ledger's DROPPED: the key's name */
+	bool has_sqlstate; /* a further column of the query */
+	const char *path;  /* of the ledger's DROPPED: the key's name */
 	const char *rows;
 };
 /* Counts go to the ledger; *removed (may be NULL) gets the table's own rows. */

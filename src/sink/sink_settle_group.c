@@ -57,7 +57,9 @@ static bool fail_at(const struct group *g, size_t i)
 static bool read_key_state(struct group *g, size_t i)
 {
 	const struct schema_ref *r = ref_at(g, i);
-	return r->fkey < 0 || sink_key_state(g->st.pg, g->st.s, r->table, r->fkey, &g->members[i].key, g->st.err);
+	/* a stage has no keys, whatever its table has */
+	return r->fkey < 0 || g->st.s->tables[r->table].stage != NULL ||
+	       sink_key_state(g->st.pg, g->st.s, r->table, r->fkey, &g->members[i].key, g->st.err);
 }
 
 static bool validate(struct group *g, size_t i, bool *refused)

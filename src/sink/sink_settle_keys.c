@@ -29,20 +29,10 @@ bool sink_begin_settle(struct pg *pg, struct err *err)
 bool sink_add_primary_key(struct pg *pg, const struct schema *s, int table, struct err *err)
 {
 	_cleanup_(buf_free) struct buf sql = {0};
-	if (s->tables[table].nprimary_key == 0)
+	if (s->tables[table].nprimary_key == 0 || s->tables[table].stage != NULL)
 		return true;
 	schema_sql_primary_key(&sql, s, &s->tables[table]);
 	return pg_exec(pg, buf_cstr(&sql), err);
-}
-
-bool sink_try_primary_key(struct pg *pg, const struct schema *s, int table, bool *duplicates, struct err *err)
-{
-	_cleanup_(buf_free) struct buf sql = {0};
-	*duplicates = false;
-	if (s->tables[table].nprimary_key == 0)
-		return true;
-	schema_sql_primary_key(&sql, s, &s->tables[table]);
-	return sink_try(pg, buf_cstr(&sql), UNIQUE_VIOLATION, duplicates, err);
 }
 
 static void put_key_columns(struct buf *sql, const struct schema_table *t)
@@ -51,6 +41,32 @@ static void put_key_columns(struct buf *sql, const struct schema_table *t)
 		buf_puts(sql, i > 0 ? ", " : "");
 		sql_column(sql, ROW_ALIAS, t, t->primary_key[i]);
 	}
+}
+
+/* A stage gets no index: it would be built for one search only. */
+static bool search_stage(struct pg *pg, const struct schema_table *t, bool *duplicates, struct err *err)
+{
+	_cleanup_(buf_free) struct buf sql = {0};
+	uint64_t n = 0;
+	buf_printf(&sql, "SELECT count(*) FROM (SELECT FROM %s AS " ROW_ALIAS " GROUP BY ", t->stage);
+	put_key_columns(&sql, t);
+	buf_puts(&sql, " HAVING count(*) > 1 LIMIT 1) x");
+	/* the statements that follow join it with others */
+	bool ok = pg_execf(pg, err, "ANALYZE %s", t->stage) && sink_counts(pg, buf_cstr(&sql), &n, 1, err);
+	*duplicates = n > 0;
+	return ok;
+}
+
+bool sink_try_primary_key(struct pg *pg, const struct schema *s, int table, bool *duplicates, struct err *err)
+{
+	_cleanup_(buf_free) struct buf sql = {0};
+	*duplicates = false;
+	if (s->tables[table].nprimary_key == 0)
+		return true;
+	if (s->tables[table].stage != NULL)
+		return search_stage(pg, &s->tables[table], duplicates, err);
+	schema_sql_primary_key(&sql, s, &s->tables[table]);
+	return sink_try(pg, buf_cstr(&sql), UNIQUE_VIOLATION, duplicates, err);
 }
 
 bool sink_duplicate_keys(struct pg *pg, const struct schema *s, int table, size_t limit, struct arena *a,
@@ -67,7 +83,7 @@ bool sink_duplicate_keys(struct pg *pg, const struct schema *s, int table, size_
 	buf_puts(&sql, "SELECT min(");
 	sql_key_text(&sql, ROW_ALIAS, t);
 	buf_puts(&sql, " COLLATE \"C\") FROM ");
-	sql_table(&sql, s, t);
+	sql_rows(&sql, s, t);
 	buf_puts(&sql, " AS " ROW_ALIAS " GROUP BY ");
 	put_key_columns(&sql, t);
 	buf_puts(&sql, " HAVING count(*) > 1 ORDER BY ");
@@ -166,10 +182,10 @@ static bool delete_children(struct pg *pg, const struct schema *s, int table, co
 		buf_puts(&pick, " IN (SELECT ");
 		sql_column(&pick, ROW_ALIAS, &s->tables[table], link);
 		buf_puts(&pick, " FROM ");
-		sql_table(&pick, s, &s->tables[table]);
+		sql_rows(&pick, s, &s->tables[table]);
 		buf_printf(&pick, " AS " ROW_ALIAS " WHERE %s)", where);
 		buf_puts(&sql, "DELETE FROM ");
-		sql_table(&sql, s, child);
+		sql_rows(&sql, s, child);
 		buf_printf(&sql, " AS " ROW_ALIAS " WHERE %s", buf_cstr(&pick));
 		if (!delete_children(pg, s, (int)c, buf_cstr(&pick), keys, deleted, err) ||
 		    !pg_run(pg, buf_cstr(&sql), keys, 1, &n, err))
@@ -224,7 +240,7 @@ bool sink_delete_keys(struct pg *pg, const struct schema *s, int table, const ch
 	struct pg_param param = PG_TEXT(buf_cstr(&array));
 	put_has_key(&where, s, &s->tables[table]);
 	buf_puts(&sql, "DELETE FROM ");
-	sql_table(&sql, s, &s->tables[table]);
+	sql_rows(&sql, s, &s->tables[table]);
 	buf_printf(&sql, " AS " ROW_ALIAS " WHERE %s", buf_cstr(&where));
 	if (!delete_children(pg, s, table, buf_cstr(&where), &param, deleted, err) ||
 	    !delete_pairs(pg, s, table, &param, deleted, err) || !pg_run(pg, buf_cstr(&sql), &param, 1, &rows, err))
@@ -252,7 +268,7 @@ static void put_groups_only(struct buf *out, const struct settle *st, const stru
 	if (d->nulls)
 		return;
 	buf_printf(out, " AND ROW(%s) IN (SELECT %s FROM ", d->keys, d->keys);
-	sql_table(out, st->s, d->table);
+	sql_rows(out, st->s, d->table);
 	buf_printf(out, " WHERE %s GROUP BY %s HAVING count(*) > 1)", d->which, d->keys);
 }
 
@@ -276,7 +292,7 @@ static void put_duplicates(struct buf *out, const struct settle *st, const struc
 	buf_puts(out, " AS message, NULL::bytea AS value, NULL::text AS value_text FROM (SELECT " ROW_ALIAS
 		      ".ctid AS spot, row_number() OVER w AS place, ");
 	buf_printf(out, "%s AS own, first_value(%s) OVER w AS kept FROM ", buf_cstr(&id), buf_cstr(&id));
-	sql_table(out, st->s, d->table);
+	sql_rows(out, st->s, d->table);
 	buf_printf(out, " AS " ROW_ALIAS " WHERE %s", d->which);
 	put_groups_only(out, st, d);
 	buf_printf(out, " WINDOW w AS (PARTITION BY %s ORDER BY %s)) docrow_w WHERE place > 1", d->keys, d->order);
@@ -340,9 +356,9 @@ bool sink_settle_unique(struct pg *pg, const struct schema *s, int table, int in
 	struct settle st = {.pg = pg, .s = s, .run = run, .step = step, .ledger = l, .err = err};
 	_cleanup_(buf_free) struct buf create = {0};
 	_cleanup_(buf_free) struct buf rows = {0};
-	bool duplicates;
+	bool duplicates = true; /* of a stage the statement below finds out */
 	schema_sql_index(&create, s, t, i);
-	if (!sink_try(pg, buf_cstr(&create), UNIQUE_VIOLATION, &duplicates, err))
+	if (t->stage == NULL && !sink_try(pg, buf_cstr(&create), UNIQUE_VIOLATION, &duplicates, err))
 		return false;
 	if (!duplicates)
 		return true;
@@ -353,7 +369,7 @@ bool sink_settle_unique(struct pg *pg, const struct schema *s, int table, int in
 			    .drop = i->duplicates != DUP_REJECT,
 			    .path = i->name,
 			    .rows = buf_cstr(&rows)};
-	return settle_remove(&st, &r, NULL) && pg_exec(pg, buf_cstr(&create), err);
+	return settle_remove(&st, &r, NULL) && (t->stage != NULL || pg_exec(pg, buf_cstr(&create), err));
 }
 
 /* --- primary keys of rows that cannot be loaded anew --- */

@@ -39,7 +39,7 @@ void settle_table(struct buf *sql, const struct settle *st, int table)
 	if (st->staged != NULL && st->staged[table])
 		buf_printf(sql, "pg_temp.docrow_t%d", table);
 	else
-		sql_table(sql, st->s, &st->s->tables[table]);
+		sql_rows(sql, st->s, &st->s->tables[table]);
 }
 
 /* --- the search --- */
@@ -94,6 +94,22 @@ static void put_staged_join(struct buf *sql, const struct settle *st, int ref, c
 	buf_printf(sql, " LIMIT 1) AS %s ON true", alias);
 }
 
+/* Rows that a reference may point to: those that wait in the stage, and beside them those of others in the table. */
+static void put_parents(struct buf *sql, const struct settle *st, const struct schema_table *parent, int column)
+{
+	if (parent->stage == NULL || !parent->has_others) {
+		sql_rows(sql, st->s, parent);
+		return;
+	}
+	buf_puts(sql, "(SELECT ");
+	sql_ident(sql, parent->columns[column].name);
+	buf_printf(sql, " FROM %s UNION SELECT ", parent->stage);
+	sql_ident(sql, parent->columns[column].name);
+	buf_puts(sql, " FROM ");
+	sql_table(sql, st->s, parent);
+	buf_putc(sql, ')');
+}
+
 static void put_join(struct buf *sql, const struct settle *st, int ref, char letter, int table, int column)
 {
 	const struct schema_table *parent = &st->s->tables[table];
@@ -104,7 +120,7 @@ static void put_join(struct buf *sql, const struct settle *st, int ref, char let
 		return;
 	}
 	buf_puts(sql, " LEFT JOIN ");
-	sql_table(sql, st->s, parent);
+	put_parents(sql, st, parent, column);
 	buf_printf(sql, " AS %s ON ", alias);
 	sql_column(sql, alias, parent, column);
 	buf_puts(sql, " = ");
@@ -447,7 +463,7 @@ static void put_stub(struct buf *sql, const struct settle *st, int ref)
 	put_from(sql, st, &ref, 1);
 	put_where_stuck(sql, st, ref);
 	buf_puts(sql, "), docrow_i AS (INSERT INTO ");
-	sql_table(sql, st->s, parent);
+	sql_rows(sql, st->s, parent);
 	buf_puts(sql, " (");
 	sql_ident(sql, parent->columns[r->ref_column].name);
 	buf_puts(sql, ") SELECT v FROM docrow_o ORDER BY ");

@@ -34,12 +34,13 @@ static void put_deleted(struct buf *sql, const struct settle *st, const struct r
 {
 	const struct schema_table *t = &st->s->tables[r->table];
 	buf_puts(sql, ", docrow_g AS (DELETE FROM ");
-	sql_table(sql, st->s, t);
+	sql_rows(sql, st->s, t);
 	buf_puts(sql, " AS " ROW_ALIAS " USING docrow_o WHERE " ROW_ALIAS ".ctid = docrow_o.spot RETURNING ");
 	sql_row_identity(sql, ROW_ALIAS, st->s, t, st->run);
 	/* json, not jsonb: no limit below the row's own, and the columns in their order */
 	buf_puts(sql, ", row_to_json(" ROW_ALIAS ".*)::text AS row_text, docrow_o.message, docrow_o.value, "
 		      "docrow_o.value_text");
+	buf_puts(sql, r->has_sqlstate ? ", docrow_o.sqlstate" : ", NULL::text AS sqlstate");
 	put_links(sql, st->s, r->table);
 	buf_putc(sql, ')');
 }
@@ -53,7 +54,7 @@ static int put_children(struct buf *sql, const struct schema *s, int table, cons
 		char name[32];
 		snprintf(name, sizeof name, "docrow_x%zu", c);
 		buf_printf(sql, ", %s AS (DELETE FROM ", name);
-		sql_table(sql, s, &s->tables[c]);
+		sql_rows(sql, s, &s->tables[c]);
 		buf_printf(sql, " AS " ROW_ALIAS " USING (SELECT DISTINCT link_%zu FROM %s) docrow_up WHERE ", c,
 			   from);
 		sql_column(sql, ROW_ALIAS, &s->tables[c], s->tables[c].parent_column);
@@ -77,15 +78,15 @@ static void put_names(struct buf *sql, const struct settle *st, const struct rem
 
 static void put_rejects(struct buf *sql, const struct settle *st, const struct removal *r)
 {
-	buf_printf(
-		sql,
-		", docrow_n AS (INSERT INTO docrow.reject (run, step, fault, code, table_name, column_name, "
-		"collection, message, doc_id, doc_id_text, key, ordinal, row_text) SELECT %lld, %lld, '%s', '%s', ",
-		(long long)st->run, (long long)st->step, fault_name(r->fault), fault_code(r->fault));
+	buf_printf(sql,
+		   ", docrow_n AS (INSERT INTO docrow.reject (run, step, fault, code, table_name, column_name, "
+		   "collection, message, sqlstate, doc_id, doc_id_text, key, ordinal, row_text) SELECT %lld, %lld, "
+		   "'%s', '%s', ",
+		   (long long)st->run, (long long)st->step, fault_name(r->fault), fault_code(r->fault));
 	put_names(sql, st, r);
-	buf_puts(sql,
-		 ", message, doc_id, doc_id_text, key, ordinal, row_text FROM docrow_g ORDER BY key COLLATE \"C\", "
-		 "row_text COLLATE \"C\")");
+	buf_puts(sql, ", message, sqlstate, doc_id, doc_id_text, key, ordinal, row_text FROM docrow_g ORDER BY key "
+		      "COLLATE \"C\", "
+		      "row_text COLLATE \"C\")");
 }
 
 static void put_findings(struct buf *sql, const struct settle *st, const struct removal *r)

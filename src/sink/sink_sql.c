@@ -317,7 +317,7 @@ static bool put_document_key(struct buf *out, const struct schema *s, const char
 	buf_puts(out, "(SELECT ");
 	bool ok = put_document_key(out, s, above, up, type);
 	buf_puts(out, " FROM ");
-	sql_table(out, s, up);
+	sql_rows(out, s, up);
 	buf_printf(out, " AS %s WHERE ", above);
 	sql_column(out, above, up, link);
 	buf_puts(out, " = ");

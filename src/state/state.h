@@ -54,6 +54,7 @@ struct state_run {
 	char *source_identity, *source_describe, *operation_time;
 	char *options;  /* JSON of the options that resume must keep                    */
 	char *schema;   /* read from options: where the tables are                                      */
+	char *way;      /* read from options: how tables that were there are filled; "" the usual way */
 	char *left_out; /* read from options: names of collections left out, one a line; "" none */
 	char *version;
 	enum state_phase phase;
@@ -129,6 +130,7 @@ bool state_workers(struct pg *pg, int64_t run, struct arena *a, struct state_wor
 	X(INDEX, "index")                                                                                            \
 	X(FKEY, "foreign_key")                                                                                       \
 	X(VALIDATE, "validate")                                                                                      \
+	X(MOVE, "move")                                                                                              \
 	X(RESTORE, "restore")                                                                                        \
 	X(VACUUM, "vacuum")                                                                                          \
 	X(RETRY, "retry")

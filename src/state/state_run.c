@@ -72,13 +72,14 @@ bool state_run_create(struct pg *pg, struct state_run *run, struct err *err)
 bool state_run_find(struct pg *pg, struct arena *a, struct state_run *run, bool *found, struct err *err)
 {
 	struct pg_result *r;
-	if (!state_query(pg,
-			 "SELECT id, mapping_name, mapping_text, mapping_digest, source_identity, source_describe, "
-			 "operation_time, options, version, phase, status, error, " ISO("started") ", " ISO(
-				 "finished") ", coalesce(options ->> 'left_out', ''), coalesce(options ->> 'schema', "
-					     "'public') FROM docrow.run WHERE status <> "
-					     "'cleaned' ORDER BY id DESC LIMIT 1",
-			 NULL, 0, &r, err))
+	if (!state_query(
+		    pg,
+		    "SELECT id, mapping_name, mapping_text, mapping_digest, source_identity, source_describe, "
+		    "operation_time, options, version, phase, status, error, " ISO("started") ", " ISO(
+			    "finished") ", coalesce(options ->> 'left_out', ''), coalesce(options ->> 'schema', "
+					"'public'), coalesce(options ->> 'way', '') FROM docrow.run WHERE status <> "
+					"'cleaned' ORDER BY id DESC LIMIT 1",
+		    NULL, 0, &r, err))
 		return false;
 	*found = pg_rows(r) > 0;
 	*run = (struct state_run){0};
@@ -99,6 +100,7 @@ bool state_run_find(struct pg *pg, struct arena *a, struct state_run *run, bool 
 		run->finished = cell(a, r, 0, 13);
 		run->left_out = cell(a, r, 0, 14);
 		run->schema = cell(a, r, 0, 15);
+		run->way = cell(a, r, 0, 16);
 	}
 	pg_result_free(r);
 	return ok;

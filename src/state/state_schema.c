@@ -349,7 +349,8 @@ static bool drop_tables(struct pg *pg, struct err *err)
 		"SELECT format('DROP %s docrow.%I', CASE c.relkind WHEN 'v' THEN 'VIEW' ELSE 'TABLE' END, "
 		"c.relname) FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace "
 		"WHERE n.nspname = 'docrow' AND (c.relname IN ('ledger', 'meta', 'run', 'worker', 'chunk', 'step', "
-		"'reject', 'finding', 'id_map', 'revision', 'ddl', 'savepoint') OR c.relname ~ '^pairs_[0-9]+$') AND "
+		"'reject', 'finding', 'id_map', 'revision', 'ddl', 'savepoint') OR c.relname ~ "
+		"'^(pairs|rows)_[0-9]+$') AND "
 		"c.relkind IN "
 		"('r', 'v') "
 		"ORDER BY c.relkind = 'r', c.oid",

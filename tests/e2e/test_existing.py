@@ -181,7 +181,7 @@ error: the primary key of table pets is (id, name), the mapping has another (mak
 error: primary key pets_pkey of pets cannot be taken away and made again: rule _RETURN on view public.grouped needs it (it would have to be away while the rows are loaded; drop what stands in the way, or have the rights granted, and put it back afterwards)
 1 index of the mapping is not in the target and is not made: people_email_key
 warning: 2 foreign keys of the mapping are not in the target and are not made: people_boss_fkey, pets_owner_fkey
-error: table people holds 1 row already (empty the tables; what an earlier run of docrow filled goes away with --clean)
+error: table people holds 1 row already (empty the tables: what an earlier run of docrow filled goes away with --clean)
 error DR-4015: the tables in schema public do not fit the mapping: 10 things to mend"""
 
 

@@ -106,15 +106,75 @@ def test_while_making_again(job, pg15, end):
         assert pg15.query("SELECT (SELECT count(*) FROM people), (SELECT count(*) FROM pets)") == [(0, 0)]
 
 
+# --- with all of it in force ---
+
+NO_PETS_OLD = deployed.EVERYTHING.replace("ALTER TABLE pets ADD CONSTRAINT pets_old FOREIGN KEY (id) REFERENCES people NOT VALID;", "")
+KEEP = [*MIGRATE, "--keep-indexes"]
+
+
+@pytest.fixture
+def in_force(mongo, docrow, pg15):
+    deployed.fill_small(mongo)
+    (docrow.folder / "m.yaml").write_text(deployed.SMALL)
+    pg15.execute(NO_PETS_OLD)
+    pg15.before = deployed.catalog(pg15, BOTH)
+    docrow.run(*MIGRATE, status=1)  # the usual way: it ends with the same rows and account
+    pg15.rows_wanted = rows(pg15)
+    docrow.run("migrate", "--clean-only", status=0)
+    return docrow
+
+
+def test_in_force_while_loading(in_force, pg15):
+    with pg15.admin() as admin:
+        admin.execute("ALTER TABLE people ADD CONSTRAINT slow CHECK (pg_sleep(0.01) IS NOT NULL)")
+
+    def is_loading():
+        return pg15.query("SELECT 1 FROM docrow.chunk WHERE state = 'done'")
+
+    in_force.kill_when(is_loading, *KEEP)
+    assert pg15.query("SELECT (SELECT count(*) FROM people), (SELECT count(*) FROM pets)") == [(0, 0)]
+    pg15.execute("ALTER TABLE people DROP CONSTRAINT slow")
+    in_force.run("migrate", "--resume", "--lease", "2", status=1)
+    as_undisturbed(pg15)
+
+
+@pytest.mark.parametrize("table", ["people", "pets"])
+@pytest.mark.parametrize("end", ["resume", "clean"])
+def test_in_force_while_moving(in_force, pg15, table, end):
+    pg15.execute(
+        "CREATE FUNCTION wait() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN PERFORM pg_sleep(0.05); RETURN NEW; END$$;"
+        f"CREATE TRIGGER wait BEFORE INSERT ON {table} FOR EACH ROW EXECUTE FUNCTION wait()"
+    )
+
+    def is_moving():
+        return pg15.query(
+            "SELECT 1 FROM pg_stat_activity WHERE application_name LIKE 'docrow%%' AND state = 'active' AND query LIKE"
+            f" 'INSERT INTO \"public\".\"{table}\"%%' AND clock_timestamp() - query_start > interval '0.2 s'"
+        )
+
+    in_force.kill_when(is_moving, *KEEP)
+    wait_for(lambda: nobody_is_left(pg15), 30, "the rollback")
+    assert pg15.query("SELECT (SELECT count(*) FROM people), (SELECT count(*) FROM pets)") == [(0 if table == "people" else 90, 0)]
+    pg15.execute(f"DROP TRIGGER wait ON {table}; DROP FUNCTION wait()")
+    if end == "resume":
+        in_force.run("migrate", "--resume", "--lease", "2", status=1)
+        as_undisturbed(pg15)
+    else:
+        in_force.run("migrate", "--clean-only", "--lease", "2", status=0)
+        assert deployed.differences(pg15.before, deployed.catalog(pg15, BOTH)) == {}
+        assert pg15.query("SELECT (SELECT count(*) FROM people), (SELECT count(*) FROM pets)") == [(0, 0)]
+
+
 @pytest.mark.plain_only
-def test_nextcrm_at_random_moments(mongo, docrow, pg15):
+@pytest.mark.parametrize("how", [[], ["--keep-indexes"]])
+def test_nextcrm_at_random_moments(mongo, docrow, pg15, how):
     sample = nextcrm_sample.make(600, seed=9, dirt=0.04)
     nextcrm_dirt.spoil(sample, seed=9)
     sample.insert(mongo.db)
     deployed.nextcrm(pg15)
     before = deployed.catalog(pg15)
     mapping = program.ROOT / "mappings" / "nextcrm.yaml"
-    migrate = ["migrate", "--mapping", mapping, "--batch-size", "40", "--lease", "2", "--workers", "2"]
+    migrate = ["migrate", "--mapping", mapping, "--batch-size", "40", "--lease", "2", "--workers", "2", *how]
     started = time.monotonic()
     docrow.run(*migrate, status=1)
     seconds = time.monotonic() - started

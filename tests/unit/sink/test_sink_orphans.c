@@ -1,4 +1,5 @@
 /* Orphans: policies, chains, circles, order of groups. Those with rows need a server: DATABASE_URL. */
+#include "sink_stage.h"
 #include "sink_test.h"
 
 /* --- order, without a server --- */
@@ -90,6 +91,54 @@ static void moves_and_stubs_order_too(void **state)
 	/* E sees the stubs, whenever it runs */
 	assert_true(is_after(&g[group_of(g, n, ex)], group_of(g, n, bx)));
 	assert_true(g[group_of(g, n, bx)].cyclic);
+}
+
+static int unit_with(const struct sink_unit *u, size_t n, int table)
+{
+	for (size_t i = 0; i < n; i++)
+		for (size_t k = 0; k < u[i].ntables; k++)
+			if (u[i].tables[k] == table)
+				return (int)i;
+	return -1;
+}
+
+/* Rows go in where all that they need is in: by references, parents, and keys that no reference stands for. */
+static void units_are_moved_parents_first(void **state)
+{
+	struct fixture *f = *state;
+	int child = table(f, "Child", "a", "*parent uuid, *ordinal integer");
+	int b = table(f, "B", "b", "*id uuid, a uuid"), a = table(f, "A", "a", "*id uuid, b uuid");
+	int far = table(f, "Far", "far", "*id uuid"), alone = table(f, "Alone", "alone", "*id uuid");
+	int self = table(f, "Self", "self", "*id uuid, up uuid");
+	f->tables[child].parent_table = a;
+	f->tables[child].parent_column = 0;
+	int ab = reference(f, a, "b", b, ORPHAN_REJECT), up = reference(f, self, "up", self, ORPHAN_NULL);
+	reference(f, b, "a", a, ORPHAN_REJECT);
+	struct schema_need need = {b, far};
+	f->s.needs = &need;
+	f->s.nneeds = 1;
+	for (size_t t = 0; t < f->s.ntables; t++)
+		f->tables[t].stage = (int)t == alone ? NULL : "docrow.rows_0";
+	struct sink_unit *u;
+	size_t n = sink_units(&f->s, f->arena, &u);
+	int circle = unit_with(u, n, a);
+	assert_int_equal(n, 4);
+	assert_int_equal(unit_with(u, n, b), circle);
+	assert_int_equal(unit_with(u, n, alone), -1);
+	assert_true(unit_with(u, n, far) < circle && circle < unit_with(u, n, child));
+	assert_true(u[circle].cyclic && u[unit_with(u, n, self)].cyclic && !u[unit_with(u, n, child)].cyclic);
+	assert_int_equal(u[circle].ntables, 2);
+	struct sink_orphan_group *g;
+	size_t ngroups = sink_orphan_groups(&f->s, f->arena, &g);
+	assert_int_equal(u[circle].group, group_of(g, ngroups, ab));
+	assert_int_equal(u[unit_with(u, n, self)].group, group_of(g, ngroups, up));
+	assert_int_equal(u[unit_with(u, n, far)].group, -1);
+	/* what was moved before is in its table */
+	struct schema view = sink_stage_view(&f->s, u, (size_t)circle, f->arena);
+	assert_null(view.tables[far].stage);
+	assert_non_null(view.tables[a].stage);
+	assert_non_null(view.tables[child].stage);
+	f->s.nneeds = 0;
 }
 
 /* --- policies --- */
@@ -474,6 +523,7 @@ static int run(void)
 		TEST(parents_come_first),
 		TEST(circles_are_one_group),
 		TEST(moves_and_stubs_order_too),
+		TEST(units_are_moved_parents_first),
 		TEST(four_levels),
 		TEST(a_circle_to_its_fixpoint),
 		TEST(a_table_that_refers_to_itself),
