@@ -245,13 +245,14 @@ def loaded(pg):
 
 
 SLOW = ["--batch-size", "1", "--workers", "2"]  # a transaction for each document
+PACE = {"DOCROW_MAX_RATE": "400"}  # of a run that is to be stopped under way; the way on has no need of it
 
 
 @pytest.mark.parametrize("with_signal", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_stop_and_the_way_on(job, mongo, pg15, with_signal):
     fill(mongo, 1500)
     result = job.kill_when(
-        lambda: loaded(pg15) > 20, "migrate", "--mapping", "./m.yaml", *SLOW, with_signal=with_signal
+        lambda: loaded(pg15) > 20, "migrate", "--mapping", "./m.yaml", *SLOW, with_signal=with_signal, env=PACE
     )
     assert result.status == 130, result
     assert "docrow: stopping: the work in hand is finished or rolled back" in result.stderr
@@ -275,7 +276,9 @@ def test_stop_and_the_way_on(job, mongo, pg15, with_signal):
 
 def test_resume_needs_no_mapping_and_refuses_another(job, mongo, pg15):
     fill(mongo, 1500)
-    job.kill_when(lambda: loaded(pg15) > 20, "migrate", "--mapping", "./m.yaml", *SLOW, with_signal=signal.SIGINT)
+    job.kill_when(
+        lambda: loaded(pg15) > 20, "migrate", "--mapping", "./m.yaml", *SLOW, with_signal=signal.SIGINT, env=PACE
+    )
     (job.folder / "other.yaml").write_text(MAPPING.replace("ORPHANS", "reject"))
     assert "DR-2204" in job.run("migrate", "--resume", "--mapping", "./other.yaml", status=2).stderr
     assert "DR-2202" in migrate(job, status=2).stderr
@@ -290,7 +293,7 @@ class StuckRun:
         (docrow.folder / "m.yaml").write_text(MAPPING.replace("ORPHANS", '"null"'))
         self.log = docrow.folder / "stderr"
         with open(self.log, "w") as log:
-            self.process = docrow.start("migrate", "--mapping", "./m.yaml", *SLOW, "--lease", "2", stderr=log)
+            self.process = docrow.start("migrate", "--mapping", "./m.yaml", *SLOW, "--lease", "2", stderr=log, env=PACE)
         self.wait_until(lambda: loaded(pg) > 20, "the first chunks")
         assert self.process.poll() is None, self.stderr()
         mongo.server.pause()

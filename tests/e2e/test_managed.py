@@ -74,11 +74,13 @@ def test_pgbouncer_in_transaction_mode(dirty, make_docrow, bouncer, pg15, anothe
     """The whole dirty NextCRM job, killed on the way, through few sessions that are shared: the same as without."""
     make_docrow(dirty, pg15).run(*NEXTCRM, status=1)
     through = make_docrow(dirty, bouncer.address(another.name) + "?pgbouncer=true&connection_limit=3")
-    process = through.start(*NEXTCRM, "--lease", "2", "--batch-size", "20")
-    wait_for(lambda: another.query("SELECT to_regclass('docrow.chunk')")[0][0], 60)
-    wait_for(lambda: another.one("SELECT count(*) FROM docrow.chunk WHERE state = 'done'") > 10, 60)
-    process.kill()
-    process.communicate()
+
+    def is_under_way():
+        return another.one("SELECT to_regclass('docrow.chunk') IS NOT NULL") and another.one(
+            "SELECT count(*) > 10 FROM docrow.chunk WHERE state = 'done'"
+        )
+
+    through.kill_when(is_under_way, *NEXTCRM, "--lease", "2", "--batch-size", "20", "--max-rate", "800")
     through.run("migrate", "--resume", "--lease", "2", status=1)
     assert another.contents() == pg15.contents()
     assert through.run("status").stdout.count("done")

@@ -484,6 +484,10 @@ def same_end(pg, n):
 @pytest.mark.plain_only
 def test_kill_9_while_it_retries(docrow, mongo, pg15):
     migrated(docrow, mongo, many(mongo, 6000), fix=", accept: [numeric-string]")
+    pg15.execute(
+        "CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN PERFORM pg_sleep(0.3); RETURN NULL; END$$;"
+        " CREATE TRIGGER slow BEFORE INSERT ON users FOR EACH STATEMENT EXECUTE FUNCTION slow()"
+    )
     steps = "SELECT count(*) FROM docrow.step WHERE kind = 'retry' AND state = 'done'"
     working = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'docrow worker' AND query ~ '%s' AND datname = current_database()"
     for moment in (
@@ -496,6 +500,7 @@ def test_kill_9_while_it_retries(docrow, mongo, pg15):
         retried = states(pg15).get("retried", 0)
         assert pg15.one("SELECT count(*) FROM users") == retried == pg15.one(
             "SELECT coalesce(sum(n), 0) FROM docrow.ledger WHERE kind = 'retried'")
+    pg15.execute("DROP TRIGGER slow ON users")
     result = docrow.run("retry", "--mapping", "./n.yaml", "--lease", "2", status=1)
     same_end(pg15, 6000)
     assert "checks hold" in result.stdout
