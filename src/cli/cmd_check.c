@@ -183,33 +183,66 @@ static void look_at_runs(struct job *j, bool *has_run)
 			run.mapping_name, run.status);
 }
 
+static bool compare(struct job *j, struct sink_differences *d, struct err *err)
+{
+	const struct sink_way way = cli_way(j->c);
+
+	*d = (struct sink_differences){.arena = j->c->arena};
+	bool ok = pg_begin(j->pg, false, err) && sink_compare(j->pg, &j->plan->schema, &way, d, err);
+	pg_rollback(j->pg);
+	return ok;
+}
+
+/* Makes the fixes and looks again. When they are refused, what was seen before stands. */
+static bool apply_fixes(struct job *j, struct sink_differences *d, struct err *err)
+{
+	if (d->nfixes == 0) {
+		check_page_find(&j->page, CHECK_NOTE, "target", NULL,
+				"there is nothing that --apply-fixes could mend");
+		return true;
+	}
+	if (!sink_apply_fixes(j->pg, d, j->c->settings.v[OPT_LOCK_TIMEOUT].number, err)) {
+		fail(j, "target", err);
+		return true;
+	}
+	check_page_fixes(&j->page, d->fixes, d->nfixes, true);
+	return compare(j, d, err);
+}
+
+static bool adapt(struct job *j, struct err *err)
+{
+	bool ok = pg_begin(j->pg, false, err) && sink_adapt_columns(j->pg, &j->plan->schema, j->plan->arena, err);
+	pg_rollback(j->pg);
+	if (ok)
+		plan_adapt(j->plan);
+	return ok;
+}
+
 /* Tables that are there already: every difference, and what a scan needs to know of their columns. */
 static void look_at_tables(struct job *j, size_t found)
 {
 	static const enum check_severity severities[] = {
 		[SINK_NOTE] = CHECK_NOTE, [SINK_WARNING] = CHECK_WARNING, [SINK_ERROR] = CHECK_ERROR};
-	struct sink_differences d = {.arena = j->c->arena};
 	const struct sink_way way = cli_way(j->c);
+	struct sink_differences d;
 	struct schema *s = &j->plan->schema;
 	struct err err;
 
 	check_page_fact(&j->page, "target", "tables", "%zu of %zu are there already and are filled as they are%s",
 			found, s->ntables, way.keep_indexes ? ", with their keys and indexes in force" : "");
-	bool ok = sink_check_existing(j->pg, s, &err) && pg_begin(j->pg, false, &err) &&
-		  sink_compare(j->pg, s, &way, &d, &err) &&
-		  (d.nerrors > 0 || sink_adapt_columns(j->pg, s, j->plan->arena, &err));
-	pg_rollback(j->pg);
-	if (!ok) {
+	bool ok = sink_check_existing(j->pg, s, &err) && compare(j, &d, &err);
+	if (ok && settings_flag(&j->c->settings, OPT_APPLY_FIXES))
+		ok = apply_fixes(j, &d, &err);
+	if (!ok || (d.nerrors == 0 && !adapt(j, &err))) {
 		fail(j, "target", &err);
 		return;
 	}
 	for (size_t i = 0; i < d.n; i++)
 		check_page_find(&j->page, severities[d.list[i].severity], "target", d.list[i].hint, "%s",
 				d.list[i].text);
-	if (d.nerrors == 0) {
-		plan_adapt(j->plan);
+	check_page_fixes(&j->page, d.fixes, d.nfixes, false);
+	if (d.nerrors == 0)
 		return;
-	}
 	err_set(&err, ERR_TARGET_MISMATCH, "the tables in schema %s do not fit the mapping", s->name);
 	err_hint(&err, "each error of the target says what to do");
 	fail(j, "target", &err);
@@ -457,6 +490,8 @@ static const char *const examples[] = {
 	"convert every document without writing: what would be rejected, defaulted, orphaned",
 	"docrow check --mapping nextcrm --scan sample --json",
 	"a few thousand documents of each collection, for scripts",
+	"docrow check --mapping nextcrm --apply-fixes",
+	"make what the deployed tables lack, where that is without risk",
 	NULL};
 
 const struct command cmd_check = {
@@ -466,7 +501,8 @@ const struct command cmd_check = {
 	.needs_settings = true,
 	.description = "Looks at both servers, the rights there, free connections, the mapping against the source's "
 		       "collections "
-		       "and the target's tables, and says everything at once. Nothing is changed.\n\n"
+		       "and the target's tables, and says everything at once. Nothing is changed, unless "
+		       "--apply-fixes asks for it.\n\n"
 		       "--scan full reads and converts every document as the real run would, and settles keys and "
 		       "references in "
 		       "scratch tables inside one transaction that is rolled back: the rejects, defaults, orphans "

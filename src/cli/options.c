@@ -59,6 +59,11 @@ const struct option options[OPT_COUNT] = {
 		 .choices = "none sample full",
 		 .help = "Which documents are converted, without writing: none, some of each collection, or all. "
 			 "Orphans and duplicates are found by a full scan only."},
+	[OPT_APPLY_FIXES] = {.name = "apply-fixes",
+			     .kind = OPT_KIND_FLAG,
+			     .commands = BIT(CHECK),
+			     .help = "Run the statements that docrow check lists as fixes for tables that are there "
+				     "already, all in one transaction, and look again."},
 	[OPT_DRY_RUN] = {.name = "dry-run",
 			 .kind = OPT_KIND_FLAG,
 			 .commands = BIT(MIGRATE) | BIT(RETRY),
@@ -253,14 +258,14 @@ const struct option options[OPT_COUNT] = {
 	[OPT_LOCK_TIMEOUT] = {.name = "lock-timeout",
 			      .kind = OPT_KIND_SECONDS,
 			      .value = "SECONDS",
-			      .commands = BIT(MIGRATE),
+			      .commands = BIT(MIGRATE) | BIT(CHECK),
 			      .env = "DOCROW_LOCK_TIMEOUT",
 			      .otherwise = "10",
 			      .min = 1,
 			      .max = 3600,
 			      .help = "How long tables that are there already, and in use, are waited for when their "
 				      "keys and indexes "
-				      "are taken away, or given back by --clean."},
+				      "are taken away, given back by --clean, or when --apply-fixes changes them."},
 	[OPT_PROGRESS] =
 		{.name = "progress",
 		 .kind = OPT_KIND_CHOICE,

@@ -49,6 +49,9 @@ static bool compare(struct engine *e, struct pg *pg, bool aloud, struct err *err
 	bool ok = sink_compare(pg, &e->plan->schema, &e->way, &d, err);
 	for (size_t i = 0; ok && aloud && i < d.n; i++)
 		tell(&d.list[i]);
+	if (ok && aloud && d.nfixes > 0)
+		log_line(LOG_INFO, "docrow check --apply-fixes can make %zu change%s to mend that", d.nfixes,
+			 d.nfixes == 1 ? "" : "s");
 	if (ok && d.nerrors > 0)
 		ok = refuse(&d, &e->plan->schema, err);
 	arena_free(d.arena);

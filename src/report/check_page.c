@@ -69,6 +69,16 @@ void check_page_fact(struct check_page *p, const char *area, const char *label, 
 	p->facts = grown;
 }
 
+void check_page_fixes(struct check_page *p, const char *const *sql, size_t n, bool done)
+{
+	struct check_fix *grown = arena_alloc(p->arena, (p->nfixes + n + 1) * sizeof *grown);
+	if (p->nfixes > 0)
+		memcpy(grown, p->fixes, p->nfixes * sizeof *grown);
+	for (size_t i = 0; i < n; i++)
+		grown[p->nfixes++] = (struct check_fix){arena_strdup(p->arena, sql[i]), done};
+	p->fixes = grown;
+}
+
 /* --- what the account means --- */
 
 static uint64_t sum_of(const struct report_facts *f, const char *kind, const char *object, const char *path)
@@ -212,6 +222,25 @@ static void put_findings(struct buf *out, const struct check_page *p, enum check
 		if (f->hint != NULL)
 			buf_printf(out, "      what to do: %s\n", f->hint);
 	}
+}
+
+static void put_fixes(struct buf *out, const struct check_page *p, bool done, bool colour)
+{
+	bool any = false;
+	for (size_t i = 0; i < p->nfixes; i++) {
+		if (p->fixes[i].done != done)
+			continue;
+		if (!any)
+			heading(out, done ? "Fixes that were made" : "Fixes", colour);
+		any = true;
+		buf_puts(out, "  ");
+		put_escaped(out, p->fixes[i].sql);
+		buf_puts(out, ";\n");
+	}
+	if (any && !done)
+		buf_puts(out,
+			 "  docrow check --apply-fixes runs them in one transaction: they lose nothing, and need the "
+			 "owner's rights only.\n");
 }
 
 static bool is_number(uint8_t kind)
@@ -395,6 +424,8 @@ void check_page_text(struct buf *out, const struct check_page *p, bool colour)
 	put_findings(out, p, CHECK_NOTE, "Good to know", colour);
 	put_findings(out, p, CHECK_WARNING, "Warnings", colour);
 	put_findings(out, p, CHECK_ERROR, "Errors", colour);
+	put_fixes(out, p, true, colour);
+	put_fixes(out, p, false, colour);
 	put_verdict(out, p, colour);
 }
 
@@ -412,6 +443,18 @@ static json_t *findings_json(const struct check_page *p)
 		json_put_text(o, "text", f->text);
 		json_put_text(o, "detail", f->detail);
 		json_put_text(o, "hint", f->hint);
+		json_array_append_new(list, o);
+	}
+	return list;
+}
+
+static json_t *fixes_json(const struct check_page *p)
+{
+	json_t *list = json_array();
+	for (size_t i = 0; i < p->nfixes; i++) {
+		json_t *o = json_object();
+		json_put_text(o, "sql", p->fixes[i].sql);
+		json_put(o, "done", json_boolean(p->fixes[i].done));
 		json_array_append_new(list, o);
 	}
 	return list;
@@ -523,6 +566,7 @@ char *check_page_json(const struct check_page *p)
 	json_put_count(root, "warnings", p->by_severity[CHECK_WARNING]);
 	json_put(root, "facts", facts_json(p));
 	json_put(root, "findings", findings_json(p));
+	json_put(root, "fixes", fixes_json(p));
 	if (p->has_scan) {
 		json_put_count(root, "sample", p->sample);
 		json_put(root, "seconds", json_real(p->seconds));

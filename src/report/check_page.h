@@ -20,6 +20,12 @@ struct check_fact {
 	const char *area, *label, *text;
 };
 
+/* A statement that mends the target without risk. */
+struct check_fix {
+	const char *sql;
+	bool done; /* it was run */
+};
+
 struct check_page {
 	struct arena *arena; /* everything below lives in it */
 	const char *mapping, *source, *target;
@@ -28,6 +34,8 @@ struct check_page {
 	struct check_finding *findings;
 	size_t nfindings;
 	size_t by_severity[3];
+	struct check_fix *fixes;
+	size_t nfixes;
 	bool has_scan;
 	uint64_t sample; /* documents a collection; 0: all                          */
 	struct report_facts facts_of_scan;
@@ -46,6 +54,7 @@ void check_page_fact(struct check_page *p, const char *area, const char *label, 
 void check_page_err(struct check_page *p, const char *area, const struct err *err);
 void check_page_find(struct check_page *p, enum check_severity severity, const char *area, const char *hint,
 		     const char *fmt, ...) PRINTF_LIKE(5, 6);
+void check_page_fixes(struct check_page *p, const char *const *sql, size_t n, bool done);
 /* What the scan's account means: rejects, orphans, paths that no document has, mixed types. */
 void check_page_judge(struct check_page *p);
 void check_page_text(struct buf *out, const struct check_page *p, bool colour);

@@ -160,6 +160,7 @@ struct schema_ref {
 	enum orphan_policy policy, otherwise; /* otherwise: MOVE_TO when that table lacks it, too   */
 	int move_to;                          /* MOVE_TO: column of the same table; -1              */
 	int move_ref_table, move_ref_column;  /* what move_to's column refers to                    */
+	bool no_null; /* REJECT only because the target's column takes no NULL, other than the mapping's */
 };
 
 /* A junction table made of pairs that are gathered raw in docrow.pairs_<index>: columns l and r (types of the ids),

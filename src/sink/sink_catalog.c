@@ -126,9 +126,10 @@ static bool read_enums(struct reader *rd)
 {
 	_cleanup_(pg_result_freep) struct pg_result *r = NULL;
 	if (!pg_query(rd->pg,
-		      "SELECT t.oid, t.typname, pg_catalog.array_agg(e.enumlabel::text ORDER BY e.enumsortorder)"
-		      " FROM pg_catalog.pg_enum e JOIN pg_catalog.pg_type t ON t.oid = e.enumtypid GROUP BY t.oid,"
-		      " t.typname ORDER BY t.oid",
+		      "SELECT t.oid, t.typname, pg_catalog.array_agg(e.enumlabel::text ORDER BY e.enumsortorder),"
+		      " n.nspname FROM pg_catalog.pg_enum e JOIN pg_catalog.pg_type t ON t.oid = e.enumtypid"
+		      " JOIN pg_catalog.pg_namespace n ON n.oid = t.typnamespace GROUP BY t.oid, t.typname, n.nspname"
+		      " ORDER BY t.oid",
 		      NULL, 0, &r, rd->err))
 		return false;
 	rd->out->nenums = (size_t)pg_rows(r);
@@ -138,6 +139,7 @@ static bool read_enums(struct reader *rd)
 		e->oid = (uint32_t)pg_get_i64(r, i, 0);
 		e->name = text_of(rd, r, i, 1);
 		e->labels = array_of(rd, r, i, 2, &e->nlabels);
+		e->schema = text_of(rd, r, i, 3);
 	}
 	return true;
 }
@@ -151,7 +153,8 @@ static const char columns_sql[] =
 	" UNION ALL SELECT d.oid, t.typbasetype, t.typtypmod, d.strict OR t.typnotnull FROM d"
 	" JOIN pg_catalog.pg_type t ON t.oid = d.base WHERE t.typtype = 'd'),"
 	" bottom AS (SELECT d.* FROM d JOIN pg_catalog.pg_type t ON t.oid = d.base WHERE t.typtype <> 'd'),"
-	" col AS (SELECT w.n, a.*, o.typdefault, coalesce(b.strict, false) AS strict, coalesce(b.base, a.atttypid) AS"
+	" col AS (SELECT w.n, a.*, o.typdefault, b.oid IS NOT NULL AS is_domain, coalesce(b.strict, false) AS "
+	"strict, coalesce(b.base, a.atttypid) AS"
 	" type, CASE WHEN b.oid IS NULL THEN a.atttypmod ELSE b.typmod END AS typmod"
 	" FROM pg_catalog.unnest($2::text[]) WITH ORDINALITY w(name, n)"
 	" JOIN pg_catalog.pg_namespace s ON s.nspname = $1"
@@ -164,7 +167,10 @@ static const char columns_sql[] =
 	" SELECT e.n - 1, e.attname, pg_catalog.format_type(e.atttypid, e.atttypmod), e.attnotnull OR e.strict,"
 	" e.atthasdef OR e.attidentity <> '' OR e.typdefault IS NOT NULL, e.attgenerated <> '', e.attidentity = 'a',"
 	" e.is_array::int, greatest(e.attndims, e.is_array::int), e.element, t.oid, t.typname, t.typtype::text,"
-	" CASE WHEN b.oid IS NULL THEN e.typmod ELSE b.typmod END"
+	" CASE WHEN b.oid IS NULL THEN e.typmod ELSE b.typmod END, e.is_domain OR b.oid IS NOT NULL, e.strict,"
+	" e.attidentity <> '', (SELECT pg_catalog.format('%I.%I', cs.nspname, co.collname) FROM"
+	" pg_catalog.pg_collation co JOIN pg_catalog.pg_namespace cs ON cs.oid = co.collnamespace WHERE co.oid ="
+	" e.attcollation AND co.oid <> t.typcollation)"
 	" FROM elem e LEFT JOIN bottom b ON b.oid = e.element"
 	" JOIN pg_catalog.pg_type t ON t.oid = coalesce(b.base, e.element) ORDER BY e.n, e.attnum";
 
@@ -254,6 +260,10 @@ static bool read_columns(struct reader *rd)
 		all[i] = (struct catalog_column){.name = text_of(rd, r, i, 1),
 						 .type = read_type(rd, r, i),
 						 .type_sql = text_of(rd, r, i, 2),
+						 .is_domain = pg_get_bool(r, i, 14),
+						 .domain_not_null = pg_get_bool(r, i, 15),
+						 .is_identity = pg_get_bool(r, i, 16),
+						 .collation = text_of(rd, r, i, 17),
 						 .not_null = pg_get_bool(r, i, 3),
 						 .has_default = pg_get_bool(r, i, 4),
 						 .generated = pg_get_bool(r, i, 5),

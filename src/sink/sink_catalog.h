@@ -11,9 +11,12 @@
 
 struct catalog_column {
 	const char *name;
-	struct pgtype type;   /* of a domain: what it stands on; base PGT_COUNT: none that docrow writes */
-	const char *type_sql; /* as the server writes it                                                 */
+	struct pgtype type;    /* of a domain: what it stands on; base PGT_COUNT: none that docrow writes */
+	const char *type_sql;  /* as the server writes it                                                 */
+	const char *collation; /* its own, quoted; NULL: its type's                                      */
 	bool not_null, has_default;
+	bool is_domain, domain_not_null; /* of this type, and whose NOT NULL it is                   */
+	bool is_identity;
 	bool generated; /* GENERATED ALWAYS AS (...) STORED or VIRTUAL: takes no value             */
 	bool identity_always;
 };
@@ -66,7 +69,7 @@ struct catalog_object {
 
 struct catalog_enum {
 	uint32_t oid;
-	const char *name; /* as the server writes it */
+	const char *name, *schema; /* as the server writes them */
 	const char **labels;
 	size_t nlabels;
 };

@@ -8,6 +8,7 @@
 
 #include "sink_catalog.h"
 #include "sink_existing.h"
+#include "sink_fixes.h"
 #include "text.h"
 
 #define NAMES_SHOWN 12
@@ -42,6 +43,11 @@ static void add(struct compare *cmp, enum sink_severity severity, const char *hi
 	}
 	d->nerrors += severity == SINK_ERROR;
 	d->list[d->n++] = (struct sink_difference){severity, arena_strdup(d->arena, buf_cstr(&text)), hint};
+}
+
+static struct fix_place fix_at(const struct compare *cmp, size_t table)
+{
+	return (struct fix_place){cmp->out, cmp->s, cmp->c, (int)table};
 }
 
 /* "a, b, c and 3 more" */
@@ -283,6 +289,7 @@ static bool told_before(const struct compare *cmp, const char *text)
 /* Several columns may have the type: told once. */
 static void compare_labels(struct compare *cmp, const struct schema_column *col, const struct catalog_column *have)
 {
+	struct fix_place at = fix_at(cmp, 0);
 	struct arena *a = cmp->out->arena;
 	if (col->type.base != PGT_ENUM || have->type.base != PGT_ENUM || col->type.enum_index < 0 ||
 	    have->type.enum_index < 0)
@@ -303,8 +310,18 @@ static void compare_labels(struct compare *cmp, const struct schema_column *col,
 		if (!told_before(cmp, text))
 			add(cmp, SINK_ERROR, arena_printf(a, "ALTER TYPE \"%s\" ADD VALUE '%s'", e->name, first),
 			    "%s", text);
+		fix_labels(&at, want, e);
 	}
 	names_free(&missing);
+}
+
+/* The other way round it fits: what the column holds now, the mapping's type holds, too. */
+static void fix_misfit(struct compare *cmp, const struct schema_table *t, const struct schema_column *col,
+		       const struct catalog_column *have)
+{
+	struct fix_place at = fix_at(cmp, (size_t)(t - cmp->s->tables));
+	if (type_fit(&(struct schema_column){.type = have->type}, &col->type) != FIT_NOT)
+		fix_type(&at, col, have);
 }
 
 static void tell_misfit(struct compare *cmp, const struct schema_table *t, const struct schema_column *col,
@@ -326,6 +343,7 @@ static void tell_misfit(struct compare *cmp, const struct schema_table *t, const
 		    t->name, col->name, buf_cstr(&want), have->type_sql),
 	    "column %s.%s is %s, which does not hold every %s of the mapping", t->name, col->name, have->type_sql,
 	    buf_cstr(&want));
+	fix_misfit(cmp, t, col, have);
 }
 
 struct column_notes {
@@ -356,12 +374,13 @@ static void compare_column(struct compare *cmp, const struct schema_table *t, co
 	compare_labels(cmp, col, have);
 	if (fit == FIT_WIDER)
 		names_add(&notes->adapted, t->name, arena_printf(a, "%s (%s)", col->name, have->type_sql));
-	if (have->not_null && !col->not_null)
-		add(cmp, SINK_WARNING,
-		    arena_printf(a, "ALTER TABLE \"%s\" ALTER COLUMN \"%s\" DROP NOT NULL lets them in", t->name,
-				 col->name),
-		    "column %s.%s takes no NULL: documents without a value for it become rejects", t->name,
-		    col->name);
+	if (!have->not_null || col->not_null)
+		return;
+	add(cmp, SINK_WARNING,
+	    arena_printf(a, "ALTER TABLE \"%s\" ALTER COLUMN \"%s\" DROP NOT NULL lets them in", t->name, col->name),
+	    "column %s.%s takes no NULL: documents without a value for it become rejects", t->name, col->name);
+	struct fix_place at = fix_at(cmp, (size_t)(t - cmp->s->tables));
+	fix_not_null(&at, have);
 }
 
 /* Columns that only the target has. */
@@ -401,6 +420,14 @@ static void compare_parent(struct compare *cmp, size_t table)
 		    key, b->type_sql);
 }
 
+static void tell_missing(struct compare *cmp, size_t table, const struct schema_column *col)
+{
+	struct fix_place at = fix_at(cmp, table);
+	add(cmp, SINK_ERROR, "add it to the table, or take it out of the mapping", "table %s has no column %s",
+	    cmp->s->tables[table].name, col->name);
+	fix_missing(&at, col);
+}
+
 static void compare_columns(struct compare *cmp)
 {
 	struct column_notes notes = {0};
@@ -416,8 +443,7 @@ static void compare_columns(struct compare *cmp)
 			if (c != NULL)
 				compare_column(cmp, t, &t->columns[k], c, &notes);
 			else if (!t->columns[k].no_source && t->columns[k].generated_sql == NULL)
-				add(cmp, SINK_ERROR, "add it to the table, or take it out of the mapping",
-				    "table %s has no column %s", t->name, t->columns[k].name);
+				tell_missing(cmp, i, &t->columns[k]);
 		}
 		compare_others(cmp, t, have, &notes);
 		compare_parent(cmp, i);
@@ -920,9 +946,11 @@ static void adapt_policies(struct adapt *ad)
 {
 	for (size_t i = 0; i < ad->s->nrefs; i++) {
 		struct schema_ref *r = &ad->s->refs[i];
-		if (ad->s->tables[r->table].columns[r->column].not_null &&
-		    (r->policy == ORPHAN_NULL || r->policy == ORPHAN_MOVE_TO))
-			r->policy = ORPHAN_REJECT;
+		if (!ad->s->tables[r->table].columns[r->column].not_null ||
+		    (r->policy != ORPHAN_NULL && r->policy != ORPHAN_MOVE_TO))
+			continue;
+		r->policy = ORPHAN_REJECT;
+		r->no_null = true;
 	}
 }
 

@@ -34,6 +34,8 @@ struct sink_differences {
 	struct arena *arena;
 	struct sink_difference *list;
 	size_t n, cap, nerrors;
+	const char **fixes; /* statements that mend some of them without any risk */
+	size_t nfixes;
 };
 
 /* How many tables of the schema are in the target, as whatever kind of relation. */
@@ -44,6 +46,10 @@ bool sink_check_existing(struct pg *pg, const struct schema *s, struct err *err)
  * that hold rows. In the caller's transaction. */
 bool sink_compare(struct pg *pg, const struct schema *s, const struct sink_way *way, struct sink_differences *out,
 		  struct err *err) MUST_CHECK;
+
+/* Runs the fixes in one transaction of its own; locks are waited for so many seconds. False: none was made. */
+bool sink_apply_fixes(struct pg *pg, const struct sink_differences *d, double lock_seconds,
+		      struct err *err) MUST_CHECK;
 
 /* Locks the tables within so many seconds: against everybody, or, when all stays in force, against changes of their
  * structure only. */

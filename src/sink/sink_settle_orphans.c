@@ -225,6 +225,16 @@ bool orphans_count(struct settle *st, const int *refs, size_t n, uint64_t *count
 
 /* --- reject --- */
 
+/* What would have kept the row, and still can. */
+static void put_no_null(struct buf *text, const struct settle *st, int ref)
+{
+	buf_puts(text, ", and the column takes no NULL: ALTER TABLE ");
+	sql_table(text, st->s, &st->s->tables[st->s->refs[ref].table]);
+	buf_puts(text, " ALTER COLUMN ");
+	sql_ident(text, column_of(st, ref)->name);
+	buf_puts(text, " DROP NOT NULL, then docrow retry");
+}
+
 void orphans_put_rejected(struct buf *sql, struct settle *st, int ref)
 {
 	const struct schema_ref *r = ref_at(st, ref);
@@ -239,6 +249,8 @@ void orphans_put_rejected(struct buf *sql, struct settle *st, int ref)
 	buf_printf(&text, ", which is no row of %s", st->s->tables[r->ref_table].name);
 	if (can_move(r))
 		buf_printf(&text, " and cannot go to %s", child_of(st, ref)->columns[r->move_to].name);
+	if (r->no_null)
+		put_no_null(&text, st, ref);
 	sql_literal(sql, buf_cstr(&text));
 	buf_puts(sql, " AS message, NULL::bytea AS value, NULL::text AS value_text");
 	if (st->staged != NULL)
