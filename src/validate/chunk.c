@@ -6,46 +6,11 @@
 #include <assert.h>
 #include <stdlib.h>
 
+#include "batch.h"
 #include "extjson.h"
 #include "id.h"
-#include "validate_private.h"
 
-#define BATCH_DOCUMENTS 400
-#define BATCH_BYTES     ((size_t)2 << 20)
-#define RATE_STEP       16
-
-struct item {
-	size_t at, len; /* in batch.docs */
-	struct val id;
-	const uint8_t *wrapped; /* {_id: ...}, in the arena */
-	size_t wrapped_len;
-	const uint8_t *key; /* normal form, in the arena */
-	size_t key_len;
-	const char *key_text;
-	int next; /* of the same bucket, -1 */
-};
-
-/* What a child table's rows hang on: the document, or an element of it. */
-struct owner {
-	const struct item *item;
-	struct val val;
-	const uint8_t *key;
-	size_t key_len;
-	int next;
-};
-
-struct batch {
-	struct worker *w;
-	struct feed *feed;
-	struct buf docs, keys, scratch, owner, leftover, name;
-	struct item items[BATCH_DOCUMENTS];
-	size_t n;
-	bool reads_only;                           /* naming: nothing is compared */
-	const struct proved *proved;               /* compared before an interruption; NULL: not */
-	uint64_t digest, all_compared, all_fields; /* of the chunk */
-	uint64_t documents, explained, compared, matched, mismatched, fields, found;
-	uint64_t *elements; /* by table */
-};
+#define RATE_STEP 16
 
 static struct item document_of(const uint8_t *doc, size_t len)
 {
@@ -92,7 +57,7 @@ static const char *table_name(const struct batch *b, int table)
 	return b->w->v->plan->schema.tables[table].name;
 }
 
-static void tell(struct batch *b, const struct item *it, const struct feed_table *t, struct validate_finding x)
+void batch_tell(struct batch *b, const struct item *it, const struct feed_table *t, struct validate_finding x)
 {
 	assert(b->feed != NULL);
 	x.table = t != NULL ? table_name(b, t->table) : x.table;
@@ -131,22 +96,25 @@ static bool is_listed_cell(const struct batch *b, enum listed_kind k, const char
 
 /* --- one row --- */
 
-struct row {
-	const struct pg_result *result;
-	int index;
-	const struct feed_table *t;
-	const struct item *item;
-	int64_t ordinal;     /* of the element, -1 */
-	const char *key;     /* text of the row's key */
-	const uint8_t *made; /* the UUID that the row's key is to be; NULL: it is not made */
-};
-
 static struct field_bytes field_of(const struct row *r, const struct column *c)
 {
 	struct field_bytes f;
 
 	f.data = pg_get_field(r->result, r->index, c->at, &f.len);
 	return f;
+}
+
+/* Is a change of this reference listed? The list cannot name a document of a table that holds neither key nor _id:
+ * then their number counts, which layer types compares. */
+static bool is_changed(const struct batch *b, enum listed_kind k, const struct row *r, const struct column *c)
+{
+	const char *table = table_name(b, r->t->table);
+
+	if (r->t->is_matched && r->t->key < 0)
+		return listed_count(b->w->v->listed, k, table, c->name) > 0;
+	/* rows without an ordinal are listed by their document alone */
+	return is_listed_cell(b, k, table, c->name, r->item, r->ordinal, r->key) ||
+	       (r->t->ordinal < 0 && is_listed_cell(b, k, table, c->name, r->item, -1, r->key));
 }
 
 /* Did a reference of the row give its value to this column, listed, and is it that value? */
@@ -162,9 +130,7 @@ static bool is_moved_here(struct batch *b, const struct row *r, const struct col
 			continue;
 		for (size_t k = 0; k < r->t->ncolumns; k++) {
 			const struct column *from = &r->t->columns[k];
-			if (from->column != ref->column || from->map == NULL ||
-			    !is_listed_cell(b, LISTED_MOVED, table_name(b, r->t->table), from->name, r->item,
-					    r->ordinal, r->key))
+			if (from->column != ref->column || from->map == NULL || !is_changed(b, LISTED_MOVED, r, from))
 				continue;
 			column_check(&b->w->judge, from, v, &r->item->id, f, &cell);
 			if (cell.result == CELL_SAME)
@@ -176,10 +142,7 @@ static bool is_moved_here(struct batch *b, const struct row *r, const struct col
 
 static bool is_taken_away(const struct batch *b, const struct row *r, const struct column *c)
 {
-	const char *table = table_name(b, r->t->table);
-
-	return is_listed_cell(b, LISTED_NULL, table, c->name, r->item, r->ordinal, r->key) ||
-	       is_listed_cell(b, LISTED_MOVED, table, c->name, r->item, r->ordinal, r->key);
+	return is_changed(b, LISTED_NULL, r, c) || is_changed(b, LISTED_MOVED, r, c);
 }
 
 static const char *value_text(struct batch *b, const struct val *v)
@@ -226,29 +189,39 @@ static void tell_cell(struct batch *b, const struct row *r, const struct column 
 		x.detail = arena_printf(b->w->arena, "element %lld", (long long)r->ordinal);
 	if (kind == FOUND_UNFIT)
 		x.detail = arena_printf(b->w->arena, "%s", fault_sentence(cell->why));
-	tell(b, r->item, r->t, x);
+	batch_tell(b, r->item, r->t, x);
+}
+
+#define NO_FAULT VALIDATE_KIND_COUNT
+
+/* What is wrong with the field, or NO_FAULT. */
+static enum validate_kind cell_fault(struct batch *b, const struct row *r, const struct column *c, struct view *v,
+				     const struct cell *cell, struct field_bytes f)
+{
+	if (cell->result == CELL_SAME)
+		return !cell->replaced || !b->w->v->has_state ||
+				       is_listed_cell(b, LISTED_REPLACED, table_name(b, r->t->table), c->name,
+						      r->item, r->ordinal, NULL)
+			       ? NO_FAULT
+			       : FOUND_UNLISTED;
+	if (cell->result == CELL_REJECT)
+		return FOUND_UNFIT;
+	if (f.len < 0)
+		return is_taken_away(b, r, c) ? NO_FAULT : FOUND_NULLED;
+	if (is_moved_here(b, r, c, v, f))
+		return NO_FAULT;
+	return cell->expects_null ? FOUND_NOT_NULL : FOUND_VALUE;
 }
 
 /* True when the field is as it should be. */
 static bool check_cell(struct batch *b, const struct row *r, const struct column *c, struct view *v,
 		       const struct cell *cell, struct field_bytes f)
 {
-	if (cell->result == CELL_SAME) {
-		if (!cell->replaced || !b->w->v->has_state ||
-		    is_listed_cell(b, LISTED_REPLACED, table_name(b, r->t->table), c->name, r->item, r->ordinal,
-				   NULL))
-			return true;
-		tell_cell(b, r, c, cell, FOUND_UNLISTED, f);
-		return false;
-	}
-	if (cell->result == CELL_REJECT) {
-		tell_cell(b, r, c, cell, FOUND_UNFIT, f);
-		return false;
-	}
-	if (f.len < 0 ? is_taken_away(b, r, c) : is_moved_here(b, r, c, v, f))
-		return true;
-	tell_cell(b, r, c, cell, f.len < 0 ? FOUND_NULLED : cell->expects_null ? FOUND_NOT_NULL : FOUND_VALUE, f);
-	return false;
+	enum validate_kind fault = cell_fault(b, r, c, v, cell, f);
+
+	if (fault != NO_FAULT)
+		tell_cell(b, r, c, cell, fault, f);
+	return fault == NO_FAULT;
 }
 
 /* What the documents say about a column, for layer types. */
@@ -278,25 +251,31 @@ static bool is_compared(const struct column *c)
 }
 
 /* The rest of the document where it is to be kept, and none where it is to be refused. */
-static bool compare_leftover(struct batch *b, const struct row *r, const struct column *c,
-			     const struct val *whole_val)
+static enum validate_kind leftover_fault(struct batch *b, const struct row *r, const struct column *c,
+					 const struct val *whole_val, struct cell *cell)
 {
-	struct cell cell = {.result = CELL_DIFFERENT};
 	struct field_bytes f = field_of(r, c);
 	enum verdict same;
 
-	if (!leftover_of(r->t, whole_val, &b->leftover, &cell.val)) {
-		if (f.len < 0)
-			return true;
-		cell.expects_null = true;
-		tell_cell(b, r, c, &cell, FOUND_NOT_NULL, f);
-		return false;
+	*cell = (struct cell){.result = CELL_DIFFERENT};
+	if (!leftover_of(r->t, whole_val, &b->leftover, &cell->val)) {
+		cell->expects_null = true;
+		return f.len < 0 ? NO_FAULT : FOUND_NOT_NULL;
 	}
-	same = check_value(&b->w->judge, &c->spec, &cell.val, f);
-	cell.why = b->w->judge.why;
-	if (same != SAME)
-		tell_cell(b, r, c, &cell, same == UNFIT ? FOUND_UNFIT : f.len < 0 ? FOUND_NULLED : FOUND_VALUE, f);
-	return same == SAME;
+	same = check_value(&b->w->judge, &c->spec, &cell->val, f);
+	cell->why = b->w->judge.why;
+	return same == SAME ? NO_FAULT : same == UNFIT ? FOUND_UNFIT : f.len < 0 ? FOUND_NULLED : FOUND_VALUE;
+}
+
+static bool compare_leftover(struct batch *b, const struct row *r, const struct column *c,
+			     const struct val *whole_val)
+{
+	struct cell cell;
+	enum validate_kind fault = leftover_fault(b, r, c, whole_val, &cell);
+
+	if (fault != NO_FAULT)
+		tell_cell(b, r, c, &cell, fault, field_of(r, c));
+	return fault == NO_FAULT;
 }
 
 static bool has_unwanted_rest(struct batch *b, const struct row *r, const struct val *whole_val)
@@ -305,8 +284,9 @@ static bool has_unwanted_rest(struct batch *b, const struct row *r, const struct
 
 	if (r->t->unmapped != MAP_UNMAPPED_REJECT || !leftover_of(r->t, whole_val, &b->leftover, &rest))
 		return false;
-	tell(b, r->item, r->t,
-	     (struct validate_finding){.kind = FOUND_UNFIT, .key = r->key, .detail = fault_sentence(FAULT_UNMAPPED)});
+	batch_tell(b, r->item, r->t,
+		   (struct validate_finding){
+			   .kind = FOUND_UNFIT, .key = r->key, .detail = fault_sentence(FAULT_UNMAPPED)});
 	return true;
 }
 
@@ -319,19 +299,46 @@ static bool compare_made(struct batch *b, const struct row *r, const struct colu
 	if (f.len == 16 && memcmp(f.data, r->made, 16) == 0)
 		return true;
 	id_uuid_text(r->made, text);
-	tell(b, r->item, r->t,
-	     (struct validate_finding){.kind = FOUND_VALUE,
-				       .key = r->key,
-				       .path = r->t->path_text,
-				       .column = c->name,
-				       .expected = text,
-				       .found = field_text(b, c, f),
-				       .detail = arena_printf(b->w->arena, "element %lld", (long long)r->ordinal)});
+	batch_tell(b, r->item, r->t,
+		   (struct validate_finding){
+			   .kind = FOUND_VALUE,
+			   .key = r->key,
+			   .path = r->t->path_text,
+			   .column = c->name,
+			   .expected = text,
+			   .found = field_text(b, c, f),
+			   .detail = arena_printf(b->w->arena, "element %lld", (long long)r->ordinal)});
 	return false;
 }
 
-/* Every column of the row; the view is of the document or element. */
-static bool compare_row(struct batch *b, const struct row *r, struct view *v)
+/* Of a matched table the columns were noted on the first look. */
+static bool notes_stats(const struct batch *b)
+{
+	return b->look == LOOK_ALL;
+}
+
+bool batch_row_is_same(struct batch *b, const struct row *r, struct view *v)
+{
+	struct val rest;
+	struct cell cell;
+
+	if (r->t->unmapped == MAP_UNMAPPED_REJECT && leftover_of(r->t, &v->val, &b->leftover, &rest))
+		return false;
+	for (size_t i = 0; i < r->t->ncolumns; i++) {
+		const struct column *c = &r->t->columns[i];
+		if (c->feed == PLAN_FEED_UNMAPPED && leftover_fault(b, r, c, &v->val, &cell) != NO_FAULT)
+			return false;
+		if (!is_compared(c))
+			continue;
+		struct field_bytes f = field_of(r, c);
+		column_check(&b->w->judge, c, v, &r->item->id, f, &cell);
+		if (cell_fault(b, r, c, v, &cell, f) != NO_FAULT)
+			return false;
+	}
+	return true;
+}
+
+bool batch_compare_row(struct batch *b, const struct row *r, struct view *v)
 {
 	struct cell cell;
 	bool ok = !has_unwanted_rest(b, r, &v->val);
@@ -350,7 +357,8 @@ static bool compare_row(struct batch *b, const struct row *r, struct view *v)
 			continue;
 		struct field_bytes f = field_of(r, c);
 		column_check(&b->w->judge, c, v, &r->item->id, f, &cell);
-		note_stats(b->w, r->t->table, c, &cell);
+		if (notes_stats(b))
+			note_stats(b->w, r->t->table, c, &cell);
 		ok &= check_cell(b, r, c, v, &cell, f);
 		b->fields++;
 	}
@@ -396,8 +404,7 @@ static bool row_key(struct batch *b, const struct pg_result *r, int i, const str
 
 /* --- child tables --- */
 
-/* Compared counts belong to the table that the rows are in. */
-static void send_counts(struct batch *b, int table)
+void batch_send_counts(struct batch *b, int table)
 {
 	struct found *f = b->w->found;
 
@@ -499,7 +506,6 @@ static int find_row(struct children *c, const struct owner *o, struct view *v, i
 	const uint8_t *key = NULL;
 	size_t n = 0;
 	bool by_key = c->t->ordinal < 0 && own_key(c->b, o->item, c->t, v, o->key, o->key_len, ordinal, &key, &n);
-	struct cell cell;
 
 	for (int r = c->heads[key_hash(0, o->key, o->key_len) & c->mask]; r >= 0; r = c->next[r]) {
 		if (c->used[r] || !is_parent(c, r, o))
@@ -512,16 +518,8 @@ static int find_row(struct children *c, const struct owner *o, struct view *v, i
 			    memcmp(c->b->scratch.data, key, n) == 0)
 				return r;
 		} else {
-			bool same = true;
 			struct row row = {c->rows, r, c->t, o->item, ordinal, NULL, NULL};
-			for (size_t i = 0; same && i < c->t->ncolumns; i++) {
-				if (!is_compared(&c->t->columns[i]))
-					continue;
-				column_check(&c->b->w->judge, &c->t->columns[i], v, &o->item->id,
-					     field_of(&row, &c->t->columns[i]), &cell);
-				same = cell.result == CELL_SAME;
-			}
-			if (same)
+			if (batch_row_is_same(c->b, &row, v))
 				return r;
 		}
 	}
@@ -563,20 +561,67 @@ static void keep_inner(struct children *c, const struct owner *o, const struct v
 	c->inner[c->ninner++] = in;
 }
 
-static void compare_element(struct children *c, const struct owner *o, const struct val *element, int64_t ordinal)
+static void compare_with(struct children *c, const struct owner *o, const struct val *element, int64_t ordinal, int r)
 {
 	struct view *v = &c->b->w->inner;
-
-	view_set(v, element);
-	int r = find_row(c, o, v, ordinal);
-	if (r < 0)
-		return; /* the tally tells */
-	c->used[r] = true;
 	struct row row = {c->rows, r, c->t, o->item, ordinal, child_key_text(c, o, ordinal, v), NULL};
+
+	c->used[r] = true;
 	if (c->t->made >= 0 && !made_key(c->b, o->item, c->t, o->key, o->key_len, ordinal, &row.made))
 		return;
-	compare_row(c->b, &row, v);
+	batch_compare_row(c->b, &row, v);
 	keep_inner(c, o, element, ordinal, v);
+}
+
+/* False: it has no row, or none like it. */
+static bool compare_element(struct children *c, const struct owner *o, const struct val *element, int64_t ordinal)
+{
+	view_set(&c->b->w->inner, element);
+	int r = find_row(c, o, &c->b->w->inner, ordinal);
+	if (r >= 0)
+		compare_with(c, o, element, ordinal, r);
+	return r >= 0;
+}
+
+static int unused_row(const struct children *c, const struct owner *o)
+{
+	for (int r = c->heads[key_hash(0, o->key, o->key_len) & c->mask]; r >= 0; r = c->next[r])
+		if (!c->used[r] && is_parent(c, r, o))
+			return r;
+	return -1;
+}
+
+struct left_over {
+	struct val val;
+	int64_t ordinal;
+};
+
+/* Where the parent alone tells rows apart: elements and rows that are like no other are each other's, and differ. One
+ * that is short is the tally's. */
+static void compare_left(struct children *c, const struct owner *o, const struct left_over *left, size_t n)
+{
+	const char *table = table_name(c->b, c->t->table);
+	int r;
+
+	for (size_t i = 0; i < n && (r = unused_row(c, o)) >= 0; i++) {
+		if (listed_has(c->b->w->v->listed,
+			       listed_element(table, o->item->wrapped, o->item->wrapped_len, left[i].ordinal), NULL))
+			continue;
+		view_set(&c->b->w->inner, &left[i].val);
+		compare_with(c, o, &left[i].val, left[i].ordinal, r);
+	}
+}
+
+static size_t count_elements(const struct val *array)
+{
+	struct doc_iter it;
+	struct field f;
+	size_t n = 0;
+
+	if (doc_iter_val(&it, array))
+		while (doc_iter_next(&it, &f))
+			n++;
+	return n;
 }
 
 static void compare_elements(struct children *c, const struct owner *o)
@@ -586,12 +631,19 @@ static void compare_elements(struct children *c, const struct owner *o)
 	struct field f;
 	struct val array;
 	int64_t ordinal = 0;
+	size_t n = 0;
+	bool by_parent = c->t->ordinal < 0 && c->t->key < 0;
 
 	view_set(&above, &o->val);
 	if (view_find(&above, c->t->path, c->t->npath, DUP_REJECT, &array) == AT_VALUE &&
-	    array.kind == BSON_K_ARRAY && doc_iter_val(&it, &array))
+	    array.kind == BSON_K_ARRAY && doc_iter_val(&it, &array)) {
+		size_t most = by_parent ? count_elements(&array) : 0;
+		struct left_over *left = arena_alloc(c->b->w->arena, (most + 1) * sizeof *left);
 		for (; doc_iter_next(&it, &f); ordinal++)
-			compare_element(c, o, &f.val, ordinal);
+			if (!compare_element(c, o, &f.val, ordinal) && by_parent)
+				left[n++] = (struct left_over){f.val, ordinal};
+		compare_left(c, o, left, n);
+	}
 	view_free(&above);
 }
 
@@ -632,7 +684,7 @@ static bool compare_children(struct batch *b, const struct feed_table *t, struct
 	for (size_t i = 0; i < n; i++)
 		compare_elements(&c, &owners[i]);
 	pg_result_free(c.rows);
-	send_counts(b, t->table);
+	batch_send_counts(b, t->table);
 	for (size_t i = 0; ok && i < t->nchildren; i++)
 		ok = compare_children(b, &t->children[i], c.inner, c.ninner, err);
 	free(c.inner);
@@ -671,7 +723,7 @@ static void compare_item(struct batch *b, const struct pg_result *rows, int r, c
 	struct val doc = whole(b->docs.data + it->at, it->len);
 
 	view_set(&b->w->view, &doc);
-	compare_row(b, &row, &b->w->view);
+	batch_compare_row(b, &row, &b->w->view);
 }
 
 static bool is_same_key(const struct batch *b, const struct item *it)
@@ -720,12 +772,15 @@ static bool compare_batch(struct batch *b, struct err *err)
 	_cleanup_(pg_result_freep) struct pg_result *rows = NULL;
 	bool ok = true;
 
-	if (b->n > 0 && t->select != NULL && b->w->v->exists[t->table]) {
+	if (t->is_matched && b->n > 0) {
+		ok = match_batch(b, err);
+		batch_send_counts(b, t->table);
+	} else if (b->n > 0 && t->select != NULL && b->w->v->exists[t->table]) {
 		put_keys(b);
 		ok = ask(b, t, &rows, err);
 		if (ok)
 			compare_rows(b, rows);
-		send_counts(b, t->table);
+		batch_send_counts(b, t->table);
 		ok = ok && compare_all_children(b, err);
 	}
 	b->n = 0;
@@ -753,19 +808,18 @@ static uint64_t element_hash(const struct feed_table *t, const uint8_t *parent, 
 static void add_key(struct batch *b, const struct item *it, const struct feed_table *t, int table,
 		    enum tally_side side, uint64_t hash, int64_t ordinal, const char *path)
 {
-	struct validation *v = b->w->v;
 	const struct odd *odd;
 
 	if (!b->reads_only) {
 		tally_add(b->w->tally, (uint32_t)table, side, hash);
 		return;
 	}
-	if (side == TALLY_MAYBE || (odd = odd_find(v, (uint32_t)table, hash, true)) == NULL)
+	if (side == TALLY_MAYBE || (odd = odd_take(b->w, (uint32_t)table, hash, true)) == NULL)
 		return;
 	struct validate_finding x = {.kind = odd->kind, .table = table_name(b, table), .path = path};
 	if (ordinal >= 0)
 		x.detail = arena_printf(b->w->arena, "element %lld", (long long)ordinal);
-	tell(b, it, t, x);
+	batch_tell(b, it, t, x);
 }
 
 static void note_elements(struct batch *b, const struct item *it, const struct feed_table *t, struct view *above,
@@ -800,11 +854,12 @@ static bool has_bad_shape(struct batch *b, const struct item *it, enum at_path f
 	if (found == AT_VALUE && (array->kind == BSON_K_ARRAY || takes_one))
 		return false;
 	if (!maybe && !b->reads_only)
-		tell(b, it, NULL,
-		     (struct validate_finding){.kind = FOUND_UNFIT,
-					       .table = table_name(b, table),
-					       .path = path,
-					       .detail = "not an array, and the document is not listed as rejected"});
+		batch_tell(b, it, NULL,
+			   (struct validate_finding){
+				   .kind = FOUND_UNFIT,
+				   .table = table_name(b, table),
+				   .path = path,
+				   .detail = "not an array, and the document is not listed as rejected"});
 	return true;
 }
 
@@ -847,14 +902,14 @@ static void note_pair(struct batch *b, const struct item *it, const struct feed_
 	if (val_is_nothing(e) || !key_of_val(&b->w->judge, &p->element, e, other)) {
 		if (!maybe && !b->reads_only &&
 		    !listed_has(b->w->v->listed, listed_element(table, it->wrapped, it->wrapped_len, ordinal), NULL))
-			tell(b, it, NULL,
-			     (struct validate_finding){
-				     .kind = FOUND_MISSING_ELEMENT,
-				     .table = table,
-				     .path = p->path_text,
-				     .detail = arena_printf(b->w->arena,
-							    "element %lld is no id and is not listed as rejected",
-							    (long long)ordinal)});
+			batch_tell(b, it, NULL,
+				   (struct validate_finding){
+					   .kind = FOUND_MISSING_ELEMENT,
+					   .table = table,
+					   .path = p->path_text,
+					   .detail = arena_printf(
+						   b->w->arena, "element %lld is no id and is not listed as rejected",
+						   (long long)ordinal)});
 		return;
 	}
 	uint64_t hash = p->left ? pair_hash(owner->data, owner->len, other->data, other->len)
@@ -973,22 +1028,23 @@ static void keep(struct batch *b, struct item *it, const uint8_t *doc)
 	buf_put(&b->docs, doc, it->len);
 	/* the _id is lent from the document: point into the copy once the buffer stands still */
 	it->key_text = key_text_of(b, &b->feed->main, it->key, it->key_len);
-	it->id.data = it->wrapped + 4 + 1 + 4; /* {_id: value}: length, type, "_id\0" */
+	if (it->wrapped != NULL)
+		it->id.data = it->wrapped + 4 + 1 + 4; /* {_id: value}: length, type, "_id\0" */
 	b->items[b->n++] = *it;
 }
 
-static void note_key(struct batch *b, struct item *it, bool explained)
+static void note_key(struct batch *b, struct item *it, struct view *v, bool explained)
 {
 	const struct feed_table *t = &b->feed->main;
 
 	if (it->key != NULL || t->key < 0) {
-		add_key(b, it, t, t->table, explained ? TALLY_MAYBE : TALLY_DOC, key_hash(0, it->key, it->key_len),
-			-1, NULL);
+		add_key(b, it, t, t->table, explained ? TALLY_MAYBE : TALLY_DOC,
+			t->is_matched ? match_hash(b, it, v) : key_hash(0, it->key, it->key_len), -1, NULL);
 	} else if (!explained && !b->reads_only) {
-		tell(b, it, t,
-		     (struct validate_finding){.kind = FOUND_MISSING_ROW,
-					       .path = "_id",
-					       .detail = "the _id does not go into the key's column"});
+		batch_tell(b, it, t,
+			   (struct validate_finding){.kind = FOUND_MISSING_ROW,
+						     .path = "_id",
+						     .detail = "the _id does not go into the key's column"});
 	}
 }
 
@@ -1007,7 +1063,15 @@ static void note_document(struct batch *b, const uint8_t *doc, size_t len)
 	bool explained = is_explained(b, &it, doc, &fault);
 	b->documents++;
 	b->explained += explained;
-	note_key(b, &it, explained);
+	if (b->look == LOOK_PROBE || b->look == LOOK_MATCH || b->look == LOOK_PAIR) {
+		bool asked = false;
+		if (!explained)
+			match_look(b, &it, v, doc, is_sampled(b, &it), &asked);
+		if (asked)
+			keep(b, &it, doc);
+		return;
+	}
+	note_key(b, &it, v, explained);
 	note_children(b, &it, v, explained);
 	for (size_t i = 0; i < b->feed->npairs; i++)
 		note_pairs(b, &it, v, &b->feed->pairs[i], explained);
@@ -1015,9 +1079,10 @@ static void note_document(struct batch *b, const uint8_t *doc, size_t len)
 		return;
 	if (explained) {
 		if (is_about_values(fault) && !v->corrupt && wants_layer(b->w->v, LAYER_VALUES) && fits(b, &it, v))
-			tell(b, &it, &b->feed->main,
-			     (struct validate_finding){.kind = FOUND_UNFOUNDED, .detail = fault_sentence(fault)});
-	} else if (is_sampled(b, &it) && it.key != NULL) {
+			batch_tell(
+				b, &it, &b->feed->main,
+				(struct validate_finding){.kind = FOUND_UNFOUNDED, .detail = fault_sentence(fault)});
+	} else if (is_sampled(b, &it) && it.key != NULL && !b->feed->main.is_matched) {
 		keep(b, &it, doc);
 	} else if (wants_layer(b->w->v, LAYER_TYPES)) {
 		note_columns(b, &it, v);
@@ -1060,7 +1125,7 @@ static bool read_chunk(struct batch *b, struct err *err)
 			return err_set(err, ERR_STOPPED, "stopped by a signal");
 		wait_for_turn(v, b->documents);
 		note_document(b, doc, len);
-		if (!b->reads_only)
+		if (b->look == LOOK_ALL)
 			atomic_fetch_add_explicit(&b->feed->done, 1, memory_order_relaxed);
 		if (b->n == 0)
 			arena_reset(b->w->arena);
@@ -1099,15 +1164,16 @@ static void close_chunk(struct batch *b, const struct task *t)
 		resume_add(b->w->v, t, (struct proved){0, b->digest, b->documents, b->all_compared, b->all_fields});
 }
 
-static bool run_chunk(struct worker *w, const struct task *t, bool reads_only, struct err *err)
+bool chunk_look(struct worker *w, const struct task *t, enum look look, struct err *err)
 {
 	struct batch *b = mem_zalloc(sizeof *b);
 	struct found *f = w->found;
 
 	b->w = w;
 	b->feed = &w->v->feeds[t->index];
-	b->reads_only = reads_only;
-	b->proved = reads_only ? NULL : resume_find(w->v, t);
+	b->look = look;
+	b->reads_only = look == LOOK_NAME;
+	b->proved = look == LOOK_ALL ? resume_find(w->v, t) : NULL;
 	buf_init(&b->docs, 0);
 	buf_init(&b->keys, 0);
 	buf_init(&b->scratch, 0);
@@ -1118,7 +1184,7 @@ static bool run_chunk(struct worker *w, const struct task *t, bool reads_only, s
 	bool ok = (w->reader != NULL || source_reader_open(&w->reader, w->v->source, err)) &&
 		  source_read(w->reader, b->feed->collection->name, t->bounds, t->bounds_len, err) &&
 		  read_chunk(b, err);
-	if (ok && !reads_only) {
+	if (ok && look == LOOK_ALL) {
 		close_chunk(b, t);
 		FOUND_COUNT(f, b->feed->main.table, documents, b->documents);
 		FOUND_COUNT(f, b->feed->main.table, explained, b->explained);
@@ -1128,7 +1194,7 @@ static bool run_chunk(struct worker *w, const struct task *t, bool reads_only, s
 	}
 	if (ok)
 		atomic_fetch_add_explicit(&b->feed->found, b->found, memory_order_relaxed);
-	else if (!reads_only)
+	else if (look == LOOK_ALL)
 		atomic_fetch_sub_explicit(&b->feed->done, b->documents, memory_order_relaxed); /* read once more */
 	buf_free(&b->docs);
 	buf_free(&b->keys);
@@ -1139,14 +1205,4 @@ static bool run_chunk(struct worker *w, const struct task *t, bool reads_only, s
 	free(b->elements);
 	free(b);
 	return ok || err_where(err, "%s", w->v->feeds[t->index].collection->name);
-}
-
-bool chunk_check(struct worker *w, const struct task *t, struct err *err)
-{
-	return run_chunk(w, t, false, err);
-}
-
-bool chunk_name(struct worker *w, const struct task *t, struct err *err)
-{
-	return run_chunk(w, t, true, err);
 }

@@ -1,5 +1,6 @@
 /* column.c - see column.h. */
 #include "column.h"
+#include "key.h"
 
 #include <assert.h>
 #include <stdio.h>
@@ -174,6 +175,7 @@ static bool expect_value(struct judge *j, const struct column *c, const struct v
 
 	if (r == UNFIT)
 		return false;
+	out->chosen = *v;
 	out->result = r == SAME ? CELL_SAME : CELL_DIFFERENT;
 	return true;
 }
@@ -205,6 +207,7 @@ static bool expect_literal(struct judge *j, const struct column *c, const struct
 			continue;
 		if (l->data == NULL)
 			return expect_spelt(j, c, choice->literal, f, out);
+		out->literal = l;
 		out->result =
 			f.len == l->len && memcmp(f.data, l->data, (size_t)f.len) == 0 ? CELL_SAME : CELL_DIFFERENT;
 		return true;
@@ -215,12 +218,12 @@ static bool expect_literal(struct judge *j, const struct column *c, const struct
 static bool expect_id_time(struct judge *j, const struct column *c, const struct val *id, struct field_bytes f,
 			   struct cell *out)
 {
-	int64_t ms;
-	struct val v = {.data = (const uint8_t *)&ms, .len = 8, .kind = BSON_K_DATE};
+	int64_t *ms = arena_alloc(j->arena, sizeof *ms);
+	struct val v = {.data = (const uint8_t *)ms, .len = 8, .kind = BSON_K_DATE};
 
 	if (id->kind != BSON_K_OBJECTID)
 		return false;
-	ms = (int64_t)big_endian(id->data, 4) * 1000;
+	*ms = (int64_t)big_endian(id->data, 4) * 1000;
 	return expect_value(j, c, &v, f, out);
 }
 
@@ -317,4 +320,47 @@ void column_check(struct judge *j, const struct column *c, struct view *v, const
 		reject(out, FAULT_DUPLICATE_KEY);
 		break;
 	}
+}
+
+/* --- forms --- */
+
+void field_form(struct judge *j, const struct pgtype *t, struct field_bytes f, struct buf *out)
+{
+	buf_putc(out, f.len < 0 ? 'N' : 'V');
+	if (f.len >= 0)
+		(void)key_of_field(j, t, f, out);
+}
+
+/* The field whose form it would be. */
+static struct field_bytes field_of_form(const struct pgtype *t, const uint8_t *form, size_t n)
+{
+	size_t size = t->base == PGT_INT2 ? 2 : t->base == PGT_INT4 || t->base == PGT_DATE ? 4 : n;
+
+	return (struct field_bytes){form + (n - size), (int)size};
+}
+
+/* Keys have a form of their own; the judge has the last word on whether it is the value's. */
+static bool put_form(struct judge *j, const struct spec *s, const struct val *v, struct buf *out)
+{
+	size_t from = out->len;
+
+	return key_of_val(j, s, v, out) && out->len - from >= (s->type.base == PGT_INT2 ? 2u : 0u) &&
+	       check_value(j, s, v, field_of_form(&s->type, out->data + from, out->len - from)) == SAME;
+}
+
+bool column_form(struct judge *j, const struct column *c, struct view *v, const struct val *id, struct buf *out)
+{
+	static const struct field_bytes nothing = {NULL, -1};
+	struct cell cell;
+
+	column_check(j, c, v, id, nothing, &cell);
+	if (cell.result == CELL_REJECT || cell.expects_null) {
+		buf_putc(out, cell.expects_null ? 'N' : 'R'); /* a row with R there is none */
+		return true;
+	}
+	buf_putc(out, 'V');
+	if (cell.literal != NULL && cell.literal->data != NULL)
+		return key_of_field(j, &c->spec.type, (struct field_bytes){cell.literal->data, cell.literal->len},
+				    out);
+	return cell.chosen.kind != 0 && put_form(j, &c->spec, &cell.chosen, out);
 }

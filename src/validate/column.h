@@ -50,9 +50,18 @@ struct cell {
 	bool replaced;     /* if_invalid put something in place of the value         */
 	bool expects_null; /* what should stand there is NULL                        */
 	struct val val;    /* what the document holds at the path (kind 0: nothing)  */
+	/* what should stand there, unless it is NULL: a value or a literal */
+	struct val chosen;
+	const struct literal *literal;
 };
 /* id: the document's _id. */
 void column_check(struct judge *j, const struct column *c, struct view *v, const struct val *id, struct field_bytes f,
 		  struct cell *out);
+
+/* What the column should hold, in a form that is the same for every field that the judge holds to be the same, and
+ * for no other. False: no such form is known. */
+bool column_form(struct judge *j, const struct column *c, struct view *v, const struct val *id, struct buf *out);
+/* The same of a field. */
+void field_form(struct judge *j, const struct pgtype *t, struct field_bytes f, struct buf *out);
 
 #endif

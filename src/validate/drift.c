@@ -15,6 +15,7 @@ struct drift {
 	struct buf key;
 	uint64_t documents;
 	uint64_t *by_table;
+	uint64_t *extra;  /* rows too many, by table */
 	const char *gone; /* a collection that is */
 };
 
@@ -66,6 +67,11 @@ static bool is_drift(const struct drift *d, const struct validate_finding *f, in
 	case FOUND_NULLS:
 	case FOUND_ALL_NULL:
 		return f->size > 0 && table >= 0 && f->size <= d->by_table[table];
+	case FOUND_EXTRA_ROW:
+	case FOUND_DUPLICATE_ROW: /* of a table without _id nobody can say whose row it is */
+		if (match_is_probed(d->v, table))
+			return d->extra[table] <= d->by_table[table];
+		return is_changed(d, f->owner_hash[0]);
 	default:
 		return is_changed(d, f->id_hash) || is_changed(d, f->owner_hash[0]) ||
 		       is_changed(d, f->owner_hash[1]);
@@ -77,6 +83,10 @@ static void mark(struct drift *d)
 	struct validate_finding *list;
 	size_t n = found_list(d->v->found, &list);
 
+	for (size_t i = 0; i < d->v->plan->schema.ntables; i++) {
+		const struct validate_table *t = found_table(d->v->found, (int)i);
+		d->extra[i] = t->found[FOUND_EXTRA_ROW] + t->found[FOUND_DUPLICATE_ROW];
+	}
 	for (size_t i = 0; i < n; i++) {
 		int table = list[i].table != NULL ? schema_find_table(&d->v->plan->schema, list[i].table) : -1;
 		if (table < 0 || !is_drift(d, &list[i], table))
@@ -98,6 +108,7 @@ bool drift_check(struct validation *v, struct err *err)
 		return true;
 	d.changed = listed_new();
 	d.by_table = mem_zalloc((v->plan->schema.ntables + 1) * sizeof *d.by_table);
+	d.extra = mem_zalloc((v->plan->schema.ntables + 1) * sizeof *d.extra);
 	judge_init(&d.judge, v->server_version);
 	buf_init(&d.key, 0);
 	ok = source_changed_since(v->source, v->run.operation_time, take, &d, &known, err);
@@ -114,5 +125,6 @@ bool drift_check(struct validation *v, struct err *err)
 	buf_free(&d.key);
 	listed_free(d.changed);
 	free(d.by_table);
+	free(d.extra);
 	return ok;
 }

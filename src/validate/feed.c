@@ -169,6 +169,9 @@ static void compile_table(struct arena *a, const struct plan *p, const struct pl
 			t->made = (int)i;
 	}
 	t->key = find_key(t, st, o->kind == PLAN_OUTPUT_MAIN);
+	t->is_matched = o->kind == PLAN_OUTPUT_MAIN && (t->key < 0 || st->nprimary_key == 0);
+	if (t->is_matched)
+		return; /* match.c asks */
 	int by = o->kind == PLAN_OUTPUT_MAIN ? t->key : t->parent;
 	if (by < 0)
 		return;

@@ -79,6 +79,9 @@ static enum validate_layer layer_of(const struct validation *v, enum task_kind k
 		return LAYER_TYPES;
 	case TASK_CHUNK:
 		return wants_layer(v, LAYER_VALUES) ? LAYER_VALUES : LAYER_COUNTS;
+	case TASK_MATCH:
+	case TASK_PAIR:
+		return LAYER_VALUES;
 	default:
 		return LAYER_COUNTS;
 	}
@@ -88,7 +91,7 @@ static bool run_task(struct worker *w, const struct task *t, struct err *err)
 {
 	switch (t->kind) {
 	case TASK_CHUNK:
-		return chunk_check(w, t, err);
+		return chunk_look(w, t, LOOK_ALL, err);
 	case TASK_ROWS:
 		return rows_tally(w, t->index, err);
 	case TASK_TYPES:
@@ -100,14 +103,20 @@ static bool run_task(struct worker *w, const struct task *t, struct err *err)
 	case TASK_NAME_ROWS:
 		return rows_name(w, t->index, err);
 	case TASK_NAME_DOCS:
-		return chunk_name(w, t, err);
+		return chunk_look(w, t, LOOK_NAME, err);
+	case TASK_PROBE:
+		return chunk_look(w, t, LOOK_PROBE, err);
+	case TASK_MATCH:
+		return chunk_look(w, t, LOOK_MATCH, err);
+	case TASK_PAIR:
+		return chunk_look(w, t, LOOK_PAIR, err);
 	}
 	return true;
 }
 
 static bool needs_target(const struct task *t)
 {
-	return t->kind != TASK_PART && t->kind != TASK_NAME_DOCS;
+	return t->kind != TASK_PART && t->kind != TASK_NAME_DOCS && t->kind != TASK_PROBE;
 }
 
 static bool try_task(struct worker *w, const struct task *t, struct err *err)
@@ -120,6 +129,7 @@ static bool try_task(struct worker *w, const struct task *t, struct err *err)
 static void keep_task(struct worker *w, const struct task *t)
 {
 	found_merge(w->v->found, w->found);
+	undo_keep(w);
 	if (t->kind == TASK_CHUNK) {
 		stats_merge(w->v, w->stats);
 		stats_reset(w->v->plan, w->stats);
@@ -132,6 +142,7 @@ static void forget_task(struct worker *w)
 	tally_forget(w->tally);
 	found_reset(w->found);
 	stats_reset(w->v->plan, w->stats);
+	undo_all(w);
 	if (w->reader != NULL)
 		source_reader_close(w->reader);
 	w->reader = NULL;
@@ -172,6 +183,9 @@ static void worker_close(struct worker *w)
 	if (!tally_writer_close(w->tally, &err))
 		remember(w->v, &err);
 	found_free(w->found);
+	free(w->undo.odds);
+	free(w->undo.spots);
+	free(w->undo.left);
 	stats_free(w->v->plan, w->stats);
 	if (w->reader != NULL)
 		source_reader_close(w->reader);

@@ -161,6 +161,8 @@ bool rows_tally(struct worker *w, int table, struct err *err)
 {
 	uint64_t rows;
 
+	if (w->v->spots[table] != NULL)
+		return match_rows(w, table, err);
 	if (!each_row(w, table, tally_row, &rows, err))
 		return false;
 	FOUND_COUNT(w->found, table, rows, rows);
@@ -207,7 +209,7 @@ static void name_row(struct worker *w, int table, const int *columns, const stru
 	bool pair = junction_of(p, table) != NULL;
 	_cleanup_(buf_free) struct buf text = {0};
 
-	const struct odd *odd = odd_find(w->v, (uint32_t)table, hash, false);
+	const struct odd *odd = odd_take(w, (uint32_t)table, hash, false);
 	if (odd == NULL)
 		return;
 	if (!pair && k->n == 1 && listed_has(w->v->listed, listed_stub(t->name, k->first.data, k->first.len), NULL)) {
@@ -227,5 +229,7 @@ bool rows_name(struct worker *w, int table, struct err *err)
 {
 	uint64_t rows;
 
+	if (w->v->spots[table] != NULL)
+		return match_name_rows(w, table, err);
 	return each_row(w, table, name_row, &rows, err);
 }

@@ -159,27 +159,65 @@ static bool feeds_odd(const struct validation *v, const struct feed *f)
 	return false;
 }
 
-static bool name_odd(struct validation *v)
+/* The chunks of those feeds once more, for another reason; and rows of those tables (NULL: none). */
+static bool look_again(struct validation *v, enum task_kind kind,
+		       bool (*wanted)(const struct validation *v, const struct feed *f),
+		       bool (*wants_rows)(const struct validation *v, int table))
 {
-	struct task *chunks = v->tasks;
+	struct task *all = v->tasks;
 	size_t n = v->ntasks;
 
-	if (v->nodd == 0)
-		return true;
-	odd_sort(v);
 	v->tasks = NULL;
 	v->ntasks = 0;
-	for (size_t i = 0; i < v->plan->schema.ntables; i++)
-		if (v->exists[i] && odd_has(v, (int)i, false))
+	for (size_t i = 0; wants_rows != NULL && i < v->plan->schema.ntables; i++)
+		if (v->exists[i] && wants_rows(v, (int)i))
 			add_task(v, TASK_NAME_ROWS, (int)i);
 	for (size_t i = 0; i < n; i++)
-		if (chunks[i].kind == TASK_CHUNK && feeds_odd(v, &v->feeds[chunks[i].index])) {
-			struct task *t = add_task(v, TASK_NAME_DOCS, chunks[i].index);
-			t->bounds = chunks[i].bounds;
-			t->bounds_len = chunks[i].bounds_len;
+		if (all[i].kind == TASK_CHUNK && wanted(v, &v->feeds[all[i].index])) {
+			struct task *t = add_task(v, kind, all[i].index);
+			t->bounds = all[i].bounds;
+			t->bounds_len = all[i].bounds_len;
 		}
-	free(chunks);
-	return run_pool(v);
+	bool ok = v->ntasks == 0 || run_pool(v);
+	free(v->tasks);
+	v->tasks = all;
+	v->ntasks = n;
+	return ok;
+}
+
+static bool has_odd_rows(const struct validation *v, int table)
+{
+	return odd_has(v, table, false);
+}
+
+static bool name_odd(struct validation *v)
+{
+	odd_sort(v);
+	return v->nodd == 0 || look_again(v, TASK_NAME_DOCS, feeds_odd, has_odd_rows);
+}
+
+/* --- tables without a key --- */
+
+static bool is_matched(const struct validation *v, const struct feed *f)
+{
+	return f->main.is_matched && v->exists[f->main.table];
+}
+
+static bool is_probed(const struct validation *v, const struct feed *f)
+{
+	return is_matched(v, f) && match_is_probed(v, f->main.table);
+}
+
+static bool match_tables(struct validation *v)
+{
+	if (!wants_layer(v, LAYER_VALUES))
+		return true;
+	if (!match_sort(v, &v->first_error)) {
+		v->failed = true;
+		return false;
+	}
+	return look_again(v, TASK_MATCH, is_matched, NULL) &&
+	       (!v->has_left || look_again(v, TASK_PAIR, is_matched, NULL));
 }
 
 static bool compare_parts(struct validation *v)
@@ -389,9 +427,9 @@ static bool step(struct validation *v, bool (*run)(struct validation *v, struct 
 static bool compare(struct validation *v, struct err *err)
 {
 	v->doing = "comparing";
-	bool ok = run_pool(v);
+	bool ok = (!reads_documents(v) || look_again(v, TASK_PROBE, is_probed, NULL)) && run_pool(v);
 	v->doing = "adding up";
-	ok = ok && (!reads_documents(v) || (compare_parts(v) && name_odd(v)));
+	ok = ok && (!reads_documents(v) || (compare_parts(v) && match_tables(v) && name_odd(v)));
 	if (!ok)
 		*err = v->first_error;
 	return ok;
@@ -403,8 +441,10 @@ static bool prove(struct validation *v, struct err *err)
 	if (!step(v, begin, err) || !step(v, find_collections, err))
 		return false;
 	references_list(v);
-	if (!step(v, check_catalog, err) || !step(v, list_tasks, err) ||
-	    (reads_documents(v) && !resume_open(v, err)) || !compare(v, err))
+	if (!step(v, check_catalog, err))
+		return false;
+	match_prepare(v);
+	if (!step(v, list_tasks, err) || (reads_documents(v) && !resume_open(v, err)) || !compare(v, err))
 		return false;
 	if (reads_documents(v))
 		counts_check(v);
@@ -520,6 +560,7 @@ void validate_free(struct validation *v)
 		validate_stop(v);
 		pthread_join(v->coordinator, NULL);
 	}
+	match_free(v);
 	listed_free(v->listed);
 	found_free(v->found);
 	tally_free(v->tally);

@@ -17,7 +17,7 @@ struct part {
 	const struct schema_junction **junctions; /* by table, NULL: none */
 };
 
-static void add_odd(struct validation *v, const struct tally_key *k, enum validate_kind kind)
+static void add_odd(struct validation *v, const struct tally_key *k, enum validate_kind kind, uint64_t n)
 {
 	pthread_mutex_lock(&v->lock);
 	if (v->nodd < MAX_ODD) {
@@ -25,7 +25,7 @@ static void add_odd(struct validation *v, const struct tally_key *k, enum valida
 			v->odd_cap = v->odd_cap > 0 ? 2 * v->odd_cap : 64;
 			v->odd = mem_realloc(v->odd, v->odd_cap * sizeof *v->odd);
 		}
-		v->odd[v->nodd++] = (struct odd){k->set, k->hash, kind};
+		v->odd[v->nodd++] = (struct odd){k->set, k->hash, kind, n};
 	} else {
 		v->odd_lost++;
 	}
@@ -56,11 +56,11 @@ static void judge_pair(struct part *p, const struct schema_junction *j, const st
 	s->expected += taken && (there || !maybe);
 	s->explained += taken && !there && maybe;
 	if (taken && !there && !maybe)
-		add_odd(p->v, k, FOUND_MISSING_PAIR);
+		add_odd(p->v, k, FOUND_MISSING_PAIR, 1);
 	else if (there && !taken && !maybe)
-		add_odd(p->v, k, FOUND_EXTRA_PAIR);
+		add_odd(p->v, k, FOUND_EXTRA_PAIR, k->n[TALLY_ROW]);
 	else if (k->n[TALLY_ROW] > 1)
-		add_odd(p->v, k, FOUND_DUPLICATE_ROW);
+		add_odd(p->v, k, FOUND_DUPLICATE_ROW, k->n[TALLY_ROW] - 1);
 }
 
 static void judge_row(struct part *p, const struct tally_key *k)
@@ -76,12 +76,13 @@ static void judge_row(struct part *p, const struct tally_key *k)
 	s->expected += docs + (rows > docs ? (rows - docs < maybe ? rows - docs : maybe) : 0);
 	s->explained += maybe;
 	if (rows < docs)
-		add_odd(p->v, k, child ? FOUND_MISSING_ELEMENT : FOUND_MISSING_ROW);
+		add_odd(p->v, k, child ? FOUND_MISSING_ELEMENT : FOUND_MISSING_ROW, docs - rows);
 	else if (rows > docs + maybe)
 		add_odd(p->v, k,
 			docs > 0 && !child ? FOUND_DUPLICATE_ROW
 			: child            ? FOUND_EXTRA_ELEMENT
-					   : FOUND_EXTRA_ROW);
+					   : FOUND_EXTRA_ROW,
+			rows - docs - maybe);
 }
 
 static void judge(void *ctx, const struct tally_key *k)
@@ -137,12 +138,31 @@ static bool is_missing(enum validate_kind k)
 	return k == FOUND_MISSING_ROW || k == FOUND_MISSING_ELEMENT || k == FOUND_MISSING_PAIR;
 }
 
-const struct odd *odd_find(const struct validation *v, uint32_t set, uint64_t hash, bool missing)
+static struct odd *find(const struct validation *v, uint32_t set, uint64_t hash)
 {
-	struct odd key = {set, hash, FOUND_COUNT};
-	const struct odd *o = v->nodd > 0 ? bsearch(&key, v->odd, v->nodd, sizeof key, compare_odd) : NULL;
+	struct odd key = {set, hash, FOUND_COUNT, 0};
 
-	return o != NULL && is_missing(o->kind) == missing ? o : NULL;
+	return v->nodd > 0 ? bsearch(&key, v->odd, v->nodd, sizeof key, compare_odd) : NULL;
+}
+
+const struct odd *odd_take(struct worker *w, uint32_t set, uint64_t hash, bool missing)
+{
+	struct odd *o = find(w->v, set, hash);
+	bool taken = false;
+
+	if (o == NULL || is_missing(o->kind) != missing)
+		return NULL;
+	pthread_mutex_lock(&w->v->lock);
+	if (o->left > 0) {
+		o->left--;
+		taken = true;
+	}
+	pthread_mutex_unlock(&w->v->lock);
+	if (!taken)
+		return NULL;
+	if ((w->undo.nodds & (w->undo.nodds - 1)) == 0)
+		w->undo.odds = mem_realloc(w->undo.odds, (2 * w->undo.nodds + 1) * sizeof *w->undo.odds);
+	return w->undo.odds[w->undo.nodds++] = o;
 }
 
 bool odd_has(const struct validation *v, int table, bool missing)
@@ -203,10 +223,7 @@ static void check_compared(struct validation *v, const struct feed *f)
 
 	if (!wants_layer(v, LAYER_VALUES) || t->documents <= t->explained || t->rows == 0)
 		return;
-	if (f->main.select == NULL)
-		tell(v, f->main.table, FOUND_NOT_COMPARED,
-		     "no column holds _id: documents and rows cannot be told apart, only counted", 0);
-	else if (t->compared == 0)
+	if (t->compared == 0)
 		tell(v, f->main.table, FOUND_NOTHING, "documents and rows are there, but none was compared", 0);
 }
 

@@ -9,6 +9,9 @@
  *   types.c    counts of a table's columns
  *   rows.c     keys of a table or junction into the tally
  *   chunk.c    a stretch of documents: keys, elements and pairs into the tally; fields against rows
+ *   match.c    tables without a key: rows and documents as multisets
+ *   spots.c    where the rows of such a table are
+ *   batch.h    what chunk.c and match.c share
  *   sets.c     the tally's verdict, sums, and what is to be named by a second look
  *   drift.c    what changed after the copy
  *   resume.c   which chunks are proved, for going on after an interruption
@@ -25,6 +28,7 @@
 #include "column.h"
 #include "key.h"
 #include "pg.h"
+#include "spots.h"
 #include "state.h"
 #include "sys.h"
 #include "tally.h"
@@ -43,6 +47,7 @@ struct feed_table {
 	int parent, ordinal;        /* of columns; -1                                                    */
 	int made;                   /* of columns: the key that is made, see docs/mapping.md; -1         */
 	struct spec owner;          /* children of the main table: the document's key as parent          */
+	bool is_matched;            /* main tables: no key tells the rows apart (match.c) */
 	enum map_unmapped unmapped; /* fields that no column takes */
 	struct known *known;        /* paths that the mapping names */
 	const char *select;         /* rows by key (main) or by parent (child): text array as $1; NULL   */
@@ -157,7 +162,18 @@ struct row_stats { /* what the server says; seconds since 1970 */
 	bool judged; /* by what the documents hold */
 };
 
-enum task_kind { TASK_CHUNK, TASK_ROWS, TASK_TYPES, TASK_REFERENCE, TASK_PART, TASK_NAME_ROWS, TASK_NAME_DOCS };
+enum task_kind {
+	TASK_CHUNK,
+	TASK_ROWS,
+	TASK_TYPES,
+	TASK_REFERENCE,
+	TASK_PART,
+	TASK_NAME_ROWS,
+	TASK_NAME_DOCS,
+	TASK_PROBE,
+	TASK_MATCH,
+	TASK_PAIR
+};
 struct task {
 	enum task_kind kind;
 	int index; /* feed, table, reference, part by kind */
@@ -171,6 +187,7 @@ struct odd {
 	uint32_t set;
 	uint64_t hash;
 	enum validate_kind kind;
+	uint64_t left; /* to be named yet; under lock */
 };
 
 struct reference { /* of refs.c */
@@ -216,7 +233,12 @@ struct validation {
 	struct row_stats **row_stats;
 	struct odd *odd;
 	size_t nodd, odd_cap;
-	uint64_t odd_lost; /* beyond the limit */
+	uint64_t odd_lost;   /* beyond the limit */
+	struct listed *left; /* documents that no row of a matched table is like */
+	bool has_left;
+	atomic_bool **foretold; /* of matched tables, by column: what the column holds can be told from the document
+				   alone */
+	struct spots **spots;   /* of matched tables; NULL: others */
 	double layer_seconds[LAYER_COUNT];
 	uint64_t layer_checked[LAYER_COUNT];
 
@@ -227,6 +249,14 @@ struct validation {
 	double started;
 	struct resume *resume;
 	double next_slot; /* --max-rate: when the next document may be read */
+};
+
+/* What a task took that others must not take, until it is done. */
+struct undo {
+	struct odd **odds;   /* named */
+	struct spot **spots; /* matched */
+	uint64_t *left;      /* hashes for validation.left */
+	size_t nodds, nspots, nleft;
 };
 
 struct patience {
@@ -246,6 +276,7 @@ struct worker {
 	struct found *found;
 	struct column_stats **stats;
 	struct view view, inner;
+	struct undo undo;
 	struct patience patience;
 };
 
@@ -279,6 +310,21 @@ void remember(struct validation *v, const struct err *err);
 struct column_stats **stats_new(const struct plan *p);
 void stats_free(const struct plan *p, struct column_stats **s);
 
+/* --- match.c --- */
+
+/* Tables, columns and places of rows; after the catalog is read. */
+void match_prepare(struct validation *v);
+void match_free(struct validation *v);
+/* The places of a table's rows. */
+bool match_rows(struct worker *w, int table, struct err *err) MUST_CHECK;
+/* Rows that no document explains, as layer counts found them. */
+bool match_name_rows(struct worker *w, int table, struct err *err) MUST_CHECK;
+bool match_sort(struct validation *v, struct err *err) MUST_CHECK;
+/* Is the table's content to be told by columns that can be foretold, since none holds _id? */
+bool match_is_probed(const struct validation *v, int table);
+void undo_keep(struct worker *w);
+void undo_all(struct worker *w);
+
 bool wants_layer(const struct validation *v, enum validate_layer l);
 bool validation_stopped(const struct validation *v);
 
@@ -287,11 +333,19 @@ void references_list(struct validation *v);
 bool reference_check(struct worker *w, const struct reference *r, struct err *err) MUST_CHECK;
 bool types_check(struct worker *w, int table, struct err *err) MUST_CHECK;
 bool rows_tally(struct worker *w, int table, struct err *err) MUST_CHECK;
-bool chunk_check(struct worker *w, const struct task *t, struct err *err) MUST_CHECK;
+/* Why a stretch of documents is read. */
+enum look {
+	LOOK_ALL,   /* keys, elements and pairs; fields, where rows have keys */
+	LOOK_NAME,  /* which documents those are that lack a row              */
+	LOOK_PROBE, /* matched tables: which columns can be foretold          */
+	LOOK_MATCH, /* matched tables: the row that is as the document says   */
+	LOOK_PAIR   /* matched tables: what the others differ in              */
+};
+bool chunk_look(struct worker *w, const struct task *t, enum look look, struct err *err) MUST_CHECK;
 /* odd: sorted list of hashes to name. */
 bool rows_name(struct worker *w, int table, struct err *err) MUST_CHECK;
-bool chunk_name(struct worker *w, const struct task *t, struct err *err) MUST_CHECK;
-const struct odd *odd_find(const struct validation *v, uint32_t set, uint64_t hash, bool missing);
+/* One of those that are to be named; NULL: it is none, or all are. */
+const struct odd *odd_take(struct worker *w, uint32_t set, uint64_t hash, bool missing);
 void odd_sort(struct validation *v);
 bool odd_has(const struct validation *v, int table, bool missing);
 /* Findings that a change of the document after the copy explains are marked, and taken out of the counts. */

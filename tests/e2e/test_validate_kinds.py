@@ -3,11 +3,12 @@ into tables without a key. Each passes undamaged, and damage of its own kind is 
 
 import datetime
 import json
+import uuid
 
 import bson
 import pytest
 
-from lib import deployed, nextcrm_dirt, nextcrm_sample, program
+from lib import databases, deployed, nextcrm_dirt, nextcrm_sample, program
 from test_retry import KEY, PARENTS, oid, states
 
 NEXTCRM = program.ROOT / "mappings" / "nextcrm.yaml"
@@ -251,7 +252,7 @@ def test_columns_changed_after_the_run(mongo, docrow, pg15):
 
 
 def test_keyless(mongo, docrow, pg15):
-    """Compared by the column that holds _id; without one they can only be counted, which is no proof."""
+    """Compared by the column that holds _id; without one as multisets of rows."""
     mongo["logs"].insert_many({"_id": oid(n), "n": n} for n in range(1, 50))
     columns = "{ name: id, from: _id, type: uuid }, "
     text = "docrow: 1\ncollections: [{{ collection: logs, keyless: true, columns: [{}{{ from: n, type: integer }}] }}]\n"
@@ -262,7 +263,165 @@ def test_keyless(mongo, docrow, pg15):
     assert found(validate(docrow, status=1)[1]) == {("value", "logs", "n")}
     pg15.execute("TRUNCATE logs")
     docrow.run("migrate", "--clean", "--mapping", "./n.yaml", status=0)
-    assert found(validate(docrow, status=1)[1]) == {("not_compared", "logs", None)}
+    assert compared(validate(docrow)[1]) == {"logs": 49}
+    pg15.execute("UPDATE logs SET n = 0 WHERE n = 7")
+    assert found(validate(docrow, status=1)[1]) == {("missing_row", "logs", None), ("extra_row", "logs", None)}
+
+
+def compared(report):
+    return {t["table"]: t["compared"] for t in report["tables"]}
+
+
+KEYLESS = """
+docrow: 1
+enums: [{ name: level, labels: [LOW, HIGH] }]
+collections:
+  - collection: logs
+    keyless: true
+    unmapped: { keep: rest }
+    columns:
+      - { name: source, type: uuid, accept: [uuid-string], not_null: true, if_missing: 11111111-1111-1111-1111-111111111111 }
+      - { name: at,     type: timestamp(3) }
+      - { name: seen,   type: timestamptz, accept: [iso-string] }
+      - { name: text,   type: text, if_missing: none }
+      - { name: code,   type: varchar(8) }
+      - { name: n,      type: integer, if_invalid: null }
+      - { name: big,    type: bigint }
+      - { name: ok,     type: boolean }
+      - { name: day,    type: date }
+      - { name: price,  type: "numeric(8,2)" }
+      - { name: share,  type: double precision }
+      - { name: level,  type: level }
+      - { name: data,   type: jsonb }
+      - { name: tags,   type: "text[]" }
+      - { name: always, value: x, type: text }
+      - { name: team,   type: bigint, references: { table: teams, if_orphan: "null" } }
+  - collection: other
+    table: logs2
+    keyless: true
+    columns: [{ name: data, type: jsonb }, { name: tags, type: "text[]" }]
+  - collection: teams
+    id: native
+    columns: [{ name: id, from: _id, type: bigint, primary_key: true }]
+    children:
+      - { from: items, table: items, parent: team, columns: [{ name: label, type: text }, { name: data, type: jsonb }] }
+"""
+
+
+def log(n):
+    doc = {
+        "source": str(uuid.UUID(int=n // 3)),
+        "at": datetime.datetime(2024, 1, 1, n % 24),
+        "seen": f"2024-02-03T04:05:{n % 60:02d}Z",
+        "text": f"text {n // 2}",
+        "code": f"c{n % 5}",
+        "n": n,
+        "big": bson.Int64(2**40 + n),
+        "ok": n % 2 == 0,
+        "day": datetime.datetime(2020, 1, 1 + n % 28),
+        "price": n / 4,
+        "share": n / 7,
+        "level": ["LOW", "HIGH"][n % 2],
+        "data": {"a": n % 4, "b": [1, n]},
+        "tags": [f"t{n}", None],
+        "team": n % 3,
+        "note": f"kept {n}",
+    }
+    for field in list(doc)[n % 17 : n % 17 + 1]:
+        doc.pop(field)
+    return doc
+
+
+def fill_keyless(mongo):
+    same = [dict(log(500)) for _ in range(3)]
+    alike = [log(501) | {"data": {"only": n}} for n in range(4)]
+    bad = [log(600) | {"n": "no number"}, log(601) | {"team": 99}, log(602) | {"price": 1.001}]
+    mongo["logs"].insert_many([log(n) for n in range(200)] + same + alike + bad)
+    mongo["other"].insert_many({"data": {"n": n}, "tags": ["x"] * (n % 3)} for n in range(300))
+    items = [{"label": f"i{n % 2}", "data": {"n": n}} for n in range(6)] + [{"label": "same", "data": {}}] * 2
+    mongo["teams"].insert_many({"_id": n, "items": items} for n in range(3))
+
+
+ONE = "ctid = (SELECT ctid FROM logs WHERE n = 100)"
+KEYLESS_DAMAGE = [
+    ("row deleted", f"DELETE FROM logs WHERE {ONE}", {("missing_row", "logs")}),
+    ("row duplicated", f"INSERT INTO logs SELECT * FROM logs WHERE {ONE}", {("duplicate_row", "logs")}),
+    ("row added", "INSERT INTO logs (source, text) VALUES (gen_random_uuid(), 'new')", {("extra_row", "logs")}),
+    ("one of three that are the same", "DELETE FROM logs WHERE ctid = (SELECT ctid FROM logs WHERE n = 500 LIMIT 1)", {("missing_row", "logs")}),
+    ("a fourth that is the same", "INSERT INTO logs SELECT * FROM logs WHERE n = 500 LIMIT 1", {("duplicate_row", "logs")}),
+    ("one of those that are alike", "UPDATE logs SET data = '{\"only\": 1}' WHERE data = '{\"only\": 2}'", {("value", "logs")}),
+    ("two of three rows are one", "UPDATE logs SET data = '{\"b\": 1}' WHERE ctid = (SELECT ctid FROM logs WHERE n = 500 LIMIT 1)", {("value", "logs")}),
+    ("deleted and another duplicated", f"DELETE FROM logs WHERE {ONE}; INSERT INTO logs SELECT * FROM logs WHERE n = 101",
+     {("missing_row", "logs"), ("duplicate_row", "logs")}),
+    ("reference set to NULL, not listed", "DELETE FROM docrow.finding WHERE kind = 'orphan_null'", {("nulled", "logs")}),
+    ("replaced value taken off the list", "DELETE FROM docrow.finding WHERE kind = 'invalid_replaced'", {("unlisted", "logs")}),
+    ("rejected document taken off the list", "DELETE FROM docrow.reject", {("missing_row", "logs")}),
+    ("two rows exchange a value", "UPDATE logs a SET data = b.data FROM logs b WHERE a.n IN (100, 104) AND b.n IN (100, 104) AND a.n <> b.n", {("value", "logs")}),
+    ("nothing can be foretold: changed", "UPDATE logs2 SET data = '{\"n\": 5.0}' WHERE data = '{\"n\": 5}'", {("value", "logs2")}),
+    ("nothing can be foretold: deleted", "DELETE FROM logs2 WHERE data = '{\"n\": 5}'", {("missing_row", "logs2")}),
+    ("nothing can be foretold: duplicated", "INSERT INTO logs2 SELECT * FROM logs2 WHERE data = '{\"n\": 5}'", {("duplicate_row", "logs2")}),
+    ("child row deleted", "DELETE FROM items WHERE team = 1 AND label = 'i1' AND data = '{\"n\": 1}'", {("missing_element", "items")}),
+    ("child row duplicated", "INSERT INTO items SELECT * FROM items WHERE team = 1 AND data = '{\"n\": 1}'", {("extra_element", "items")}),
+    ("child row changed", "UPDATE items SET label = 'x' WHERE team = 1 AND data = '{\"n\": 1}'", {("value", "items")}),
+    ("child row of another parent", "UPDATE items SET team = 2 WHERE team = 1 AND data = '{\"n\": 1}'", {("missing_element", "items"), ("extra_element", "items")}),
+    ("a field of a child row is another row's", "UPDATE items SET data = '{\"n\": 3}' WHERE team = 1 AND data = '{\"n\": 1}'", {("value", "items")}),
+] + [
+    (f"{column} changed", f"UPDATE logs SET {column} = {value} WHERE {ONE}", None)
+    for column, value in {
+        "source": "gen_random_uuid()", "at": "at + interval '1 ms'", "seen": "seen + interval '1 s'", "text": "text || ' '", "code": "'other'",
+        "n": "n + 1", "big": "NULL", "ok": "NOT ok", "day": "day + 1", "price": "price + 0.01", "share": "share + 1e-12", "level": "'HIGH'",
+        "data": "data || '{\"more\": null}'", "tags": "tags || 'x'::text", "always": "'y'", "team": "2", "rest": "'{}'",
+    }.items()
+]
+
+
+@pytest.mark.plain_only
+def test_keyless_damage(mongo, docrow, pg15):
+    """Every kind of damage to tables that no key tells apart is found, and none where there is none."""
+    fill_keyless(mongo)
+    write(docrow, keyless=KEYLESS)
+    docrow.run("migrate", "--mapping", "./keyless.yaml", status=1)
+    _, report = validate(docrow)
+    assert report["findings"] == [] and report["notes"] == []
+    assert compared(report) == {"logs": 209, "logs2": 300, "teams": 3, "items": 24}
+    validate(docrow, "--workers", "1")
+    docrow.run("validate", "--sample", "10", status=0)
+
+    def kinds(change):
+        name = databases.fresh_name()
+        pg15.forget()
+        pg15.server.execute(f'CREATE DATABASE "{name}" TEMPLATE "{pg15.name}" OWNER "{pg15.server.role}"')
+        try:
+            pg15.server.execute(change, name)
+            _, report = validate(docrow, "--target", pg15.server.address(name), "--log-values", status={0, 1})
+            return {(f["kind"], f["table"]) for f in report["findings"]}, report
+        finally:
+            pg15.server.drop_database(name)
+
+    wrong = []
+    for name, change, want in KEYLESS_DAMAGE:
+        got, report = kinds(change)
+        if want is None and (not got or not got <= {("value", "logs"), ("nulled", "logs"), ("not_null", "logs"), ("missing_row", "logs"), ("extra_row", "logs"), ("nulls", "logs")}):
+            wrong.append((name, got))
+        elif want is not None and not (got - {("nulls", "logs")} == want and len(report["findings"]) <= 3):
+            wrong.append((name, got, len(report["findings"]), report["findings"][:4]))
+    assert not wrong, "\n".join(str(w) for w in wrong)
+    # later changes of the source are told apart by their number: nobody can say whose row it was
+    mongo["logs"].update_one({"n": 100}, {"$set": {"big": 5}})
+    mongo["logs"].delete_one({"n": 101})
+    _, report = validate(docrow, status=1)
+    assert report["findings_total"] == 0 and report["drift"] > 0
+
+
+def test_too_many_rows_are_alike(mongo, docrow, pg15):
+    """What cannot be compared is said with its reason, and fails."""
+    mongo["other"].insert_many({"tags": [f"{n}"]} for n in range(5000))
+    write(docrow, keyless="docrow: 1\ncollections: [{ collection: other, keyless: true, columns: [{ name: tags, type: 'text[]' }] }]\n")
+    docrow.run("migrate", "--mapping", "./keyless.yaml", status=0)
+    pg15.execute("CREATE TABLE turned AS SELECT * FROM other ORDER BY ctid DESC; TRUNCATE other; INSERT INTO other SELECT * FROM turned")
+    _, report = validate(docrow, status=1)
+    assert {f["kind"] for f in report["findings"]} == {"not_compared"}
+    assert "5000 rows are alike in whatever can be foretold; the first 2000" in report["findings"][0]["detail"]
 
 
 # --- rows that hang on keys of other types ---
