@@ -115,6 +115,9 @@ void retry_free(struct retry *r)
 	for (size_t o = 0; o < r->nstage; o++)
 		rowbuf_free(&r->stage[o]);
 	free(r->stage);
+	for (size_t o = 0; o < r->ninside; o++)
+		rowbuf_free(&r->inside[o]);
+	free(r->inside);
 	rowbuf_free(&r->item_rows);
 	arena_free(r->arena);
 	plan_free(r->run_plan);
@@ -319,13 +322,19 @@ static bool end_batch(struct retry_batch *b, double started, struct err *err)
 	return b->w->engine->options.dry_run || pg_commit(b->w->pg, err);
 }
 
+static void grow(struct rowbuf **list, size_t *n, size_t wanted)
+{
+	if (wanted <= *n)
+		return;
+	*list = mem_realloc(*list, wanted * sizeof **list);
+	for (; *n < wanted; ++*n)
+		rowbuf_init(&(*list)[*n]);
+}
+
 static void set_stage(struct retry *r, size_t n)
 {
-	if (n <= r->nstage)
-		return;
-	r->stage = mem_realloc(r->stage, n * sizeof *r->stage);
-	for (; r->nstage < n; r->nstage++)
-		rowbuf_init(&r->stage[r->nstage]);
+	grow(&r->stage, &r->nstage, n);
+	grow(&r->inside, &r->ninside, n);
 }
 
 static void show(struct retry_batch *b, struct pass *p)

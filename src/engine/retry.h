@@ -58,6 +58,8 @@ struct retry_batch {
 	uint64_t tried, loaded; /* items */
 	struct ledger *ledger;  /* of the try in hand */
 	struct arena *scratch;  /* of the try in hand */
+	bool *is_inside;        /* per document of the batch: what hangs on its rows is staged */
+	bool any_inside;
 };
 
 struct retry {
@@ -68,18 +70,22 @@ struct retry {
 	struct ledger *fresh_counts, *old_counts;
 	struct rowbuf *stage; /* per output of the collection in hand */
 	size_t nstage;
+	struct rowbuf *inside; /* per output of the run's plan: rows that hang on rows that were taken out */
+	size_t ninside;
 	struct rowbuf item_rows;
 	struct arena *arena; /* of what is told at the end */
 };
 
 /* retry_items.c */
 struct conv *retry_conv(struct retry *r, int collection, bool old);
+/* The same collection, and output of it, in the run's plan: the mapping of now may name them in another order. */
+const struct plan_collection *retry_old_collection(const struct retry *r, int collection);
+int retry_old_output(const struct retry_batch *b, int output);
 void retry_make_items(struct retry_batch *b);
 /* Items [from, to), in savepoints; halved until the guilty ones are found. */
 bool retry_load(struct retry_batch *b, size_t from, size_t to, struct err *err) MUST_CHECK;
-/* Runs the item through a converter; what it makes stands in the converter. */
-enum fault retry_convert(const struct retry_batch *b, const struct retry_item *i, struct conv *c,
-			 struct conv_where *where);
+/* Runs the item through a converter (of the run's plan: old); what it makes stands in the converter. */
+enum fault retry_convert(const struct retry_batch *b, const struct retry_item *i, bool old, struct conv_where *where);
 
 /* retry_count.c: after the items went in (or not): ledger, docrow.reject, findings, new rejects. */
 bool retry_account(struct retry_batch *b, size_t from, size_t to, struct err *err) MUST_CHECK;

@@ -47,11 +47,11 @@ static struct conv *convert_both(struct retry_batch *b, const struct retry_item 
 	ledger_reset(b->retry->old_counts);
 	if (!counted_nothing(i->reject)) {
 		struct conv *old = retry_conv(b->retry, b->collection, true);
-		(void)retry_convert(b, i, old, &ignored);
+		(void)retry_convert(b, i, true, &ignored);
 		for (size_t o = 0; o < b->c->noutputs; o++)
-			old_rows[o] = conv_rows(old, (int)o)->rows;
+			old_rows[o] = conv_rows(old, retry_old_output(b, (int)o))->rows;
 	}
-	(void)retry_convert(b, i, fresh, &ignored);
+	(void)retry_convert(b, i, false, &ignored);
 	count_difference(b, i);
 	return fresh;
 }

@@ -11,12 +11,23 @@
 #include "retry.h"
 #include "text.h"
 
+static int old_index(const struct retry *r, int collection)
+{
+	return plan_find_collection(r->run_plan, r->e->plan->collections[collection].name);
+}
+
+const struct plan_collection *retry_old_collection(const struct retry *r, int collection)
+{
+	return &r->run_plan->collections[old_index(r, collection)];
+}
+
 struct conv *retry_conv(struct retry *r, int collection, bool old)
 {
 	struct conv **list = old ? r->old : r->fresh;
 	if (list[collection] == NULL) {
 		list[collection] =
-			conv_new(old ? r->run_plan : r->e->plan, collection, old ? r->old_counts : r->fresh_counts);
+			conv_new(old ? r->run_plan : r->e->plan, old ? old_index(r, collection) : collection,
+				 old ? r->old_counts : r->fresh_counts);
 		conv_set_server_version(list[collection], r->e->server_version);
 	}
 	return list[collection];
@@ -57,6 +68,23 @@ static int find_output(const struct retry_batch *b, const struct retry_reject *r
 			found = (int)o;
 	}
 	return found;
+}
+
+static const char *old_table(const struct retry_batch *b, const struct plan_output *o)
+{
+	const struct schema *s = &b->retry->run_plan->schema;
+	return s->tables[o->kind == PLAN_OUTPUT_PAIRS ? s->junctions[o->copy.junction].table : o->copy.table].name;
+}
+
+int retry_old_output(const struct retry_batch *b, int output)
+{
+	const struct plan_collection *k = retry_old_collection(b->retry, b->collection);
+	const struct plan_output *o = &b->c->outputs[output];
+	size_t i = 0;
+	while (i + 1 < k->noutputs && (k->outputs[i].kind != o->kind || k->outputs[i].left != o->left ||
+				       strcmp(old_table(b, &k->outputs[i]), output_table(b, o)) != 0))
+		i++;
+	return (int)i;
 }
 
 static bool is_pairs(const struct retry_batch *b, int output)
@@ -148,19 +176,19 @@ static size_t element_place(const struct retry_reject *r, struct val *element, i
 	return depth;
 }
 
-enum fault retry_convert(const struct retry_batch *b, const struct retry_item *i, struct conv *c,
-			 struct conv_where *where)
+enum fault retry_convert(const struct retry_batch *b, const struct retry_item *i, bool old, struct conv_where *where)
 {
 	const struct retry_reject *r = i->reject;
+	struct conv *c = retry_conv(b->retry, b->collection, old);
 	int64_t at[CONV_MAX_DEPTH];
 	struct val element;
-	load_reset_rows(c, b->c);
+	load_reset_rows(c, old ? retry_old_collection(b->retry, b->collection) : b->c);
 	if (is_whole(r))
 		return conv_document(c, r->document, r->len, where);
 	size_t depth = element_place(r, &element, at);
 	if (depth == 0 || i->output < 0 || i->id.kind == 0)
 		return FAULT_CORRUPT;
-	return conv_element(c, i->output, &i->id, &element, at, depth, where);
+	return conv_element(c, old ? retry_old_output(b, i->output) : i->output, &i->id, &element, at, depth, where);
 }
 
 static void note_fault(struct retry_batch *b, struct retry_item *i, enum fault fault, const struct conv_where *where)
@@ -199,6 +227,63 @@ static void stage_rows(struct rowbuf *out, const struct rowbuf *rows, int64_t it
 	}
 }
 
+/* --- what hung on a row that was taken out --- */
+
+static bool hangs_on(const struct schema *s, int table, int above)
+{
+	for (int up = s->tables[table].parent_table; up >= 0; up = s->tables[up].parent_table)
+		if (up == above)
+			return true;
+	return false;
+}
+
+/* The run's columns as the tables of now have them. */
+static const struct schema_copy *copy_of_now(const struct retry_batch *b, const struct plan_output *old)
+{
+	const struct schema *s = schema_of(b);
+	int table = schema_find_table(s, b->retry->run_plan->schema.tables[old->copy.table].name);
+	struct schema_copy *c = arena_alloc(b->scratch, sizeof *c);
+	int *columns = arena_alloc(b->scratch, (old->copy.ncolumns + 1) * sizeof *columns);
+	for (size_t i = 0; i < old->copy.ncolumns; i++)
+		columns[i] = schema_find_column(&s->tables[table], old->columns[i].column->name);
+	*c = (struct schema_copy){.table = table, .junction = -1, .columns = columns, .ncolumns = old->copy.ncolumns};
+	return c;
+}
+
+/* Rows of child tables are in the account as the run made them: by its mapping. Once for all of a document's rows;
+ * which of them go with which item the keys tell (sink_retry_inside). */
+static void stage_inside(struct retry_batch *b, const struct retry_item *i)
+{
+	const struct retry_reject *r = i->reject;
+	const struct plan_collection *k = retry_old_collection(b->retry, b->collection);
+	const struct schema *s = &b->retry->run_plan->schema;
+	int own = schema_find_table(s, output_table(b, &b->c->outputs[i->output]));
+	struct conv *c = retry_conv(b->retry, b->collection, true);
+	struct conv_where ignored;
+	bool any = false;
+	for (size_t o = 1; o < k->noutputs; o++)
+		any |= k->outputs[o].kind == PLAN_OUTPUT_CHILD && hangs_on(s, k->outputs[o].copy.table, own);
+	if (!any || r->document == NULL || b->is_inside[r->doc])
+		return;
+	load_reset_rows(c, k);
+	if (conv_document(c, r->document, r->len, &ignored) != FAULT_OK)
+		return;
+	b->is_inside[r->doc] = b->any_inside = true;
+	for (size_t o = 1; o < k->noutputs; o++)
+		if (k->outputs[o].kind == PLAN_OUTPUT_CHILD)
+			stage_rows(&b->retry->inside[o], conv_rows(c, (int)o), -1);
+}
+
+static bool send_inside(struct retry_batch *b, struct sink_retry *s, struct err *err)
+{
+	const struct plan_collection *k = retry_old_collection(b->retry, b->collection);
+	for (size_t o = 1; o < k->noutputs; o++)
+		if (k->outputs[o].kind == PLAN_OUTPUT_CHILD &&
+		    !sink_retry_put(s, copy_of_now(b, &k->outputs[o]), &b->retry->inside[o], err))
+			return false;
+	return sink_retry_inside(s, err);
+}
+
 static bool takes_output(const struct retry_item *i, const struct plan_output *o)
 {
 	return i->reject->what != RETRY_TAKEN || o->kind != PLAN_OUTPUT_PAIRS;
@@ -210,11 +295,14 @@ static bool convert_item(struct retry_batch *b, size_t n)
 	struct conv *c = retry_conv(b->retry, b->collection, false);
 	struct conv_where where = {0};
 	i->fault = FAULT_OK;
-	if (i->reject->what == RETRY_ROW)
+	if (i->reject->what == RETRY_ROW) {
+		if (i->output >= 0)
+			stage_inside(b, i);
 		return i->output >= 0;
+	}
 	if (is_whole(i->reject) && i->reject->document == NULL)
 		return false;
-	enum fault fault = retry_convert(b, i, c, &where);
+	enum fault fault = retry_convert(b, i, false, &where);
 	if (fault != FAULT_OK) {
 		note_fault(b, i, fault, &where);
 		return false;
@@ -265,6 +353,8 @@ static void reset_stage(struct retry *r)
 {
 	for (size_t o = 0; o < r->nstage; o++)
 		rowbuf_reset(&r->stage[o]);
+	for (size_t o = 0; o < r->ninside; o++)
+		rowbuf_reset(&r->inside[o]);
 	rowbuf_reset(&r->item_rows);
 }
 
@@ -280,7 +370,7 @@ static bool send(struct retry_batch *b, struct sink_retry *s, size_t from, size_
 		if (converted[n - from] && b->items[n].reject->what == RETRY_ROW &&
 		    !sink_retry_row(s, (int64_t)n, own_table(b, &b->items[n]), b->items[n].reject->id, err))
 			return false;
-	return true;
+	return !b->any_inside || send_inside(b, s, err);
 }
 
 static bool take_verdicts(struct retry_batch *b, struct sink_retry *s, struct err *err)
@@ -327,6 +417,8 @@ static bool try_items(struct retry_batch *b, size_t from, size_t to, struct err 
 	sink_notes_reset(b->w->notes);
 	reset_stage(b->retry);
 	bool *converted = arena_alloc(b->scratch, (to - from + 1) * sizeof *converted), any = false;
+	b->is_inside = arena_alloc(b->scratch, ((size_t)b->rejects[b->nrejects - 1].doc + 1) * sizeof *b->is_inside);
+	b->any_inside = false;
 	for (size_t n = from; n < to; n++) {
 		converted[n - from] = convert_item(b, n);
 		if (converted[n - from])

@@ -214,6 +214,9 @@ bool sink_retry_put(struct sink_retry *r, const struct schema_copy *c, struct ro
 		    struct err *err) MUST_CHECK;
 /* The row that was taken out of a child table, as docrow.reject kept it. */
 bool sink_retry_row(struct sink_retry *r, int64_t item, int table, int64_t reject, struct err *err) MUST_CHECK;
+/* What hung on such rows and was taken out with them: all rows of child tables that their documents made, put with
+ * items below 0, find the item of the row above, or go. After every sink_retry_row. */
+bool sink_retry_inside(struct sink_retry *r, struct err *err) MUST_CHECK;
 /* Keys, unique indexes, references: blocks the items that may not go in. */
 bool sink_retry_settle(struct sink_retry *r, struct err *err) MUST_CHECK;
 struct sink_verdict {

@@ -202,18 +202,113 @@ bool sink_retry_row(struct sink_retry *r, int64_t item, int table, int64_t rejec
 	return pg_exec(r->st.pg, buf_cstr(&sql), err);
 }
 
+/* --- what hung on a row that was taken out --- */
+
+/* A row of table `table` that hangs on an item of kind 'r': it counted as child_of_reject. */
+#define IS_INSIDE "i.kind = 'r' AND i.tab <> %d"
+
+static bool count_inside(struct sink_retry *r, int table, const char *sql, bool comes)
+{
+	uint64_t n;
+	if (!sink_counts(r->st.pg, sql, &n, 1, r->st.err))
+		return false;
+	ledger_add(r->st.ledger, LEDGER_CHILD_OF_REJECT, r->st.s->tables[table].name, "", comes ? 0 - n : n);
+	return true;
+}
+
+/* Rows that wait for an item take those below them along. */
+static bool hand_down(struct sink_retry *r, int table, int link)
+{
+	const struct schema *s = r->st.s;
+	const struct schema_table *t = &s->tables[table];
+	_cleanup_(buf_free) struct buf sql = {0};
+	buf_puts(&sql, "UPDATE ");
+	retry_stage(&sql, table);
+	buf_puts(&sql, " AS " ROW_ALIAS " SET docrow_item = up.docrow_item FROM ");
+	retry_stage(&sql, t->parent_table);
+	buf_puts(&sql,
+		 " AS up JOIN pg_temp.docrow_item i ON i.item = up.docrow_item AND i.kind = 'r' WHERE " ROW_ALIAS
+		 ".docrow_item < 0 AND ");
+	sql_column(&sql, "up", &s->tables[t->parent_table], link);
+	buf_puts(&sql, " = ");
+	sql_column(&sql, ROW_ALIAS, t, t->parent_column);
+	return pg_exec(r->st.pg, buf_cstr(&sql), r->st.err);
+}
+
+/* Rows that are rejects of their own come by themselves. */
+static bool leave_rejects(struct sink_retry *r, int table)
+{
+	const struct schema_table *t = &r->st.s->tables[table];
+	_cleanup_(buf_free) struct buf sql = {0};
+	buf_puts(&sql, "DELETE FROM ");
+	retry_stage(&sql, table);
+	buf_puts(&sql, " AS " ROW_ALIAS " USING pg_temp.docrow_item i, docrow.reject x");
+	if (t->nprimary_key == 0) {
+		buf_puts(&sql, ", json_populate_record(NULL::");
+		sql_table(&sql, r->st.s, t);
+		buf_puts(&sql, ", x.row_text::json) p");
+	}
+	buf_printf(&sql,
+		   " WHERE i.item = " ROW_ALIAS ".docrow_item AND " IS_INSIDE
+		   " AND x.run = %lld AND x.state = 'open' "
+		   "AND x.row_text IS NOT NULL AND x.table_name = ",
+		   table, (long long)r->st.run);
+	sql_literal(&sql, t->name);
+	if (t->nprimary_key > 0) {
+		buf_puts(&sql, " AND x.key = ");
+		sql_key_text(&sql, ROW_ALIAS, t);
+	} else {
+		buf_puts(&sql, " AND ROW(");
+		retry_columns(&sql, t, NULL, "p");
+		buf_puts(&sql, ")::text = ROW(");
+		retry_columns(&sql, t, NULL, ROW_ALIAS);
+		buf_puts(&sql, ")::text");
+	}
+	return pg_exec(r->st.pg, buf_cstr(&sql), r->st.err);
+}
+
+static bool take_inside(struct sink_retry *r, int table)
+{
+	const struct schema_table *t = &r->st.s->tables[table];
+	int link = t->parent_table >= 0 && r->staged[t->parent_table] ? sink_link_column(r->st.s, t) : -1;
+	_cleanup_(buf_free) struct buf count = {0};
+	buf_printf(&count,
+		   "SELECT count(*) FROM pg_temp.docrow_t%d t JOIN pg_temp.docrow_item i ON i.item = t.docrow_item "
+		   "WHERE " IS_INSIDE,
+		   table, table);
+	return (link < 0 || hand_down(r, table, link)) &&
+	       pg_execf(r->st.pg, r->st.err, "DELETE FROM pg_temp.docrow_t%d WHERE docrow_item < 0", table) &&
+	       leave_rejects(r, table) && count_inside(r, table, buf_cstr(&count), true);
+}
+
+bool sink_retry_inside(struct sink_retry *r, struct err *err)
+{
+	r->st.err = err;
+	for (size_t i = 0; i < r->norder; i++)
+		if (r->order[i] != r->main_table && !take_inside(r, r->order[i]))
+			return false;
+	return true;
+}
+
 /* --- blocking --- */
+
+static bool purge_table(struct sink_retry *r, int table)
+{
+	_cleanup_(buf_free) struct buf sql = {0};
+	buf_printf(&sql,
+		   "WITH d AS (DELETE FROM pg_temp.docrow_t%d t USING pg_temp.docrow_item i WHERE i.item = "
+		   "t.docrow_item AND i.fault IS NOT NULL RETURNING " IS_INSIDE " AS inside) SELECT count(*) FILTER "
+		   "(WHERE inside) FROM d",
+		   table, table);
+	return count_inside(r, table, buf_cstr(&sql), false);
+}
 
 /* Rows of blocked items wait for nothing. */
 static bool purge(struct sink_retry *r)
 {
 	const struct schema *s = r->st.s;
 	for (size_t i = 0; i < s->ntables; i++)
-		if (r->staged[i] &&
-		    !pg_execf(r->st.pg, r->st.err,
-			      "DELETE FROM pg_temp.docrow_t%zu t USING pg_temp.docrow_item i WHERE i.item "
-			      "= t.docrow_item AND i.fault IS NOT NULL",
-			      i))
+		if (r->staged[i] && !purge_table(r, (int)i))
 			return false;
 	for (size_t j = 0; j < s->njunctions; j++)
 		if (r->pairs[j] &&
@@ -306,7 +401,7 @@ static void put_their_rejects(struct buf *sql, const struct sink_retry *r, const
 	retry_columns(sql, t, NULL, "g");
 	buf_puts(sql,
 		 ") x))::text FROM g JOIN pg_temp.docrow_item i ON i.item = g.docrow_item LEFT JOIN docrow.reject w "
-		 "ON w.id = i.lead AND i.kind = 'd' ORDER BY g.docrow_key COLLATE \"C\")");
+		 "ON w.id = i.lead AND i.kind <> 'e' ORDER BY g.docrow_key COLLATE \"C\")");
 }
 
 static bool take_out(struct sink_retry *r, const struct block *b)

@@ -85,9 +85,8 @@ static bool insert(struct sink_retry *r, int table, bool own, uint64_t *taken)
 	retry_stage(&sql, table);
 	buf_printf(&sql,
 		   " AS " ROW_ALIAS " JOIN pg_temp.docrow_item i ON i.item = " ROW_ALIAS
-		   ".docrow_item WHERE i.kind %s "
-		   "'r'%s ORDER BY " ROW_ALIAS ".docrow_n",
-		   own ? "=" : "<>", table == r->main_table ? " AND NOT i.is_stub" : "");
+		   ".docrow_item WHERE (i.kind = 'r' AND i.tab = %d) IS %s%s ORDER BY " ROW_ALIAS ".docrow_n",
+		   table, own ? "true" : "false", table == r->main_table ? " AND NOT i.is_stub" : "");
 	return pg_run(r->st.pg, buf_cstr(&sql), NULL, 0, taken, r->st.err);
 }
 

@@ -359,6 +359,57 @@ def test_rows_of_child_tables_that_were_taken_out(mend, pg15):
     ]
 
 
+HANGING = f"""
+collections:
+  - {{ collection: parents, columns: [{KEY}, {{ name: n, type: integer, not_null: true{{FIX}} }}] }}
+  - collection: lists
+    columns: [{KEY}]
+    children:
+      - from: items
+        table: items
+        parent: list
+        ordinal: n
+        key: id
+        columns:
+          - {{ name: what, type: uuid, references: {{ table: parents, if_orphan: reject }} }}
+          - {{ name: code, type: text }}
+        children:
+          - from: parts
+            table: parts
+            parent: item
+            key: id
+            columns:
+              - {{ name: p, type: integer{{FIX}} }}
+              - {{ name: ref, type: uuid, references: {{ table: parents, if_orphan: reject }} }}
+              - {{ name: soft, type: uuid, references: {{ table: parents, if_orphan: "null" }} }}
+            children: [{{ from: bits, table: bits, parent: part, ordinal: n, columns: [{{ name: b, from: ., type: integer{{FIX}} }}] }}]
+""".replace("{{", "{").replace("}}", "}")
+
+
+@pytest.mark.parametrize("order", ["as it was", "turned round"])
+def test_what_hung_on_a_row_of_a_child_table(mend, pg15, order):
+    """Rows of nested child tables come back with the row that they hung on, whatever became of them since."""
+    parents = [{"_id": oid(n), "n": str(n) if n == 2 else n} for n in range(1, 4)]
+    whole = [{"p": 1, "bits": [1, 2]}, {"p": 2}]
+    parts = [
+        *whole, {"p": "2", "bits": [3]}, {"p": 3, "bits": [4, "5"]}, {"p": 4, "ref": oid(2), "bits": [6]},
+        {"p": 5, "ref": oid(9), "bits": [7]}, {"p": 6, "ref": oid(1), "soft": oid(2)},
+    ]  # fmt: skip
+    lists = [
+        {"_id": oid(10 + k), "items": [{"what": oid(n), "code": f"{k}-{n}", "parts": whole if n == 9 else parts} for n in (1, 2, 3, 9)]}
+        for k in (1, 2)
+    ]
+    mended = HANGING.replace("{FIX}", ", accept: [numeric-string]")
+    if order == "turned round":
+        head, one, two = mended.split("  - ", 1)[0], *mended.split("\n  - ", 2)[1:]
+        mended = head + "  - " + two + "  - " + one + "\n"
+    mend(HANGING.replace("{FIX}", ""), mended, {"parents": parents, "lists": lists}, status=1)
+    assert pg15.one("SELECT count(*) FROM parts JOIN items i ON i.id = item JOIN parents p ON p.id = what WHERE p.n = 2") == 12
+    assert pg15.query("SELECT table_name, fault, count(*)::int FROM docrow.reject WHERE state = 'open' GROUP BY 1, 2 ORDER BY 1, 2") == [
+        ("items", "orphan", 2), ("parts", "orphan", 6)
+    ]  # fmt: skip
+
+
 USERS = f"""
 collections:
   - collection: users
