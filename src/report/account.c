@@ -260,9 +260,9 @@ static void check_junction(struct builder *b, const struct account_junction *j)
 		       "of rejected documents",
 		       j->name, number(b, elements), number(b, j->pairs), number(b, repeats), number(b, j->mirrored),
 		       number(b, j->left_out), number(b, rejected), number(b, t->of_rejected_documents)));
-	expect(b, j->pairs, j->rows + j->orphans,
+	expect(b, j->pairs, t->loaded + j->orphans,
 	       arena_printf(b->arena, "%s: %s pairs, but %s rows and %s orphan pairs", j->name, number(b, j->pairs),
-			    number(b, j->rows), number(b, j->orphans)));
+			    number(b, t->loaded), number(b, j->orphans)));
 }
 
 static void check_source(struct builder *b, const struct account_collection *c)

@@ -331,12 +331,24 @@ static void take_pair(struct reading *r, const struct field_bytes *f)
 	}
 }
 
+/* A row that is not there: of a junction it was a pair. */
+static void take_absent_row(struct reading *r, const struct field_bytes *f)
+{
+	const struct schema_table *t = table_of(r, text_of(r, f[R_TABLE]));
+	bool settled = f[R_SETTLED].len == 1 && f[R_SETTLED].data[0] != 0;
+
+	if (t != NULL && t->collection == NULL && settled)
+		take_pair(r, f);
+	else
+		take_absent(r, f);
+}
+
 static void take_finding(struct reading *r, const struct field_bytes *f)
 {
 	const char *kind = text_of(r, f[F_KIND]), *table = text_of(r, f[R_TABLE]);
 
 	if (strcmp(kind, "dropped") == 0) {
-		take_absent(r, f);
+		take_absent_row(r, f);
 	} else if (strcmp(kind, "orphan_null") == 0) {
 		take_cell(r, LISTED_NULL, f);
 	} else if (strcmp(kind, "orphan_moved") == 0) {
@@ -384,7 +396,7 @@ bool listed_load(struct listed *l, struct pg *pg, int64_t run, const struct plan
 		   "document END, row_text IS NOT NULL FROM docrow.reject WHERE run = %lld AND state = 'open') TO "
 		   "STDOUT (FORMAT binary)",
 		   (long long)run);
-	bool ok = read_all(&r, pg, buf_cstr(&sql), R_COLUMNS, take_absent, err);
+	bool ok = read_all(&r, pg, buf_cstr(&sql), R_COLUMNS, take_absent_row, err);
 	buf_reset(&sql);
 	buf_printf(&sql,
 		   "COPY (SELECT collection, table_name, fault, doc_id, key, ordinal, NULL::bytea, true, kind, "
