@@ -427,6 +427,62 @@ static bool retry_collection(struct pass *p, int collection, struct err *err)
 	return true;
 }
 
+/* --- rows of junctions --- */
+
+/* Settling took out what a unique index of a junction minded; such a row is no document's alone. *ids: "{1,2}" or
+ * NULL. */
+static bool list_pairs(struct pass *p, const char *table, const char **ids, size_t *n, struct err *err)
+{
+	static const char sql[] =
+		"SELECT array_agg(r.id ORDER BY r.id)::text, count(*) FROM docrow.reject r WHERE r.run = $1::bigint "
+		"AND r.collection IS NULL AND r.table_name = $2::text AND r.state = 'open' AND r.fault = 'duplicate' "
+		"AND r.row_text IS NOT NULL AND " PICKED;
+	char run[24], id[24];
+	_cleanup_(pg_result_freep) struct pg_result *res = NULL;
+	struct pg_param params[7] = {PG_TEXT(run), PG_TEXT(table)};
+	snprintf(run, sizeof run, "%lld", (long long)p->w->engine->run);
+	filter_params(p->w->engine, params + 2, id);
+	if (!pg_query(p->w->pg, sql, params, 7, &res, err))
+		return false;
+	*ids = text_of(p->arena, res, 0, 0);
+	*n = (size_t)pg_get_i64(res, 0, 1);
+	return true;
+}
+
+static bool retry_pairs(struct pass *p, int junction, const char *ids, uint64_t *came, struct err *err)
+{
+	struct worker *w = p->w;
+	const struct schema *s = &w->engine->plan->schema;
+	const struct schema_junction *u = &s->junctions[junction];
+	struct retry_batch b = {.w = w};
+	double started = clock_seconds();
+	ledger_reset(w->ledger);
+	return begin_batch(w, err) &&
+	       state_retry_step(w->pg, w->engine->run, atomic_load(&w->id),
+				u->left_collection != NULL ? u->left_collection : u->right_collection,
+				s->tables[u->table].name, &b.step, err) &&
+	       sink_retry_pairs(w->pg, s, junction, ids, b.step, w->ledger, came, err) && end_batch(&b, started, err);
+}
+
+static bool retry_junctions(struct pass *p, struct err *err)
+{
+	const struct schema *s = &p->w->engine->plan->schema;
+	for (size_t j = 0; j < s->njunctions; j++) {
+		const char *ids;
+		size_t n;
+		uint64_t came = 0;
+		arena_reset(p->arena);
+		if (!list_pairs(p, s->tables[s->junctions[j].table].name, &ids, &n, err))
+			return false;
+		if (ids != NULL && !retry_pairs(p, (int)j, ids, &came, err))
+			return err_where(err, "retry of %s", s->tables[s->junctions[j].table].name);
+		p->w->engine->retried.tried += p->number == 0 ? n : 0;
+		p->w->engine->retried.loaded += came;
+		p->loaded += came;
+	}
+	return true;
+}
+
 /* Parents before children, so that most need no second pass. */
 static bool one_pass(struct pass *p, const struct schema_order *order, struct err *err)
 {
@@ -440,7 +496,7 @@ static bool one_pass(struct pass *p, const struct schema_order *order, struct er
 			if (!retry_collection(p, (int)c, err))
 				return false;
 		}
-	return true;
+	return retry_junctions(p, err);
 }
 
 static bool all_passes(struct pass *p, struct err *err)

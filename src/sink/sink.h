@@ -214,6 +214,11 @@ bool sink_retry_put(struct sink_retry *r, const struct schema_copy *c, struct ro
 		    struct err *err) MUST_CHECK;
 /* The row that was taken out of a child table, as docrow.reject kept it. */
 bool sink_retry_row(struct sink_retry *r, int64_t item, int table, int64_t reject, struct err *err) MUST_CHECK;
+/* Rows of a junction that were taken out (ids: "{1,2}" of docrow.reject, picked and locked here): they go in where
+ * both ends are there and no unique index minds, the lowest pair first. Counts them as retried; needs no struct
+ * sink_retry. */
+bool sink_retry_pairs(struct pg *pg, const struct schema *s, int junction, const char *ids, int64_t step,
+		      struct ledger *l, uint64_t *came, struct err *err) MUST_CHECK;
 /* What hung on such rows and was taken out with them: all rows of child tables that their documents made, put with
  * items below 0, find the item of the row above, or go. After every sink_retry_row. */
 bool sink_retry_inside(struct sink_retry *r, struct err *err) MUST_CHECK;

@@ -146,7 +146,7 @@ static bool store_rows(struct sink_retry *r, int table)
 
 /* --- pairs --- */
 
-enum { N_ROWS, N_LEFT, N_RIGHT, N_BOTH, N_NOW_LEFT, N_NOW_RIGHT, N_FOUND };
+enum { N_ROWS, N_REJECTS, N_LEFT, N_RIGHT, N_BOTH, N_NOW_LEFT, N_NOW_RIGHT, N_FOUND };
 
 static bool is_kept(const struct sink_retry *r, int j)
 {
@@ -215,16 +215,54 @@ static void put_waiting_pairs(struct buf *sql, const struct sink_retry *r, int j
 	buf_putc(sql, ')');
 }
 
+/* Pairs that a unique index of the junction minds become rejects, as in settling: rows are never pushed out. */
+static void put_refused(struct buf *sql, const struct sink_retry *r, const struct schema_junction *u,
+			const char *from)
+{
+	const struct schema_table *t = &r->st.s->tables[u->table];
+	buf_printf(sql,
+		   ", docrow_h AS (INSERT INTO docrow.reject (run, step, fault, code, table_name, message, key, "
+		   "row_text) SELECT %lld, %lld, '%s', '%s', ",
+		   (long long)r->st.run, (long long)r->st.step, fault_name(FAULT_DUPLICATE),
+		   fault_code(FAULT_DUPLICATE));
+	sql_literal(sql, t->name);
+	buf_puts(sql, ", 'a row that is there has the same values in a unique index', ROW(l, r)::text, "
+		      "json_build_object(");
+	sql_literal(sql, t->columns[u->left_column].name);
+	buf_puts(sql, ", l, ");
+	sql_literal(sql, t->columns[u->right_column].name);
+	buf_printf(sql,
+		   ", r)::text FROM (SELECT l, r FROM %s ORDER BY l, r) p WHERE NOT EXISTS (SELECT FROM docrow_i i "
+		   "WHERE i.l = p.l AND i.r = p.r) RETURNING 1)",
+		   from);
+}
+
 static void put_insert(struct buf *sql, const struct sink_retry *r, const struct schema_junction *u, const char *from)
 {
 	const struct schema_table *t = &r->st.s->tables[u->table];
 	buf_puts(sql, ", docrow_i AS (INSERT INTO ");
 	sql_table(sql, r->st.s, t);
-	buf_puts(sql, " (");
+	buf_puts(sql, " AS n (");
 	sql_ident(sql, t->columns[u->left_column].name);
 	buf_puts(sql, ", ");
 	sql_ident(sql, t->columns[u->right_column].name);
-	buf_printf(sql, ") SELECT l, r FROM %s ORDER BY l, r RETURNING 1)", from);
+	buf_printf(sql, ") SELECT l, r FROM %s ORDER BY l, r ON CONFLICT DO NOTHING RETURNING ", from);
+	sql_column(sql, "n", t, u->left_column);
+	buf_puts(sql, " AS l, ");
+	sql_column(sql, "n", t, u->right_column);
+	buf_puts(sql, " AS r)");
+	put_refused(sql, r, u, from);
+}
+
+/* Rows made of pairs, and how many of them were refused. */
+#define PAIR_ROWS                                                                                                    \
+	" SELECT (SELECT count(*) FROM docrow_i) + (SELECT count(*) FROM docrow_h), (SELECT count(*) FROM docrow_h)"
+
+static void count_pair_rows(struct sink_retry *r, int j, uint64_t rows, uint64_t refused)
+{
+	const char *name = r->st.s->tables[r->st.s->junctions[j].table].name;
+	ledger_add(r->st.ledger, LEDGER_ROWS, name, "", rows);
+	ledger_add(r->st.ledger, LEDGER_REJECT_ROW, name, fault_name(FAULT_DUPLICATE), refused);
 }
 
 /* Pairs that waited for a row that has just come. */
@@ -245,8 +283,7 @@ static bool restore_pairs(struct sink_retry *r, int j)
 	sql_literal(&sql, right_name(r, j));
 	buf_puts(&sql, " ELSE ");
 	sql_literal(&sql, left_name(r, j));
-	buf_puts(&sql,
-		 " END FROM d WHERE f.id = d.id AND d.has_l <> d.has_r) SELECT (SELECT count(*) FROM docrow_i)");
+	buf_puts(&sql, " END FROM d WHERE f.id = d.id AND d.has_l <> d.has_r)" PAIR_ROWS);
 	for (int i = 0; i < 3; i++) {
 		buf_puts(&sql, ", count(*) FILTER (WHERE has_l AND has_r AND column_name = ");
 		sql_literal(&sql, i == 0 ? left_name(r, j) : i == 1 ? right_name(r, j) : both);
@@ -262,7 +299,7 @@ static bool restore_pairs(struct sink_retry *r, int j)
 	if (!sink_counts(r->st.pg, buf_cstr(&sql), n, N_FOUND, r->st.err))
 		return false;
 	struct ledger *l = r->st.ledger;
-	ledger_add(l, LEDGER_ROWS, name, "", n[N_ROWS]);
+	count_pair_rows(r, j, n[N_ROWS], n[N_REJECTS]);
 	ledger_add(l, LEDGER_RESTORED, name, "", n[N_LEFT] + n[N_RIGHT] + n[N_BOTH]);
 	ledger_add(l, kind, name, left_name(r, j), n[N_NOW_LEFT] - n[N_LEFT]);
 	ledger_add(l, kind, name, right_name(r, j), n[N_NOW_RIGHT] - n[N_RIGHT]);
@@ -348,6 +385,7 @@ static void put_pairs(struct buf *sql, struct sink_retry *r, int j)
 
 enum {
 	P_ROWS,
+	P_REJECTS,
 	P_PAIRS,
 	P_REPEAT_L,
 	P_REPEAT_R,
@@ -375,8 +413,8 @@ static void put_pair_counts(struct buf *sql)
 		[P_ORPHAN_RIGHT] = "(taken AND has_l AND NOT has_r AND orph_id IS NULL)::integer",
 		[P_ORPHAN_BOTH] = "(taken AND NOT has_l AND NOT has_r AND orph_id IS NULL)::integer",
 	};
-	buf_puts(sql, " SELECT (SELECT count(*) FROM docrow_i)");
-	for (int i = P_ROWS + 1; i < P_COUNTS; i++)
+	buf_puts(sql, PAIR_ROWS);
+	for (int i = P_REJECTS + 1; i < P_COUNTS; i++)
 		buf_printf(sql, ", coalesce(sum(%s), 0)::bigint", sums[i]);
 	buf_puts(sql, " FROM docrow_d");
 }
@@ -399,7 +437,7 @@ static void count_pairs(struct sink_retry *r, int j, const uint64_t *n)
 	enum ledger_kind orphans = is_kept(r, j) ? LEDGER_ORPHAN_KEPT : LEDGER_PAIR_ORPHAN;
 	struct ledger *l = r->st.ledger;
 	ledger_add(l, LEDGER_PAIRS, name, "", n[P_PAIRS]);
-	ledger_add(l, LEDGER_ROWS, name, "", n[P_ROWS]);
+	count_pair_rows(r, j, n[P_ROWS], n[P_REJECTS]);
 	ledger_add(l, LEDGER_PAIR_MIRRORED, name, "", n[P_MIRRORED]);
 	ledger_add(l, LEDGER_PAIR_SIDES, name, "", n[P_SIDES]);
 	count_side(r, j, u->left_collection, n[P_REPEAT_L], n[P_ONE_SIDED_L]);
@@ -470,6 +508,60 @@ static bool store_pairs(struct sink_retry *r, int j)
 	if (!restore_pairs(r, j) || !has_new_pairs(r, j, &any))
 		return false;
 	return !any || (lift_ends(r, j, lifted) && add_pairs(r, j) && put_ends_back(r, j, lifted));
+}
+
+/* --- rows of junctions that were taken out --- */
+
+static void put_has_end(struct buf *sql, const struct schema *s, int table, const char *value)
+{
+	const struct schema_table *t = &s->tables[table];
+	buf_puts(sql, "EXISTS (SELECT FROM ");
+	sql_table(sql, s, t);
+	buf_puts(sql, " AS e WHERE ");
+	sql_column(sql, "e", t, t->primary_key[0]);
+	buf_printf(sql, " = %s)", value);
+}
+
+bool sink_retry_pairs(struct pg *pg, const struct schema *s, int junction, const char *ids, int64_t step,
+		      struct ledger *l, uint64_t *came, struct err *err)
+{
+	const struct schema_junction *u = &s->junctions[junction];
+	const struct schema_table *t = &s->tables[u->table];
+	_cleanup_(buf_free) struct buf sql = {0};
+	buf_puts(&sql, "WITH c AS MATERIALIZED (SELECT x.id, ");
+	sql_column(&sql, "p", t, u->left_column);
+	buf_puts(&sql, " AS l, ");
+	sql_column(&sql, "p", t, u->right_column);
+	buf_puts(&sql, " AS r FROM docrow.reject x, json_populate_record(NULL::");
+	sql_table(&sql, s, t);
+	buf_printf(&sql,
+		   ", x.row_text::json) p WHERE x.id = ANY ('%s'::bigint[]) AND x.state = 'open' FOR UPDATE OF x), i "
+		   "AS (INSERT INTO ",
+		   ids);
+	sql_table(&sql, s, t);
+	buf_puts(&sql, " AS n (");
+	sql_ident(&sql, t->columns[u->left_column].name);
+	buf_puts(&sql, ", ");
+	sql_ident(&sql, t->columns[u->right_column].name);
+	buf_puts(&sql, ") SELECT l, r FROM c WHERE ");
+	put_has_end(&sql, s, u->left_table, "l");
+	buf_puts(&sql, " AND ");
+	put_has_end(&sql, s, u->right_table, "r");
+	buf_puts(&sql, " ORDER BY l, r ON CONFLICT DO NOTHING RETURNING ");
+	sql_column(&sql, "n", t, u->left_column);
+	buf_puts(&sql, " AS l, ");
+	sql_column(&sql, "n", t, u->right_column);
+	buf_printf(
+		&sql,
+		" AS r), v AS (SELECT c.id, i.l IS NOT NULL AS came FROM c LEFT JOIN i ON i.l = c.l AND i.r = c.r), "
+		"w AS (UPDATE docrow.reject x SET attempts = attempts + 1, state = CASE WHEN came THEN 'retried' "
+		"ELSE state END, retried = CASE WHEN came THEN clock_timestamp() END, retry_step = CASE WHEN came "
+		"THEN %lld END FROM v WHERE x.id = v.id) SELECT count(*) FILTER (WHERE came) FROM v",
+		(long long)step);
+	if (!sink_counts(pg, buf_cstr(&sql), came, 1, err))
+		return err_where(err, "pairs of %s", t->name);
+	ledger_add(l, LEDGER_RETRIED_ROW, t->name, fault_name(FAULT_DUPLICATE), *came);
+	return true;
 }
 
 /* --- references that waited --- */

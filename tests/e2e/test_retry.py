@@ -410,6 +410,43 @@ def test_what_hung_on_a_row_of_a_child_table(mend, pg15, order):
     ]  # fmt: skip
 
 
+LONELY = f"""
+collections:
+  - {{ collection: users, columns: [{KEY}, {{ name: n, type: integer, not_null: true{{FIX}} }}] }}
+  - {{ collection: boards, columns: [{KEY}] }}
+junctions:
+  - table: owners
+    left: {{ collection: boards, path: owners, column: board }}
+    right: {{ collection: users, column: usr }}
+    indexes: [{{ columns: [usr], unique: true }}]
+""".replace("{{", "{").replace("}}", "}")
+
+
+def test_rows_of_a_junction_that_were_taken_out(docrow, mongo, pg15):
+    """A junction may have a unique index: one board for each user. What it minds is a reject, whether the pair comes
+    with the run or waits for a user, and goes in when what stood in its way is gone."""
+    mongo["users"].insert_many([{"_id": oid(n), "n": n if n != 3 else "3"} for n in range(1, 6)])
+    mongo["boards"].insert_many([{"_id": oid(10 + n), "owners": [oid(1), oid(n), oid(3)]} for n in range(1, 6)])
+    (docrow.folder / "m.yaml").write_text("docrow: 1\n" + LONELY.replace("{FIX}", ""))
+    (docrow.folder / "n.yaml").write_text("docrow: 1\n" + LONELY.replace("{FIX}", ", accept: [numeric-string]"))
+    docrow.run("migrate", "--mapping", "./m.yaml", status=1)
+    pairs = "SELECT docrow.uuid_to_objectid(board), docrow.uuid_to_objectid(usr) FROM owners ORDER BY 2"
+
+    def owners():
+        return [(int(board, 16), int(user, 16)) for board, user in pg15.query(pairs)]
+
+    assert owners() == [(11, 1), (12, 2), (14, 4), (15, 5)]
+    assert states(pg15) == {"open": 5}
+    docrow.run("retry", "--mapping", "./n.yaml", status=1)
+    assert owners() == [(11, 1), (12, 2), (11, 3), (14, 4), (15, 5)]
+    assert states(pg15) == {"open": 8, "retried": 1}
+    docrow.run("validate", "--full", status=0)
+    pg15.execute("DELETE FROM owners WHERE board = docrow.objectid_to_uuid(lpad(to_hex(11), 24, '0'))")
+    docrow.run("retry", status=5)  # rows of the run are gone, which is told
+    assert owners() == [(12, 1), (12, 2), (12, 3), (14, 4), (15, 5)]
+    assert states(pg15) == {"open": 6, "retried": 3}
+
+
 USERS = f"""
 collections:
   - collection: users
