@@ -8,7 +8,9 @@ import time
 import bson
 import pytest
 
+from lib.databases import MongoDatabase, PostgresDatabase
 from lib.processes import wait_for
+from lib.program import Docrow
 
 MAPPING = """
 docrow: 1
@@ -22,14 +24,17 @@ collections:
       - { name: payload, type: jsonb }
       - { name: tags,    type: "text[]" }
 """
-DOCUMENTS = 60_000
-REJECTS = 60
+DOCUMENTS = 30_000
+REJECTS = 30
 # Small chunks and a short lease: many places to be killed at, and short waits for dead leases.
 MIGRATE = ["migrate", "--mapping", "./items.yaml", "--batch-size", "200", "--lease", "2", "--workers", "3"]
 
 
-# One worker and tiny chunks: time enough to act in the middle of the load.
-SLOWLY = ["migrate", "--mapping", "./items.yaml", "--batch-size", "40", "--lease", "2", "--workers", "1", "--clean"]
+# One worker, tiny chunks, and at least four seconds: time enough to act in the middle of the load.
+SLOWLY = [
+    *["migrate", "--mapping", "./items.yaml", "--batch-size", "40", "--lease", "2", "--workers", "1", "--clean"],
+    *["--max-rate", str(DOCUMENTS // 4)],
+]
 
 
 def fill(mongo, documents=DOCUMENTS):
@@ -60,27 +65,50 @@ def account(pg):
     return pg.rows("items"), ledger, rejects, mapped
 
 
-@pytest.fixture
-def job(mongo, docrow):
+@pytest.fixture(scope="module")
+def items(mongo_server):
+    """A filled database, for all: docrow only reads it."""
+    mongo = MongoDatabase(mongo_server)
     fill(mongo)
+    yield mongo
+    mongo.drop()
+
+
+def with_mapping(docrow):
     (docrow.folder / "items.yaml").write_text(MAPPING)
     return docrow
 
 
 @pytest.fixture
-def undisturbed(job, pg15):
+def job(items, make_docrow, pg15):
+    return with_mapping(make_docrow(items, pg15))
+
+
+@pytest.fixture(scope="module")
+def undisturbed(items, postgres_servers, tmp_path_factory):
+    """What a run that nothing disturbs leaves, and its seconds."""
+    pg = PostgresDatabase(postgres_servers("debian"))
+    job = with_mapping(Docrow(tmp_path_factory.mktemp("undisturbed"), items, pg))
     started = time.monotonic()
     result = job.run(*MIGRATE, status=1)  # 1: there are rejects
     seconds = time.monotonic() - started
-    want = account(pg15)
+    want = account(pg)
     assert len(want[0]) == DOCUMENTS - REJECTS and len(want[2]) == REJECTS, result
-    return want, seconds
+    yield want, seconds
+    pg.drop()
 
 
 def resume(job, pg, want):
     result = job.run("migrate", "--mapping", "./items.yaml", "--resume", "--lease", "2", "--workers", "3", status=1)
     assert account(pg) == want, result
     return result
+
+
+def status_of_run(pg):
+    """None: there is none (or it was taken back)."""
+    if pg.one("SELECT to_regclass('docrow.run') IS NULL"):
+        return None
+    return next((s for (s,) in pg.query("SELECT status FROM docrow.run WHERE status <> 'cleaned' ORDER BY id DESC LIMIT 1")), None)
 
 
 def is_running(pg):
@@ -101,8 +129,7 @@ def test_kill_9_at_random_moments(job, pg15, undisturbed, seed):
         time.sleep(rng.uniform(0, seconds))  # the moment itself is what is tested
         process.kill()
         process.communicate()
-        found = pg15.query("SELECT status FROM docrow.run WHERE status <> 'cleaned' ORDER BY id DESC LIMIT 1")
-        if not found or found[0][0] == "done":  # before the run began, or after its end: nothing to resume
+        if status_of_run(pg15) != "running":  # before the run began, or after its end: nothing to resume
             job.run(*MIGRATE, "--clean", status=1)
             assert account(pg15) == want
         else:
@@ -112,17 +139,18 @@ def test_kill_9_at_random_moments(job, pg15, undisturbed, seed):
 def test_kill_9_again_and_again_on_one_run(job, pg15, undisturbed):
     want, seconds = undisturbed
     rng = random.Random(5)
-    process = job.start(*MIGRATE, "--clean")
+    process = job.start(*MIGRATE)
+    wait_for(lambda: status_of_run(pg15), 30, "the run")
     for _ in range(6):
         time.sleep(rng.uniform(0.1, seconds / 2))
         process.kill()
         process.communicate()
-        if pg15.one("SELECT status FROM docrow.run ORDER BY id DESC LIMIT 1") == "done":
+        if status_of_run(pg15) == "done":
             break
         process = job.start("migrate", "--mapping", "./items.yaml", "--resume", "--lease", "2")
     process.kill()
     process.communicate()
-    if pg15.one("SELECT status FROM docrow.run ORDER BY id DESC LIMIT 1") == "done":
+    if status_of_run(pg15) == "done":
         assert account(pg15) == want
     else:
         resume(job, pg15, want)
@@ -172,16 +200,11 @@ def test_stopped_past_the_lease_and_woken_during_the_other_run(job, pg15, undist
 
 
 @pytest.mark.threads
-def test_postgresql_killed_and_restarted(make_postgres, make_docrow, mongo):
-    from lib.databases import PostgresDatabase
-
-    fill(mongo)
+def test_postgresql_killed_and_restarted(make_postgres, make_docrow, items, undisturbed):
+    want, _ = undisturbed
     server = make_postgres(settings={"fsync": "on"})
     pg = PostgresDatabase(server)
-    job = make_docrow(mongo, pg)
-    (job.folder / "items.yaml").write_text(MAPPING)
-    job.run(*MIGRATE, status=1)
-    want = account(pg)
+    job = with_mapping(make_docrow(items, pg))
     rng = random.Random(11)
     for _ in range(3):
         process = job.start(*SLOWLY, "--retry-for", "60")
@@ -197,16 +220,11 @@ def test_postgresql_killed_and_restarted(make_postgres, make_docrow, mongo):
         assert account(pg) == want, stderr
 
 
-def test_postgresql_gone_for_good_then_resumed(make_postgres, make_docrow, mongo):
-    from lib.databases import PostgresDatabase
-
-    fill(mongo)
+def test_postgresql_gone_for_good_then_resumed(make_postgres, make_docrow, items, undisturbed):
+    want, _ = undisturbed
     server = make_postgres()
     pg = PostgresDatabase(server)
-    job = make_docrow(mongo, pg)
-    (job.folder / "items.yaml").write_text(MAPPING)
-    job.run(*MIGRATE, status=1)
-    want = account(pg)
+    job = with_mapping(make_docrow(items, pg))
     process = job.start(*SLOWLY, "--retry-for", "1")
     wait_for(lambda: is_running(pg), 60, "the first chunks")
     server.kill()
@@ -220,16 +238,12 @@ def test_postgresql_gone_for_good_then_resumed(make_postgres, make_docrow, mongo
 
 
 @pytest.mark.threads
-def test_mongod_killed_and_restarted(make_mongo, make_docrow, pg15):
-    from lib.databases import MongoDatabase
-
+def test_mongod_killed_and_restarted(make_mongo, make_docrow, pg15, undisturbed):
+    want, _ = undisturbed
     server = make_mongo()
     mongo = MongoDatabase(server)
     fill(mongo)
-    job = make_docrow(mongo, pg15)
-    (job.folder / "items.yaml").write_text(MAPPING)
-    job.run(*MIGRATE, status=1)
-    want = account(pg15)
+    job = with_mapping(make_docrow(mongo, pg15))
     for retry_for in ("60", "60", "1"):
         process = job.start(*SLOWLY, "--retry-for", retry_for)
         wait_for(lambda: process.poll() is not None or is_running(pg15), 60, "the first chunks")
