@@ -18,6 +18,14 @@ from lib import processes, program, servers  # noqa: E402
 from lib.databases import MongoDatabase, PostgresDatabase  # noqa: E402
 
 
+def pytest_collection_modifyitems(items):
+    """Under sanitizers the oldest and the newest PostgreSQL are enough: on the one between, docrow does the same."""
+    for item in items:
+        parameters = item.callspec.params.values() if hasattr(item, "callspec") else ()
+        if any(p in ("pg16", "16") for p in parameters if isinstance(p, str)):
+            item.add_marker(pytest.mark.plain_only)
+
+
 @pytest.fixture(scope="session")
 def session_folder():
     folder = processes.temp_folder()

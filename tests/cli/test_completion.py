@@ -8,6 +8,7 @@ import pytest
 
 from lib.program import BINARY
 
+pytestmark = pytest.mark.plain_only  # the shells are what is tested
 
 @pytest.fixture
 def script(docrow, tmp_path):

@@ -327,6 +327,7 @@ SEEN_ALONE = [
 ]
 
 
+@pytest.mark.plain_only
 def test_one_layer_does_not_pass_what_it_saw(moved):
     """A finding of a layer that nobody asked for fails that layer and the validation. (Stands before the test that changes the
     source: after it findings are drift.)"""

@@ -13,6 +13,7 @@ from lib import processes
 from lib.databases import MongoDatabase, PostgresDatabase
 from lib.processes import wait_for
 
+pytestmark = pytest.mark.plain_only  # no docrow in it
 
 def test_mongo_is_a_replica_set(mongo):
     mongo["c"].insert_one({"_id": 1})

@@ -17,6 +17,7 @@ from lib.program import BINARY, ROOT
 
 VECTORS = ROOT / "tests" / "data" / "id-vectors.tsv"
 POSTGRES = ["pg15", "pg16", "pg18"]
+pytestmark = pytest.mark.plain_only  # SQL; under sanitizers the C tests have a server among the unit tests
 
 
 def run_c_test(name, uri, *arguments):

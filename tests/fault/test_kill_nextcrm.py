@@ -34,6 +34,7 @@ def account(pg):
     )
 
 
+@pytest.mark.plain_only
 def test_kill_9_over_all_phases(mongo, docrow, pg15):
     sample = nextcrm_sample.make(1200, seed=5, dirt=0.03)
     nextcrm_dirt.spoil(sample, seed=5)
