@@ -9,7 +9,7 @@
 #   scripts/setup.sh soak      what a demo needs, and clang with libFuzzer
 #
 # Debian packages come through apt-get (as root, or with sudo); Python packages go into build/venv, the servers that
-# come as Python wheels into build/servers. Nothing else of the machine is touched.
+# come as Python wheels (one as an npm package) into build/servers. Nothing else of the machine is touched.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -126,6 +126,31 @@ install_python() {
 	printf '%s\n' "$stamp" >build/venv/stamp
 }
 
+# A server that is too old, for the test of the message about it. It comes as an npm package; without npm, or without a
+# network when it is not there yet, that test is skipped.
+install_old_postgres() {
+	local package there=build/servers/postgres12
+	package=$(grep -v '^#' tests/servers-npm.txt)
+	if [ -f "$there/stamp" ] && [ "$(cat "$there/stamp")" = "$package" ]; then
+		return 0
+	fi
+	command -v npm >/dev/null && command -v node >/dev/null || return 0
+	rm -rf "$there"
+	mkdir -p "$there"
+	(
+		cd "$there"
+		npm pack --silent --fetch-retries=0 --fetch-timeout=30000 "$package"
+		tar -xzf ./*.tgz --strip-components=1
+		node scripts/hydrate-symlinks.js
+		rm -f ./*.tgz
+		chmod a+rx native/bin/*
+		printf '%s\n' "$package" >stamp
+	) >>build/setup.log 2>&1 || {
+		say "$package cannot be had; the test that needs it will be skipped"
+		rm -rf "$there"
+	}
+}
+
 what=${1:-build}
 packages=$packages_build
 tools='cc meson ninja pkg-config libpq.pc yaml-0.1.pc jansson.pc zlib.pc libzstd.pc libcrypto.pc cmocka.pc'
@@ -164,3 +189,4 @@ else
 	look_for_tools $tools
 fi
 [ "$what" = build ] || [ "$what" = deb ] || install_python
+[ "$what" != test ] || install_old_postgres

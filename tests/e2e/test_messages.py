@@ -14,7 +14,7 @@ import bson
 import psycopg
 import psycopg.sql
 import pytest
-from lib import processes
+from lib import processes, servers
 from lib.databases import PostgresDatabase
 from lib.program import Docrow, Result
 
@@ -184,7 +184,6 @@ def test_source_host_unknown(job, pg15):
 @pytest.fixture(scope="module")
 def guarded(session_folder):
     """A mongod that checks users, shared by the tests of this file."""
-    from lib import servers
 
     server = servers.Mongo(session_folder / "guarded-mongo", auth=True).start()
     server.client.shop.things.insert_many([{"n": i, "mood": "good"} for i in range(DOCUMENTS)])
@@ -232,7 +231,6 @@ def test_source_that_may_not_be_listed(job, pg15, guarded):
 
 
 def test_source_in_no_working_replica_set(job, pg15, session_folder):
-    from lib import servers
 
     server = servers.Mongo(session_folder / "uninitiated-mongo")
     server.data.mkdir(exist_ok=True)
@@ -328,6 +326,17 @@ def test_target_password(job, pg15):
 def test_target_database_missing(job, pg15):
     complaint = fails(at(job, pg=pg15.server.address("no_such_database")), 4, "DR-4001")
     assert "no_such_database" in complaint.text
+
+
+@pytest.mark.skipif(not servers.POSTGRES_KINDS["12"]().exists(), reason="no PostgreSQL 12 (tests/servers-npm.txt)")
+def test_target_too_old(job, make_postgres):
+    server = make_postgres("12")
+    complaint = fails(at(job, pg=server.address("postgres")), 4, "DR-4004")
+    assert "PostgreSQL 12" in complaint.text and "13 or later" in complaint.hint
+    complaint = at(job, pg=server.address("postgres")).run("check", "--mapping", "./m.yaml", status=4)
+    assert "DR-4004" in complaint.stdout
+    with server.connect() as admin:
+        assert admin.execute("SELECT nspname FROM pg_namespace WHERE nspname = 'docrow'").fetchall() == []
 
 
 @pytest.mark.parametrize("encoding", ["SQL_ASCII", "LATIN1"])
@@ -697,8 +706,7 @@ def test_tables_that_are_gone(job, things, pg15):
 
 # Codes that no server here can provoke, and why.
 UNPROVOKED = {
-    "DR-3004": "needs a mongod older than 4.0; the packages bring 6.0",
-    "DR-4004": "needs a PostgreSQL older than 13; the packages bring 15, 16 and 18",
+    "DR-3004": "needs a mongod older than 4.0; the oldest that a package brings is 4.2",
 }
 
 

