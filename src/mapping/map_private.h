@@ -221,6 +221,8 @@ void build_references(struct schema_builder *b);
 /* Junction tables: columns and keys; then, when the references are there, the ends. */
 void build_junction_tables(struct schema_builder *b);
 void build_junctions(struct schema_builder *b, int first_table);
+/* Tables and rows that are larger than PostgreSQL takes. */
+void check_sizes(struct schema_builder *b);
 /* The mapping's phases: what they name, and whether the foreign keys allow the order (map_phases.c). */
 void build_phases(struct schema_builder *b);
 /* Names that PostgreSQL would cut or that meet each other. */

@@ -6,8 +6,6 @@
 
 #include "map_private.h"
 
-#define COLUMNS_MAX 1600 /* PostgreSQL's limit for a table */
-
 int find_collection(const struct mapping *m, const char *name)
 {
 	int found = -1;
@@ -188,9 +186,6 @@ static void check_owner(struct schema_builder *b, const struct map_owner *o)
 	bool bare = o->child == NULL || (o->child->ordinal == NULL && o->child->key == NULL);
 	if (o->ncolumns == 0 && o->columns != NULL && bare)
 		complain(b->c, o->line, o->col, "table \"%s\" has no columns", o->table != NULL ? o->table : "?");
-	if (o->ncolumns > COLUMNS_MAX - 4)
-		complain(b->c, o->line, o->col, "table \"%s\" has %zu columns, PostgreSQL takes %d",
-			 o->table != NULL ? o->table : "?", o->ncolumns, COLUMNS_MAX);
 	if (o->child != NULL && o->child->nfrom == 0 && o->child->from == NULL)
 		return; /* told by the reader */
 	if (o->child != NULL)
@@ -355,6 +350,7 @@ void map_schema_build(struct schema *s, struct arena *a, const struct mapping *m
 	build_tables(&b);
 	int first_junction = (int)s->ntables;
 	build_junction_tables(&b);
+	check_sizes(&b);
 	build_all_indexes(&b);
 	build_references(&b);
 	build_junctions(&b, first_junction);

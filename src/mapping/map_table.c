@@ -159,6 +159,35 @@ void build_table(struct schema_builder *b, size_t owner, struct schema_table *t)
 	}
 }
 
+/* ---- PostgreSQL's limits for a table ---- */
+
+#define COLUMNS_MAX 1600
+
+/* The mapping's columns alone: a table that is there already may have more. */
+void check_sizes(struct schema_builder *b)
+{
+	for (size_t i = 0; i < b->s->ntables; i++) {
+		const struct schema_table *t = &b->s->tables[i];
+		const struct map_owner *o = b->table_owner[i] >= 0 ? &b->owners[b->table_owner[i]] : NULL;
+		size_t needed = schema_row_bytes(t, true), all = schema_row_bytes(t, false);
+		if (o == NULL)
+			continue;
+		if (t->ncolumns > COLUMNS_MAX)
+			complain(b->c, o->line, o->col, "table \"%s\" has %zu columns, PostgreSQL takes %d", t->name,
+				 t->ncolumns, COLUMNS_MAX);
+		else if (needed > SCHEMA_ROW_MAX)
+			complain(b->c, o->line, o->col,
+				 "a row of table \"%s\" has %zu bytes at least in its columns that take no NULL, "
+				 "PostgreSQL takes %d",
+				 t->name, needed, SCHEMA_ROW_MAX);
+		else if (all > SCHEMA_ROW_MAX && b->c->warnings != NULL)
+			complain(b->c->warnings, o->line, o->col,
+				 "a row of table \"%s\" with a value in every column has %zu bytes at least, "
+				 "PostgreSQL takes %d: such documents are rejects",
+				 t->name, all, SCHEMA_ROW_MAX);
+	}
+}
+
 /* ---- a table fed by several collections ---- */
 
 static bool same_text(const char *a, const char *b)

@@ -232,6 +232,11 @@ int schema_find_table(const struct schema *s, const char *name);        /* -1: n
 int schema_find_column(const struct schema_table *t, const char *name); /* -1: none */
 int schema_find_enum(const struct schema *s, const char *name);         /* -1: none */
 
+/* Bytes that a row takes at least in its page: with a value in every column, or in those only that take no NULL.
+ * Values that can be stored elsewhere count as one byte. Columns of unknown types count nothing. */
+#define SCHEMA_ROW_MAX 8160
+size_t schema_row_bytes(const struct schema_table *t, bool not_null_only);
+
 /* SQL text. Each appends one statement without a semicolon, every name quoted and qualified. */
 void sql_ident(struct buf *out, const char *name);   /* "a""b"            */
 void sql_literal(struct buf *out, const char *text); /* 'it''s', E'' where a backslash stands */

@@ -158,3 +158,39 @@ def test_different_ids_never_share_a_row(mongo, pg15, make_docrow):
         assert rows + len(faults) == len(values), (kind, rows, faults)
         assert faults.count("duplicate") == len(duplicates), (kind, faults)
         assert len(faults) - faults.count("duplicate") == LOST.get(kind, 0), (kind, faults)
+
+
+# --- PostgreSQL's limits for a table ---
+
+
+def wide(columns, kind, more=""):
+    lines = [f"      - {{ name: c{n}, type: {kind}{more} }}" for n in range(columns)]
+    return "\n".join(["docrow: 1", "collections:", "  - collection: wide", "    id: native", "    columns:",
+                      "      - { name: id, from: _id, type: bigint, primary_key: true }", *lines, ""])
+
+
+def test_rows_and_tables_as_large_as_postgresql_takes(mongo, docrow, pg15):
+    """8,160 bytes and 1,600 columns go in; one more is told beforehand, and the server refuses it, too."""
+    mapping = docrow.folder / "m.yaml"
+    mongo["wide"].insert_one({"_id": 1} | {f"c{n}": n for n in range(1599)})
+    mapping.write_text(wide(1016, "bigint", ", not_null: true"))
+    assert "warning" not in docrow.run("mapping", "check", mapping, status=0).stdout
+    docrow.run("migrate", "--mapping", mapping, "--clean", status={0, 1})
+    assert pg15.one("SELECT count(*) FROM wide") == 1
+
+    mapping.write_text(wide(1017, "bigint", ", not_null: true"))
+    said = docrow.run("mapping", "check", mapping, status=2).stdout
+    assert 'a row of table "wide" has 8168 bytes at least in its columns that take no NULL, PostgreSQL takes 8160' in said
+
+    mapping.write_text(wide(1017, "bigint"))
+    said = docrow.run("check", "--mapping", mapping, "--target", pg15.uri, status=1).stdout
+    assert 'a row of table "wide" with a value in every column has 8168 bytes at least' in said
+    docrow.run("migrate", "--mapping", mapping, "--clean", status=1)
+    assert pg15.query("SELECT fault, sqlstate FROM docrow.reject") == [("refused", "54000")]
+
+    mapping.write_text(wide(1599, "smallint"))
+    docrow.run("mapping", "check", mapping, status=0)
+    docrow.run("migrate", "--mapping", mapping, "--clean", status={0, 1})
+    assert pg15.one("SELECT count(*) FROM wide") == 1
+    mapping.write_text(wide(1600, "smallint"))
+    assert 'table "wide" has 1601 columns, PostgreSQL takes 1600' in docrow.run("mapping", "check", mapping, status=2).stdout

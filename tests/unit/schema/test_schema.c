@@ -343,6 +343,32 @@ static void phases_of_the_mapping_stand(void **state)
 	assert_order(&s, "people: user free | things: kind > thing kin | papers: paper pair > user_paper");
 }
 
+/* What the server itself counts: tests/e2e/test_types.py loads rows of exactly the largest size. */
+static void rows_have_a_least_size(void **state)
+{
+	enum { N = 1018 };
+	struct schema_column c[N] = {{.name = "k", .type = {.base = PGT_UUID}, .not_null = true}};
+	struct schema_table t = {.columns = c, .ncolumns = 1};
+	assert_int_equal(schema_row_bytes(&t, true), 24 + 16);
+	for (int i = 0; i < N; i++)
+		c[i] = (struct schema_column){.name = "n", .type = {.base = PGT_INT8}, .not_null = true};
+	t.ncolumns = 1017;
+	assert_int_equal(schema_row_bytes(&t, true), SCHEMA_ROW_MAX);
+	t.ncolumns = 1018;
+	assert_int_equal(schema_row_bytes(&t, true), SCHEMA_ROW_MAX + 8);
+	/* one bit for each column as soon as one may be missing; text may be elsewhere; a column that nothing feeds
+	 */
+	c[0].not_null = false;
+	assert_int_equal(schema_row_bytes(&t, true), 152 + 1017 * 8);
+	assert_int_equal(schema_row_bytes(&t, false), SCHEMA_ROW_MAX + 8);
+	c[1].type.base = PGT_TEXT;
+	c[2] = (struct schema_column){.name = "n", .type = {.base = PGT_INT8}, .no_source = true};
+	t.ncolumns = 4;
+	assert_int_equal(schema_row_bytes(&t, false), 24 + 8 + 8 + 8);
+	t.ncolumns = 3;
+	assert_int_equal(schema_row_bytes(&t, false), 24 + 8 + 8);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -356,6 +382,7 @@ int main(void)
 		cmocka_unit_test(phases_are_computed),
 		cmocka_unit_test(circles_are_one_step),
 		cmocka_unit_test(phases_of_the_mapping_stand),
+		cmocka_unit_test(rows_have_a_least_size),
 	};
 	return cmocka_run_group_tests(tests, setup, teardown);
 }
