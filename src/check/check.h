@@ -113,5 +113,8 @@ struct check_long {
 	uint64_t bytes;
 };
 size_t check_scan_long(struct check_scan *scan, const struct check_long **list);
+/* Unique indexes of the target whose duplicates could not be looked for: their expressions need what the documents do
+ * not feed. Table and index only. */
+size_t check_scan_skipped(struct check_scan *scan, const struct check_long **list);
 
 #endif

@@ -64,6 +64,7 @@ static void bare_table(struct schema_table *t, struct arena *a)
 		t->columns[c].type.domain = NULL;
 		t->columns[c].type.domain_dims = 0;
 	}
+	t->indexes = arena_memdup(a, t->indexes, t->nindexes * sizeof *t->indexes);
 	t->nfkeys = 0;
 }
 

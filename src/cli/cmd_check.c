@@ -1,4 +1,5 @@
 /* cmd_check.c - docrow check: what stands in the way of a migration, and what it would meet. Changes nothing. */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -313,6 +314,40 @@ static void watch(struct job *j, struct check_scan *scan)
 	cli_progress_close(progress);
 }
 
+/* By table and key: how many rows have what another one has, by which index, and the first of their documents. */
+static const char duplicates_sql[] =
+	"SELECT table_name, column_name, n, array_to_string(ids, ', '), is_reject, index FROM ("
+	"SELECT table_name, column_name, count(*) AS n, (array_agg(coalesce(doc_id_text, key) ORDER BY id))[1:5] AS "
+	"ids, "
+	"true AS is_reject, substring(message FROM '\\(unique index .*\\)$') AS index FROM docrow.reject WHERE run = "
+	"$1::bigint AND fault = 'duplicate' GROUP BY 1, 2, 6 UNION ALL SELECT table_name, column_name, count(*), "
+	"(array_agg(coalesce(doc_id_text, key) ORDER BY id))[1:5], false, NULL FROM docrow.finding WHERE run = "
+	"$1::bigint "
+	"AND kind = 'dropped' GROUP BY 1, 2) d ORDER BY 1, 2, 6, 5";
+
+static bool list_duplicates(struct job *j, struct pg *pg, int64_t run, struct err *err)
+{
+	_cleanup_(pg_result_freep) struct pg_result *r = NULL;
+	char id[24], n[32];
+	struct pg_param param = PG_TEXT(id);
+
+	snprintf(id, sizeof id, "%lld", (long long)run);
+	if (!pg_query(pg, duplicates_sql, &param, 1, &r, err))
+		return false;
+	for (int i = 0; i < pg_rows(r); i++) {
+		uint64_t rows = (uint64_t)pg_get_i64(r, i, 2);
+		bool is_reject = pg_get_bool(r, i, 4);
+		const char *column = pg_get(r, i, 1), *index = pg_get(r, i, 5);
+		check_page_find(&j->page, is_reject ? CHECK_WARNING : CHECK_NOTE, "data",
+				is_reject ? "say duplicates: first or last in the mapping, or mend the source" : NULL,
+				"%s%s%s: %s row%s with a key that a row that stays has, too%s%s, would be %s: %s%s",
+				pg_get(r, i, 0), column ? "." : "", column ? column : "", text_thousands(rows, n),
+				rows == 1 ? "" : "s", index ? " " : "", index ? index : "",
+				is_reject ? "rejected" : "dropped", pg_get(r, i, 3), rows > 5 ? " ..." : "");
+	}
+	return true;
+}
+
 static bool read_scan(void *ctx, struct pg *pg, int64_t run, struct err *err)
 {
 	struct job *j = ctx;
@@ -326,7 +361,7 @@ static bool read_scan(void *ctx, struct pg *pg, int64_t run, struct err *err)
 		return false;
 	j->page.facts_of_scan.is_scan = true;
 	account_build(&j->page.account, &j->page.facts_of_scan, j->c->arena);
-	return true;
+	return list_duplicates(j, pg, run, err);
 }
 
 static void tell_long(struct job *j, struct check_scan *scan)
@@ -339,6 +374,19 @@ static void tell_long(struct job *j, struct check_scan *scan)
 		check_page_find(&j->page, CHECK_WARNING, "data", "an index on md5() of it, a hash index, or none",
 				"%s.%s has a value of %s: index %s may refuse it (2,704 bytes after compression)",
 				list[i].table, list[i].column, text_bytes(list[i].bytes, text), list[i].index);
+}
+
+static void tell_skipped(struct job *j, struct check_scan *scan)
+{
+	const struct check_long *list;
+	size_t n = j->scan == SCAN_FULL ? check_scan_skipped(scan, &list) : 0;
+
+	for (size_t i = 0; i < n; i++)
+		check_page_find(
+			&j->page, CHECK_NOTE, "data", NULL,
+			"what unique index %s of %s would refuse was not looked for: it needs columns or types "
+			"that are only in the target",
+			list[i].index, list[i].table);
 }
 
 static void estimate(struct job *j)
@@ -376,6 +424,7 @@ static void keep_result(struct job *j, struct check_scan *scan, uint64_t sample,
 	p->nenums = check_scan_enums(scan, &p->enums);
 	check_page_judge(p);
 	tell_long(j, scan);
+	tell_skipped(j, scan);
 }
 
 static void scan_documents(struct job *j)

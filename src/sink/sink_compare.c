@@ -1007,6 +1007,25 @@ static bool columns_fit(struct compare *cmp, struct err *err)
 	return true;
 }
 
+/* The table's own indexes in place of the mapping's, to be made of their parts in another schema. Those over columns
+ * that no document feeds hold nothing there. */
+static void foretell_indexes(struct adapt *ad, int table)
+{
+	struct schema_table *t = &ad->s->tables[table];
+	struct schema_index *list = arena_alloc(ad->arena, (ad->c->nobjects + 1) * sizeof *list);
+	size_t n = 0;
+	for (size_t i = 0; i < ad->c->nobjects; i++) {
+		const struct catalog_object *o = &ad->c->objects[i];
+		if (o->table != table || !is_index(o) || !all_mapped(t, o))
+			continue;
+		list[n] = index_of(ad, t, o);
+		list[n].definition = NULL;
+		list[n++].exclusive = false;
+	}
+	t->indexes = list;
+	t->nindexes = n;
+}
+
 bool sink_adapt_columns(struct pg *pg, struct schema *s, struct arena *a, struct err *err)
 {
 	struct catalog *c = arena_alloc(a, sizeof *c);
@@ -1016,6 +1035,8 @@ bool sink_adapt_columns(struct pg *pg, struct schema *s, struct arena *a, struct
 		return false;
 	adapt_columns(&ad);
 	adapt_enums(&ad);
+	for (size_t t = 0; t < s->ntables; t++)
+		foretell_indexes(&ad, (int)t);
 	adapt_policies(&ad);
 	return true;
 }

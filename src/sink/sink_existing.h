@@ -66,7 +66,7 @@ bool sink_is_existing(struct pg *pg, int64_t run, bool *yes, struct err *err) MU
  * lives as long as the schema. TARGET_MISMATCH when the columns do not fit (any more). */
 bool sink_adapt(struct pg *pg, struct schema *s, int64_t run, struct arena *a, struct err *err) MUST_CHECK;
 
-/* The same for columns and policies only, from the catalog as it is: what a scan foretells. */
+/* The same for columns, policies and indexes only, from the catalog as it is: what a scan foretells. */
 bool sink_adapt_columns(struct pg *pg, struct schema *s, struct arena *a, struct err *err) MUST_CHECK;
 
 /* Body of a step: makes schema.restores[i] again; a foreign key that rows break stays NOT VALID. */

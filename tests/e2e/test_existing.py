@@ -498,6 +498,32 @@ def test_check_scans_with_the_columns_as_they_are(mongo, docrow, pg15):
     assert pg15.query("SELECT n, mood::text FROM people") == [(2**40, "ugly")]
 
 
+def test_check_scans_with_the_indexes_as_they_are(mongo, docrow, pg15):
+    """Unique indexes that only the target has take rows out, one of the mapping that it lacks does not; a B-tree that a long
+    value breaks is named; what cannot be foretold is said."""
+    fill_small(mongo)
+    mongo["pets"].insert_one({"_id": oid(1), "owner": oid(20), "name": random.Random(1).randbytes(4500).hex()})
+    write(docrow, SMALL.replace("varchar(20)", "text"))
+    pg15.execute(
+        PEOPLE + "CREATE TABLE pets (id uuid PRIMARY KEY, name text, owner uuid); CREATE UNIQUE INDEX pets_one ON pets (owner);"
+        "CREATE UNIQUE INDEX people_lower ON people (lower(email)) WHERE n > 5; CREATE INDEX pets_name ON pets (name);"
+        "CREATE UNIQUE INDEX people_number ON people (n) WHERE number > 3; CREATE UNIQUE INDEX people_id ON people (number)"
+    )
+    page = check_json(docrow, "--scan", "full", status=1)
+    said = [f["text"] for f in page["findings"] if f["area"] == "data"]
+    assert any("people: 4 rows with a key that a row that stays has, too (unique index people_lower), would be rejected: " in t for t in said)
+    assert any(t.startswith("pets.owner: ") and "(unique index pets_one)" in t and '{"$oid":"650003' in t and t.endswith(" ...") for t in said)
+    assert any("pets.name has a value of 9" in t and "index pets_name may refuse it" in t for t in said)
+    assert [t for t in said if "not looked for" in t] == [
+        "what unique index people_number of people would refuse was not looked for: it needs columns or types that are only in"
+        " the target"
+    ]
+    docrow.run("migrate", "--mapping", "./m.yaml", status=1)
+    got = pg15.query("SELECT fault, table_name, column_name, count(*) FROM docrow.reject GROUP BY 1, 2, 3 ORDER BY 1, 2, 3")
+    assert sorted((r["fault"], r["table"], r["column"], r["n"]) for r in page["rejects"]) == got and len(got) == 3
+    assert pg15.one("SELECT object FROM docrow.ddl WHERE state = 'refused'") == "pets_name"
+
+
 # --- taking back ---
 
 
