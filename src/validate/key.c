@@ -7,6 +7,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#define LEAST_SAMPLE 10 /* documents of a collection, however small the share */
+
 bool key_is_json(const struct pgtype *t)
 {
 	return t->base == PGT_JSON || t->base == PGT_JSONB;
@@ -167,6 +169,10 @@ static bool integer_val(struct judge *j, const struct spec *s, const struct val 
 	struct number x;
 	uint64_t u = 0;
 
+	if (v->kind == BSON_K_DOUBLE) { /* its shortest digits may be another integer */
+		put_i64(out, (int64_t)val_double(v));
+		return true;
+	}
 	if (!number_val(j, s, v, &x))
 		return false;
 	number_trim(&x);
@@ -221,6 +227,7 @@ static void put_hex_text(struct buf *out, const uint8_t *p, size_t n)
 static bool text_val(struct judge *j, const struct spec *s, const struct val *v, struct buf *out)
 {
 	uint8_t oid[12], uuid[16];
+	const uint8_t *pointer;
 	char text[48];
 	struct number x;
 	size_t n;
@@ -249,6 +256,17 @@ static bool text_val(struct judge *j, const struct spec *s, const struct val *v,
 		if ((s->accept & MAP_ACCEPT_OID_DOCUMENT) == 0 || !id_of_oid_document(v, oid))
 			return false;
 		put_hex_text(out, oid, 12);
+		return true;
+	case BSON_K_DBPOINTER:
+		val_dbpointer(v, &n, &pointer);
+		put_hex_text(out, pointer, 12);
+		return true;
+	case BSON_K_SYMBOL:
+	case BSON_K_CODE:
+		t = val_text(v, &n);
+		if (!text_as_encoded(j, s, &t, &n))
+			return false;
+		buf_put(out, t, n);
 		return true;
 	case BSON_K_DATE:
 		buf_put(out, text, (size_t)time_iso_text(val_i64(v), true, text));
@@ -288,6 +306,10 @@ static bool bytes_val(const struct spec *s, const struct val *v, struct buf *out
 	case BSON_K_BINARY:
 		p = val_binary(v, &subtype, &n);
 		buf_put(out, p, n);
+		return true;
+	case BSON_K_DBPOINTER:
+		val_dbpointer(v, &n, &p);
+		buf_put(out, p, 12);
 		return true;
 	case BSON_K_STRING:
 		text = val_text(v, &n);
@@ -454,4 +476,14 @@ uint64_t key_hash(uint64_t seed, const void *data, size_t n)
 	}
 	h = (h ^ h >> 29) * UINT64_C(0xc4ceb9fe1a85ec53);
 	return h ^ h >> 33;
+}
+
+uint64_t key_sample(uint64_t documents, uint64_t sample, double share)
+{
+	double n = (double)documents, least = sample > 0 ? (double)sample : LEAST_SAMPLE;
+	double part = (least + 5 * sqrt(least) + 5) / (n > 0 ? n : 1);
+
+	if (sample == 0 && share > part)
+		part = share;
+	return part >= 1 ? UINT64_MAX : (uint64_t)(part * 18446744073709549568.0);
 }

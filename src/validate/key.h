@@ -19,5 +19,8 @@ bool key_json_of_val(struct judge *j, const struct spec *s, const struct val *v,
 
 /* A hash that is the same in every process. */
 uint64_t key_hash(uint64_t seed, const void *data, size_t n);
+/* A sample of so many of all documents (0: of that share of them) are those whose hash is not above this: so large
+ * that fewer than asked for is next to impossible. */
+uint64_t key_sample(uint64_t documents, uint64_t sample, double share);
 
 #endif

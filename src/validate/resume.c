@@ -33,6 +33,8 @@ static uint64_t job_hash(const struct validation *v)
 	const char *source = source_identity(v->source), *target = v->result.target;
 	uint64_t h = key_hash(v->o.full ? 1 : 2, v->plan->mapping->digest, 32);
 
+	h = key_hash(h, &v->o.layers, sizeof v->o.layers); /* a chunk whose keys alone were looked at is not proved */
+	h = key_hash(h, &v->o.sample_share, sizeof v->o.sample_share);
 	h = key_hash(h ^ v->o.seed ^ v->o.sample, source, strlen(source));
 	return key_hash(h ^ (uint64_t)v->run.id, target, strlen(target));
 }

@@ -3,7 +3,6 @@
  *   state and literals → snapshot → catalog → counts and cuts of the source → a pool of workers on all tasks at once
  *   (documents, keys of tables, references, types) → the tally's verdict → names of what differs → sums
  */
-#include <math.h>
 #include <stdlib.h>
 
 #include <stdio.h>
@@ -11,8 +10,6 @@
 #include "validate_private.h"
 
 #define CHUNK_BYTES ((uint64_t)16 << 20)
-
-#define LEAST_SAMPLE 10 /* documents of a collection, however small the share */
 
 bool wants_layer(const struct validation *v, enum validate_layer l)
 {
@@ -59,19 +56,6 @@ static bool is_there(const struct source_collection *all, size_t n, const char *
 	return false;
 }
 
-/* The share of documents that are in the sample: so many that fewer than asked for is next to impossible. */
-static void set_sample(const struct validation *v, struct feed *f)
-{
-	double n = (double)f->documents, want = (double)v->o.sample;
-	double least = v->o.sample > 0 ? want : LEAST_SAMPLE;
-	double share = (least + 5 * sqrt(least) + 5) / (n > 0 ? n : 1);
-
-	if (v->o.sample == 0 && v->o.sample_share > share)
-		share = v->o.sample_share;
-
-	f->below = share >= 1 ? UINT64_MAX : (uint64_t)(share * 18446744073709549568.0);
-}
-
 static bool find_collections(struct validation *v, struct err *err)
 {
 	struct source_collection *all;
@@ -99,7 +83,7 @@ static bool count_collections(struct validation *v, struct err *err)
 			return err_set(err, ERR_STOPPED, "stopped by a signal");
 		if (f->present && !source_count(v->source, f->collection->name, &f->documents, err))
 			return false;
-		set_sample(v, f);
+		f->below = key_sample(f->documents, v->o.sample, v->o.sample_share);
 		v->progress[i].total = f->documents;
 	}
 	return true;

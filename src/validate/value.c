@@ -78,8 +78,10 @@ static bool next_field(struct elements *e, struct field_bytes *f)
 	e->p += 4;
 	if (f->len < 0)
 		return true;
-	if (f->len > e->end - e->p)
+	if (f->len > e->end - e->p) {
+		f->len = -1;
 		return e->same = false;
+	}
 	f->data = e->p;
 	e->p += f->len;
 	return true;

@@ -216,41 +216,38 @@ static enum verdict check_iso(struct judge *j, const struct spec *s, const struc
 	return check_moment(j, s, days * 86400000 + us / 1000, us % 1000, f);
 }
 
-static enum verdict check_decimal_epoch(struct judge *j, const struct spec *s, const struct val *v, bool in_ms,
-					struct field_bytes f)
+/* By digits: 1700000000.123 seconds are whole milliseconds, though no double is exactly that. */
+static enum verdict check_digits_epoch(struct judge *j, const struct spec *s, struct number *x, bool in_ms,
+				       struct field_bytes f)
 {
-	struct number x;
 	int64_t ms = 0;
 
-	number_of_decimal128(v, &x);
-	if (x.kind != NUMBER_FINITE)
+	if (x->kind != NUMBER_FINITE)
 		return unfit(j, FAULT_RANGE);
-	number_trim(&x);
-	x.exponent += x.n > 0 && !in_ms ? 3 : 0;
-	if (x.exponent > 18 || (int64_t)x.n + x.exponent > 18)
+	number_trim(x);
+	x->exponent += x->n > 0 && !in_ms ? 3 : 0;
+	if (x->exponent > 18 || (int64_t)x->n + x->exponent > 18)
 		return unfit(j, FAULT_RANGE);
-	if (x.exponent < 0)
+	if (x->exponent < 0)
 		return unfit(j, FAULT_INEXACT);
-	for (size_t i = 0; i < x.n + (size_t)x.exponent; i++)
-		ms = ms * 10 + (i < x.n ? x.digits[i] - '0' : 0);
-	return check_moment(j, s, x.negative ? -ms : ms, 0, f);
+	for (size_t i = 0; i < x->n + (size_t)x->exponent; i++)
+		ms = ms * 10 + (i < x->n ? x->digits[i] - '0' : 0);
+	return check_moment(j, s, x->negative ? -ms : ms, 0, f);
 }
 
 static enum verdict check_epoch(struct judge *j, const struct spec *s, const struct val *v, struct field_bytes f)
 {
 	bool in_ms = (s->accept & MAP_ACCEPT_EPOCH_MS) != 0;
+	struct number x;
 	int64_t n;
-	double d;
 
-	if (v->kind == BSON_K_DECIMAL128)
-		return check_decimal_epoch(j, s, v, in_ms, f);
+	if (v->kind == BSON_K_DECIMAL128) {
+		number_of_decimal128(v, &x);
+		return check_digits_epoch(j, s, &x, in_ms, f);
+	}
 	if (v->kind == BSON_K_DOUBLE) {
-		d = val_double(v) * (in_ms ? 1 : 1000);
-		if (!isfinite(d) || fabs(d) > 9e15)
-			return unfit(j, FAULT_RANGE);
-		if (d != trunc(d))
-			return unfit(j, FAULT_INEXACT);
-		return check_moment(j, s, (int64_t)d, 0, f);
+		number_of_double(val_double(v), &x);
+		return check_digits_epoch(j, s, &x, in_ms, f);
 	}
 	n = v->kind == BSON_K_INT32 ? val_i32(v) : val_i64(v);
 	if (!in_ms && __builtin_mul_overflow(n, 1000, &n))
