@@ -82,8 +82,4 @@ const char *conv_key_text(const struct conv *c);
  * uuid gets the key. */
 bool conv_id_needs_map(const struct conv *c, uint8_t uuid[16]);
 
-/* The conversion of one key by an id rule, for code outside documents (retry, tests). False: it does not fit. */
-bool conv_key_uuid(const struct plan *p, enum map_id rule, enum map_uuid_order order, const struct val *v,
-		   uint8_t uuid[16]);
-
 #endif

@@ -274,13 +274,3 @@ enum fault put_id_dbpointer(struct conv *c, struct column *col, const struct val
 	enum fault f = put_oid(c, col, v->data + v->len - OBJECTID_SIZE);
 	return f == FAULT_OK ? took_wrapped(c, col) : f;
 }
-
-bool conv_key_uuid(const struct plan *p, enum map_id rule, enum map_uuid_order order, const struct val *v,
-		   uint8_t uuid[UUID_SIZE])
-{
-	_cleanup_(buf_free) struct buf scratch = {0};
-	struct spelling sp;
-	if (rule == MAP_ID_TEXT || rule == MAP_ID_BYTEA || rule == MAP_ID_NATIVE)
-		return false;
-	return key_uuid(v, rule, 0, order, uuid, &sp) || name_uuid(&scratch, p->mapping->id_namespace, v, uuid);
-}

@@ -233,11 +233,6 @@ struct engine_retry engine_retry_result(const struct engine *e)
 	return e->retried;
 }
 
-int64_t engine_run_id(const struct engine *e)
-{
-	return e->run;
-}
-
 void engine_free(struct engine *e)
 {
 	if (e == NULL)

@@ -105,7 +105,6 @@ void engine_stop(struct engine *e); /* finish or roll back the current units wit
 bool engine_finish(struct engine *e, struct err *err) MUST_CHECK;
 /* After engine_finish said true, of mode ENGINE_RETRY. */
 struct engine_retry engine_retry_result(const struct engine *e);
-int64_t engine_run_id(const struct engine *e);
 void engine_free(struct engine *e);
 
 #endif

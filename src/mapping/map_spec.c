@@ -177,11 +177,6 @@ const char *map_sides_word(enum pair_sides s)
 	return word_of(&sides, (int)s);
 }
 
-const char *map_names_word(enum map_names n)
-{
-	return word_of(&names, (int)n);
-}
-
 /* ---- keys ---- */
 
 #define AT(type, field)   offsetof(struct type, field)

@@ -323,7 +323,6 @@ const char *map_duplicate_word(enum dup_policy p);
 const char *map_uuid_order_word(enum map_uuid_order o);
 const char *map_tier_word(enum index_tier t);
 const char *map_sides_word(enum pair_sides s);
-const char *map_names_word(enum map_names n);
 /* "address.city"; keys that hold a dot, are empty or start with $ make it ["a.b","c"]. */
 const char *map_path_text(struct arena *a, const char *const *path, size_t n);
 /* Every key of the format in words, for the manual page: in the order of the format, objects together. */

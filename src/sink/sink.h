@@ -188,8 +188,6 @@ bool sink_add_fkey(struct pg *pg, const struct schema *s, int table, int fkey,
 		   struct err *err) MUST_CHECK; /* NOT VALID */
 /* A key whose orphans were kept by policy stays NOT VALID, which is no error; a valid key is left alone. */
 bool sink_validate_fkey(struct pg *pg, const struct schema *s, int table, int fkey, struct err *err) MUST_CHECK;
-bool sink_fkey_is_valid(struct pg *pg, const struct schema *s, int table, int fkey, bool *valid,
-			struct err *err) MUST_CHECK;
 /* Sequences of identity, serial and nextval columns go past the maximum. */
 bool sink_settle_sequences(struct pg *pg, const struct schema *s, int table, struct err *err) MUST_CHECK;
 /* VACUUM (FREEZE, ANALYZE): outside a transaction. */

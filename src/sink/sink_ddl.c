@@ -273,15 +273,6 @@ bool sink_key_state(struct pg *pg, const struct schema *s, int table, int fkey, 
 	return true;
 }
 
-bool sink_fkey_is_valid(struct pg *pg, const struct schema *s, int table, int fkey, bool *valid, struct err *err)
-{
-	enum key_state state;
-	if (!sink_key_state(pg, s, table, fkey, &state, err))
-		return false;
-	*valid = state == KEY_VALID;
-	return true;
-}
-
 void sql_validate(struct buf *out, const struct schema *s, int table, int fkey)
 {
 	buf_puts(out, "ALTER TABLE ");

@@ -69,8 +69,6 @@ bool state_run_create(struct pg *pg, struct state_run *run, struct err *err) MUS
 bool state_run_find(struct pg *pg, struct arena *a, struct state_run *run, bool *found, struct err *err) MUST_CHECK;
 bool state_run_set_status(struct pg *pg, int64_t run, const char *status, const char *error,
 			  struct err *err) MUST_CHECK;
-/* The source's position before the first read, once it is known. */
-bool state_run_set_operation_time(struct pg *pg, int64_t run, const char *operation_time, struct err *err) MUST_CHECK;
 /* --clean: marks the run cleaned and removes its workers, chunks, steps, rejects, findings, ids. Caller's
  * transaction. */
 bool state_run_clean(struct pg *pg, int64_t run, struct err *err) MUST_CHECK;
@@ -235,11 +233,6 @@ bool state_finish(struct pg *pg, const struct state_unit *unit, const struct led
 bool state_note_counts(struct pg *pg, int64_t run, const struct ledger *counts, struct err *err) MUST_CHECK;
 /* Back to pending (after ROLLBACK, on stop or failure), with the error's text if any. Own transaction. */
 bool state_release(struct pg *pg, const struct state_unit *unit, const char *error, struct err *err) MUST_CHECK;
-/* Whether the collection's chunks are written (its split step is done). */
-bool state_split_done(struct pg *pg, int64_t run, const char *collection, bool *yes, struct err *err) MUST_CHECK;
-/* After a COMMIT whose answer was lost, on a new connection: waits until no transaction holds the unit's row, then
- * reads the mark. *done: the transaction of this claim is in. */
-bool state_is_done(struct pg *pg, const struct state_unit *unit, bool *done, struct err *err) MUST_CHECK;
 /* Moves the phase in one synchronous transaction if (4) holds. *moved false: unfinished units are left. The phase in
  * the table is returned in *now (another process may have moved it). */
 bool state_advance(struct pg *pg, int64_t run, enum state_phase from, bool *moved, enum state_phase *now,

@@ -134,13 +134,6 @@ bool state_run_set_status(struct pg *pg, int64_t run, const char *status, const 
 		params, 3, err);
 }
 
-bool state_run_set_operation_time(struct pg *pg, int64_t run, const char *operation_time, struct err *err)
-{
-	char id[24];
-	const struct pg_param params[] = {param_i64(id, run), PG_TEXT(operation_time)};
-	return update_run(pg, run, "UPDATE docrow.run SET operation_time = $2 WHERE id = $1", params, 2, err);
-}
-
 bool state_run_clean(struct pg *pg, int64_t run, struct err *err)
 {
 	static const char *const statements[] = {

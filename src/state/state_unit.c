@@ -127,36 +127,3 @@ bool state_release(struct pg *pg, const struct state_unit *unit, const char *err
 	const struct pg_param params[] = {param_i64(id, unit->id), param_i64(epoch, unit->epoch), PG_TEXT(error)};
 	return state_exec(pg, sql[unit->is_chunk], params, 3, NULL, err);
 }
-
-bool state_is_done(struct pg *pg, const struct state_unit *unit, bool *done, struct err *err)
-{
-	/* FOR SHARE waits for a transaction that has marked the unit and not ended yet. */
-	static const char *const sql[2] = {
-		"SELECT state = 'done' AND epoch = $2 FROM docrow.step WHERE id = $1 FOR SHARE",
-		"SELECT state = 'done' AND epoch = $2 FROM docrow.chunk WHERE id = $1 FOR SHARE",
-	};
-	char id[24], epoch[24];
-	struct pg_result *r;
-	const struct pg_param params[] = {param_i64(id, unit->id), param_i64(epoch, unit->epoch)};
-	if (!state_query(pg, sql[unit->is_chunk], params, 2, &r, err))
-		return false;
-	*done = pg_rows(r) > 0 && pg_get_bool(r, 0, 0);
-	pg_result_free(r);
-	return true;
-}
-
-bool state_split_done(struct pg *pg, int64_t run, const char *collection, bool *yes, struct err *err)
-{
-	char id[24];
-	struct pg_result *r;
-	const struct pg_param params[] = {param_i64(id, run), PG_TEXT(collection)};
-	if (!state_query(pg,
-			 "SELECT EXISTS (SELECT FROM docrow.step WHERE run = $1 AND kind = 'split' AND collection = "
-			 "$2 AND "
-			 "state = 'done')",
-			 params, 2, &r, err))
-		return false;
-	*yes = pg_get_bool(r, 0, 0);
-	pg_result_free(r);
-	return true;
-}

@@ -4,22 +4,15 @@
  */
 #include "synth_private.h"
 
-static const struct {
-	const char *name, *sentence;
-} names[DIRT_COUNT] = {
-#define X(NAME, name, sentence) [DIRT_##NAME] = {name, sentence},
+static const char *const names[DIRT_COUNT] = {
+#define X(NAME, name, sentence) [DIRT_##NAME] = name,
 	DIRTS(X)
 #undef X
 };
 
 const char *synth_fault_name(size_t i)
 {
-	return i + 1 < DIRT_COUNT ? names[i + 1].name : NULL;
-}
-
-const char *synth_fault_sentence(size_t i)
-{
-	return i + 1 < DIRT_COUNT ? names[i + 1].sentence : NULL;
+	return i + 1 < DIRT_COUNT ? names[i + 1] : NULL;
 }
 
 /* Where. */

@@ -67,9 +67,8 @@ bool synth_run(const struct plan *p, const struct synth_options *o, struct synth
 	       struct err *err) MUST_CHECK;
 void synth_result_free(struct synth_result *result);
 
-/* The kinds of fault that dirt puts in, for help and manual: name and sentence; NULL name beyond the last. */
+/* The kinds of fault that dirt puts in, NULL beyond the last. */
 const char *synth_fault_name(size_t i);
-const char *synth_fault_sentence(size_t i);
 
 /* The number of documents per collection that the options mean, without making any: counts[plan->ncollections]. */
 bool synth_counts(const struct plan *p, const struct synth_options *o, uint64_t *counts, struct err *err) MUST_CHECK;

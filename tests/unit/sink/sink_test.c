@@ -290,6 +290,14 @@ void commit(struct fixture *f)
 	exec_sql(f->pg, "COMMIT");
 }
 
+enum key_state key_state(struct fixture *f, int table, int fkey)
+{
+	struct err err;
+	enum key_state state;
+	OK(sink_key_state(f->pg, &f->s, table, fkey, &state, &err));
+	return state;
+}
+
 void add_keys(struct fixture *f)
 {
 	struct err err;

@@ -21,6 +21,7 @@
 
 #include "id.h"
 #include "sink.h"
+#include "sink_sql.h"
 #include "state.h"
 
 #define OK(call)                                                                                                     \
@@ -65,6 +66,7 @@ void load(struct fixture *f, const char *table, const char *rows);
 void load_pairs(struct fixture *f, int junction, const char *rows); /* "1 2 L|1 3 R" */
 void begin(struct fixture *f);                                      /* with sink_begin_settle */
 void commit(struct fixture *f);
+enum key_state key_state(struct fixture *f, int table, int fkey);
 void add_keys(struct fixture *f); /* all primary keys */
 /* All groups of references in their order, in one transaction. */
 void settle_orphans(struct fixture *f);

@@ -828,7 +828,6 @@ static void dirty(void **state)
 	for (size_t i = 0; synth_fault_name(i); i++)
 		if (met[i] == 0)
 			fail_msg("no document got the fault %s", synth_fault_name(i));
-	assert_true(strlen(synth_fault_sentence(0)) > 0);
 	assert_null(synth_fault_name(DIRT_COUNT - 1));
 }
 
