@@ -259,6 +259,8 @@ static void look_at_target(struct job *j, bool *has_run)
 	look_at_runs(j, has_run);
 	if (*has_run)
 		return;
+	if (!state_may_install(j->pg, &err))
+		fail(j, "target", &err);
 	if (!sink_find_tables(j->pg, &j->plan->schema, &found, &err))
 		fail(j, "target", &err);
 	else if (how == ENGINE_TARGET_EXISTING || cli_way(j->c).keep_indexes ||

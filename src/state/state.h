@@ -41,6 +41,8 @@ bool state_phase_parse(const char *name, enum state_phase *phase);
 bool state_install(struct pg *pg, struct err *err) MUST_CHECK;
 /* The same in the caller's transaction. */
 bool state_install_here(struct pg *pg, struct err *err) MUST_CHECK;
+/* Whether it would work, by the rights alone; the same error if not. Writes nothing. */
+bool state_may_install(struct pg *pg, struct err *err) MUST_CHECK;
 void state_admin_sql(struct pg *pg, struct buf *out);
 /* True when schema docrow with its tables is there. */
 bool state_is_installed(struct pg *pg, bool *yes, struct err *err) MUST_CHECK;

@@ -299,6 +299,22 @@ static bool check_version(struct pg *pg, bool *is_old, struct err *err)
 	return ok;
 }
 
+bool state_may_install(struct pg *pg, struct err *err)
+{
+	struct installed i;
+	struct pg_result *r;
+	err_clear(err);
+	if (!look(pg, &i, err))
+		return false;
+	if (i.schema)
+		return i.usable ? true : refuse_schema(pg, err);
+	if (!state_query(pg, "SELECT has_database_privilege(current_database(), 'CREATE')", NULL, 0, &r, err))
+		return false;
+	bool may = pg_get_bool(r, 0, 0);
+	pg_result_free(r);
+	return may ? true : refuse_schema(pg, err);
+}
+
 bool state_install_here(struct pg *pg, struct err *err)
 {
 	struct installed i;

@@ -418,12 +418,19 @@ def test_a_role_that_owns_nothing_but_the_tables(mongo, make_docrow, pg15):
         admin.execute("ALTER TABLE pets ENABLE ROW LEVEL SECURITY; ALTER TABLE pets FORCE ROW LEVEL SECURITY")
     last, told = complaint(docrow.run("migrate", "--mapping", "./m.yaml", status=4))
     assert any("row security of table pets holds for the role" in line for line in told)
+    page = check_json(docrow, status=4)
+    (forced,) = [f for f in page["findings"] if "row security of table pets holds" in f["text"]]
+    assert forced["severity"] == "error" and "NO FORCE ROW LEVEL SECURITY" in forced["hint"] and page["fixes"]
     with pg15.admin() as admin:
         admin.execute("ALTER TABLE pets NO FORCE ROW LEVEL SECURITY")
     result = docrow.run("migrate", "--mapping", "./m.yaml", status=4)
     assert "DR-4006" in result.stderr and f"CREATE SCHEMA docrow AUTHORIZATION {name}" in result.stderr
+    page = check_json(docrow, status=4)
+    assert [f["code"] for f in page["findings"] if f["severity"] == "error"] == ["DR-4006"]
+    assert f"CREATE SCHEMA docrow AUTHORIZATION {name};" in next(f["hint"] for f in page["findings"] if f["code"] == "DR-4006")
     with pg15.admin() as admin:
         admin.execute(f"CREATE SCHEMA docrow AUTHORIZATION {name}")
+    assert check_json(docrow, status=1)["errors"] == 0
     before = deployed.catalog(pg15)
     docrow.run("migrate", "--mapping", "./m.yaml", status=1)
     assert deployed.differences(before, deployed.catalog(pg15)) == {}
