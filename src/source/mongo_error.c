@@ -179,6 +179,37 @@ static enum err_code code_of(const bson_error_t *e, enum err_code code)
 	return code;
 }
 
+/* Where it was tried, as whom and how: what the driver's text leaves out. */
+static void put_address(struct buf *out, const struct source_mongo *s)
+{
+	const char *set = mongoc_uri_get_replica_set(s->uri), *user = mongoc_uri_get_username(s->uri);
+	const char *comma = "host ";
+	for (const mongoc_host_list_t *h = mongoc_uri_get_hosts(s->uri); h != NULL; h = h->next, comma = ", ")
+		buf_printf(out, "%s%s", comma, h->host_and_port);
+	buf_printf(out, "%sdatabase %s", out->len > 0 ? ", " : "", s->base.database ? s->base.database : "(none)");
+	if (set)
+		buf_printf(out, ", replica set %s", set);
+	if (user)
+		buf_printf(out, ", user %s of database %s", user, mongoc_uri_get_auth_source(s->uri));
+	else
+		buf_puts(out, ", no user");
+	buf_puts(out, mongoc_uri_get_tls(s->uri) ? ", TLS" : ", no TLS");
+}
+
+static void give_detail(const struct source_mongo *s, struct err *err, const bson_error_t *e, const char *quoted)
+{
+	_cleanup_(buf_free) struct buf address = {0};
+	bool is_way = err->code == ERR_SOURCE_CONNECT || err->code == ERR_SOURCE_AUTH;
+	if (is_way && s && s->uri)
+		put_address(&address, s);
+	const char *open = address.len > 0 ? " (" : "", *close = address.len > 0 ? ")" : "";
+	if (is_server(e))
+		err_detail(err, "the server says (error %u): %s%s%s%s", e->code, quoted, open, buf_cstr(&address),
+			   close);
+	else
+		err_detail(err, "%s%s%s%s", quoted, open, buf_cstr(&address), close);
+}
+
 bool mongo_fail(const struct source_mongo *s, struct err *err, enum err_code code, const bson_error_t *e,
 		const bson_t *reply, const char *fmt, ...)
 {
@@ -195,10 +226,7 @@ bool mongo_fail(const struct source_mongo *s, struct err *err, enum err_code cod
 	char *command = is_privilege(e) ? strstr(quoted, " to execute command {") : NULL;
 	if (command) /* the rest is the whole command, with signatures */
 		*command = 0;
-	if (is_server(e))
-		err_detail(err, "the server says (error %u): %s", e->code, quoted);
-	else
-		err_detail(err, "%s", quoted);
+	give_detail(s, err, e, quoted);
 	if (mongo_is_retryable(e, reply) && !is_authentication(e) && !is_privilege(e))
 		err->class = ERR_CLASS_RETRY;
 	give_hint(s, err, e);

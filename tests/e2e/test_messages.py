@@ -170,8 +170,13 @@ def test_source_address(job, pg15):
 def test_source_unreachable(job, pg15):
     port = processes.free_port()
     complaint = fails(at(job, mongo=f"mongodb://someone:{'secret'}@127.0.0.1:{port}/nextcrm"), 3, "DR-3001")
-    assert str(port) in complaint.text
+    where = f"(host 127.0.0.1:{port}, database nextcrm, user someone of database nextcrm, no TLS)"
+    assert where in " ".join(complaint.detail.split())
     assert "secret" not in complaint.result.stderr
+    address = f"mongodb://127.0.0.1:{port},127.0.0.1:1/nextcrm?replicaSet=rs7&tls=true&serverSelectionTimeoutMS=500"
+    complaint = fails(at(job, mongo=address), 3, "DR-3001")
+    where = f"(host 127.0.0.1:{port}, 127.0.0.1:1, database nextcrm, replica set rs7, no user, TLS)"
+    assert where in " ".join(complaint.detail.split()) and "allow-list" in complaint.hint
     untouched(pg15)
 
 
@@ -195,7 +200,8 @@ def guarded(session_folder):
 
 def test_source_password(job, pg15, guarded):
     complaint = fails(at(job, mongo=guarded.address("shop", "reader", "wrong")), 3, "DR-3002")
-    assert "reader" in complaint.text
+    assert "reader" in complaint.text and f"host 127.0.0.1:{guarded.port}, database shop" in complaint.detail
+    assert "authSource=admin" in complaint.hint
     untouched(pg15)
     works(at(job, mongo=guarded.address("shop", "reader", SECRET)), pg15)
 
