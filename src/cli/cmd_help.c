@@ -2,19 +2,37 @@
 #include <string.h>
 
 #include "cli.h"
+#include "fault.h"
 #include "matrix.h"
 #include "text.h"
 
+/* A command or a fault that was meant, perhaps; NULL: none. */
+static const char *near_topic(const char *topic)
+{
+	size_t distance = SIZE_MAX;
+	const char *near = NULL;
+
+	for (int i = 0; i < CMD_COUNT; i++)
+		if (word_is_near(topic, command_words[i], &distance))
+			near = command_words[i];
+	for (int f = FAULT_OK + 1; f < FAULT_COUNT; f++)
+		if (word_is_near(topic, fault_name((enum fault)f), &distance))
+			near = fault_name((enum fault)f);
+	return near;
+}
+
 static int unknown_topic(const char *topic)
 {
+	_cleanup_(buf_free) struct buf shown = {0};
+	const char *near = near_topic(topic);
 	struct err err;
-	struct buf shown;
 
-	buf_init(&shown, 0);
 	text_escape(&shown, topic, strlen(topic));
 	err_set(&err, ERR_USAGE, "there is no command and no message \"%.60s\"", buf_cstr(&shown));
-	err_hint(&err, "docrow help lists the commands; codes look like DR-4001");
-	buf_free(&shown);
+	if (near)
+		err_hint(&err, "did you mean docrow help %s?", near);
+	else
+		err_hint(&err, "docrow help lists the commands; codes look like DR-4001");
 	return cli_fail(&err);
 }
 

@@ -307,9 +307,11 @@ static int run(struct cli *c)
 {
 	struct job j = {.c = c};
 	struct err err;
+	unsigned layers;
 	int status;
 
-	if (!cli_need(c, OPT_SOURCE, &err) || !cli_need(c, OPT_TARGET, &err))
+	if (!layers_of(&c->settings, &layers, &err) || !cli_need(c, OPT_SOURCE, &err) ||
+	    !cli_need(c, OPT_TARGET, &err))
 		return cli_fail_as_asked(c, &err);
 	stop_install("docrow validate");
 	if (!make_plan(&j, &err) || !cli_open_source(c, j.mapping, "docrow validate", &j.source, &err) ||

@@ -13,7 +13,7 @@ import time
 import pytest
 from lib.program import BINARY, ROOT
 
-COMMANDS = ["migrate", "status", "rejects", "retry", "mapping", "schema", "synth", "id", "config", "help"]
+COMMANDS = "check migrate validate status rejects retry mapping schema synth id config help".split()
 
 
 @pytest.fixture
@@ -38,7 +38,8 @@ def test_alone_it_shows_what_to_do_first(docrow):
 @pytest.mark.parametrize("arguments", [["help"], ["--help"], ["-h"]])
 def test_overview_lists_every_command(docrow, arguments):
     result = docrow.run(*arguments, status=0)
-    for command in docrow.run("help", "--names", status=0).stdout.split():
+    assert docrow.run("help", "--names", status=0).stdout.split() == COMMANDS
+    for command in COMMANDS:
         assert re.search(rf"^  {command} ", result.stdout, re.MULTILINE)
 
 
@@ -49,7 +50,11 @@ def test_help_of_a_command_starts_nothing(docrow, command):
     by_option = docrow.run(command, "--help", status=0)
     assert by_option.stdout.startswith(f"Usage: docrow {command}")
     assert by_option.stderr == ""
-    assert docrow.run("help", command, status=0).stdout.startswith(f"Usage: docrow {command}")
+    assert docrow.run("help", command, status=0).stdout == by_option.stdout
+    assert docrow.run("--help", command, status=0).stdout == by_option.stdout
+    if command in ("check", "migrate", "validate"):
+        away = ["--source", "mongodb://127.0.0.1:1/x", "--target", "postgresql://127.0.0.1:1/x", "--mapping", "absent"]
+        assert docrow.run(command, *away, "-h", status=0).stdout == by_option.stdout
     assert all(len(line) <= 100 for line in by_option.stdout.splitlines())
 
 
@@ -90,6 +95,11 @@ USAGE_ERRORS = [
     (["synth", "--mapping", "x"], "DR-2003", "--to is needed", ""),
     (["synth", "--mapping", "x", "--to", "y", "--docs", "many"], "DR-2002", '--docs: "many" is not', ""),
     (["synth", "--mapping", "x", "--to", "y", "--dirt", "2"], "DR-2002", '--dirt: "2" is not a share', ""),
+    (["help", "migrat"], "DR-2001", 'no message "migrat"', "did you mean docrow help migrate?"),
+    (["help", "rang"], "DR-2001", 'no message "rang"', "did you mean docrow help range?"),
+    (["validate", "--layers", "count"], "DR-2002", 'no layer "count"', "counts, values"),
+    (["check", "--scan", "ful"], "DR-2002", "not one of: none sample full", ""),
+    (["migrate", "-Z"], "DR-2001", "no option -Z", ""),
     (["help", "nothing"], "DR-2001", 'no message "nothing"', "docrow help"),
     (["id", "zz"], "DR-2001", '"zz" is neither an ObjectId', ""),
     (["id", "00000000-0000-4000-8000-000000000000"], "DR-2001", "holds no ObjectId", ""),
