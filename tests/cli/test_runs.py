@@ -7,6 +7,7 @@ import pty
 import re
 import shlex
 import signal
+import socket
 import stat
 import struct
 import subprocess
@@ -272,6 +273,54 @@ def test_stop_and_the_way_on(job, mongo, pg15, with_signal):
     assert resumed.returncode == 0, resumed.stderr
     assert row_of(resumed.stdout, "people")[:2] == ["1,500", "1,500"]
     assert pg15.one("SELECT count(*) FROM people") == 1500
+
+
+def test_a_stop_is_answered_within_a_second(job, mongo, pg15):
+    fill(mongo, 1500)
+    process = job.start("migrate", "--mapping", "./m.yaml", "--progress", "plain", *SLOW, env=PACE)
+    wait_for(lambda: loaded(pg15) > 20, 60, "rows")
+    asked = time.monotonic()
+    process.send_signal(signal.SIGINT)
+    for line in process.stderr:
+        if "stopping: the work in hand is finished" in line:
+            break
+    answered = time.monotonic() - asked
+    process.communicate(timeout=60)
+    assert process.returncode == 130 and answered < 1
+
+
+def test_status_of_a_run_that_another_process_does(job, mongo, pg15):
+    """While it runs, after it was killed, and after it stopped at a limit."""
+    fill(mongo, 1500)
+    process = job.start("migrate", "--mapping", "./m.yaml", "--lease", "5", *SLOW, env=PACE)
+    try:
+        wait_for(lambda: loaded(pg15) > 20, 60, "rows")
+        facts = json.loads(job.run("status", "--json", status=0).stdout)
+        assert (facts["status"], facts["phase"], facts["resume"]) == ("running", "load", None)
+        assert 20 < facts["documents"] < facts["expected"] == 1510
+        people = next(c for c in facts["collections"] if c["collection"] == "people")
+        assert 0 < people["chunks_done"] < people["chunks"] and people["rows"] > 0
+        assert len(facts["workers"]) == 2
+        for worker in facts["workers"]:
+            assert (worker["process"], worker["host"], worker["alive"]) == (process.pid, socket.gethostname(), True)
+            assert 0 <= worker["heartbeat_age"] < 5
+        assert re.search(rf"{socket.gethostname()}.*{process.pid}", job.run("status", status=0).stdout)
+    finally:
+        process.kill()
+        process.communicate()
+
+    def seen():
+        return json.loads(job.run("status", "--json", status=0).stdout)
+
+    wait_for(lambda: seen()["status"] == "interrupted", 60, "the end of the leases")
+    facts = seen()
+    assert not any(w["alive"] for w in facts["workers"]) and facts["rate"] == 0
+    assert facts["resume"].endswith("migrate --resume")
+    mongo["people"].update_many({}, {"$set": {"age": "old"}})
+    job.run("migrate", "--resume", "--max-rejects", "3", status=1)
+    facts = seen()
+    assert facts["error"].startswith("DR-1001") and "--max-rejects N" in facts["resume"]
+    assert re.search(r"^error +DR-1001", job.run("status", status=0).stdout, re.MULTILINE)
 
 
 def test_resume_needs_no_mapping_and_refuses_another(job, mongo, pg15):

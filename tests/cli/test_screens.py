@@ -85,7 +85,7 @@ def masked(text):
     text = re.sub(r"MongoDB [0-9.]+", "MongoDB N", text)
     text = re.sub(r"127\.0\.0\.1:\d+/t_\w+", "HOST/DATABASE", text)
     text = re.sub(r"[█▉▊▋▌▍▎▏░#.]{5,}", "[BAR]", text)
-    text = re.sub(r"\d[\d,.]*(?: ms| s)?(?:[mhd]\d\d[smh]?)?(?=\W|$)", "N", text)
+    text = re.sub(r"\d[\d,.]*(?: ?ms| ?s)?(?:[mhd]\d\d[smh]?)?(?=\W|$)", "N", text)
     text = re.sub(r" +", " ", text)
     return re.sub(r"(?m)\s+$", "", text).strip("\n") + "\n"
 
@@ -129,6 +129,17 @@ def test_running_at_any_size(sample, terminal, width, height):
     screen = t.screen()
     assert screen.count("of 29 collections loaded") == 1, screen
     t.wait("starts anew", 60)
+
+
+def test_running(mongo, terminal):
+    """One collection, slowly: what is drawn does not depend on the moment, but for the figures."""
+    nextcrm_sample.make(1500, seed=2, dirt=0).insert(mongo.db)
+    t = terminal(100, 30)
+    t.type(f"docrow migrate --mapping {NEXTCRM} --only Tasks --max-rate 20 --batch-size 10")
+    wait_for(lambda: re.search(r"/s .*s\nload .*/s .*s\n.* to the end", t.screen()), 40, "rates and the time that is left")
+    same("running", "\n".join(picture(t.screen())))
+    t.key("C-c")
+    t.wait("migrate --resume")
 
 
 def test_done_with_rejects(sample, terminal):
