@@ -461,7 +461,7 @@ static void scan_documents(struct job *j)
 
 static int print_page(struct job *j)
 {
-	bool colour = term_has_colour(STDOUT_FILENO) && isatty(STDOUT_FILENO) == 1;
+	bool colour = term_has_colour(STDOUT_FILENO);
 
 	if (settings_flag(&j->c->settings, OPT_JSON)) {
 		char *text = check_page_json(&j->page);

@@ -237,7 +237,7 @@ static int finish_done(struct job *j)
 		err_where(&err, "the run is done, but its account cannot be read");
 		return cli_fail_as_asked(j->c, &err);
 	}
-	summary_write(&out, &f, &a, term_has_colour(STDOUT_FILENO) && isatty(STDOUT_FILENO) == 1);
+	summary_write(&out, &f, &a, term_has_colour(STDOUT_FILENO));
 	fwrite(out.data, 1, out.len, stdout);
 	if (a.nbreaks > 0) {
 		err_set(&err, ERR_INTERNAL, "the account of run %lld does not balance", (long long)f.run.id);

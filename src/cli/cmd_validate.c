@@ -265,7 +265,7 @@ static int say(struct job *j, const struct validate_result *r)
 	if (settings_flag(&j->c->settings, OPT_JSON))
 		validation_json(&out, &f);
 	else
-		validation_write(&out, &f, term_has_colour(STDOUT_FILENO) && isatty(STDOUT_FILENO) == 1);
+		validation_write(&out, &f, term_has_colour(STDOUT_FILENO));
 	fwrite(out.data, 1, out.len, stdout);
 	return r->passed ? 0 : 1;
 }

@@ -114,6 +114,18 @@ def test_dirty_run(job, mongo, pg15):
         assert SECRET_VALUE not in text and str(2**40) not in text
 
 
+def test_pages_are_coloured_only_where_wanted(job, mongo, pg15):
+    """The results, too: CLICOLOR_FORCE is for those who page them."""
+    fill(mongo)
+    commands = (["check", "--mapping", "./m.yaml"], ["migrate", "--mapping", "./m.yaml"], ["validate"])
+    for arguments in commands:
+        assert "\033[1m" in job.run(*arguments, status=0, env={"CLICOLOR_FORCE": 1}).stdout, arguments
+        if arguments[0] == "migrate":
+            arguments = [*arguments, "--clean"]
+        assert "\033" not in job.run(*arguments, status=0, env={"CLICOLOR_FORCE": 1, "NO_COLOR": 1}).stdout
+        assert "\033" not in job.run(*arguments, status=0).stdout
+
+
 def test_kept_orphans_are_not_clean(job, mongo, pg15):
     fill(mongo, clean=False)
     mongo["people"].update_many({"age": 2**40}, {"$set": {"age": 1}})
