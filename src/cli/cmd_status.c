@@ -203,10 +203,10 @@ static void put_refused(const struct status *s)
 {
 	if (s->nrefused > 0)
 		fprintf(s->out, "%s\n",
-			"\nKeys and indexes that the server refused (docrow.ddl has their definitions)");
+			"\nKeys and indexes that the server refused: mend the rows or the definition and run it");
 	for (size_t i = 0; i < s->nrefused; i++)
-		fprintf(s->out, "  %s on %s: %s (SQLSTATE %s)\n", s->refused[i].object, s->refused[i].table,
-			s->refused[i].reason, s->refused[i].sqlstate);
+		fprintf(s->out, "  %s on %s: %s (SQLSTATE %s)\n    %s;\n", s->refused[i].object, s->refused[i].table,
+			s->refused[i].reason, s->refused[i].sqlstate, s->refused[i].definition);
 }
 
 static void put_kept(const struct status *s)

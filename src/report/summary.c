@@ -459,11 +459,12 @@ static void refused(struct page *p)
 		put_escaped(p->out, r->table);
 		buf_puts(p->out, ": ");
 		put_escaped(p->out, r->reason);
-		buf_printf(p->out, " (SQLSTATE %s)\n", r->sqlstate);
+		buf_printf(p->out, " (SQLSTATE %s)\n     ", r->sqlstate);
+		put_escaped(p->out, r->definition);
+		buf_puts(p->out, ";\n");
 	}
-	buf_puts(p->out,
-		 "  Their definitions: SELECT definition FROM docrow.ddl WHERE state = 'refused'. Mend the rows "
-		 "or the\n  definition and run it, or do without.\n");
+	buf_puts(p->out, "  Mend the rows or the definition and run it, or do without. docrow.ddl keeps them (state "
+			 "'refused').\n");
 }
 
 static void proof(struct page *p)

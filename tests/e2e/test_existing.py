@@ -9,9 +9,10 @@ import bson
 import psycopg
 import pytest
 
-from lib import deployed, nextcrm_dirt, nextcrm_sample, program
+from lib import deployed, nextcrm_dirt, nextcrm_sample, processes, program
 from lib.databases import MongoDatabase, PostgresDatabase
 from lib.deployed import EVERYTHING, PEOPLE, SMALL, fill_small, oid
+from lib.pooler import PgBouncer
 
 MAPPING = program.ROOT / "mappings" / "nextcrm.yaml"
 DOCUMENTS = 1500
@@ -463,8 +464,8 @@ def test_a_refused_rebuild_is_kept_and_told(mongo, docrow, pg15):
         ("unique", "pets_name", "pets", "54000"),
         ("foreign key", "shelters_name_fkey", "shelters", "42830"),
     ]
-    assert "pets_name" in result.stdout and "shelters_name_fkey" in result.stdout
-    assert "pets_name" in docrow.run("status").stdout
+    for text in (result.stdout, docrow.run("status").stdout):
+        assert all(f"{definition};" in text for *_, definition in refused)
     pg15.execute("DELETE FROM pets WHERE length(name) > 1000")
     for *_, definition in refused:
         pg15.execute(definition)
@@ -590,3 +591,67 @@ def test_tables_in_use_are_waited_for_and_then_left_alone(mongo, docrow, pg15):
         assert "DR-4010" in last and "lock" in last
     assert deployed.differences(before, deployed.catalog(pg15, ("public", "billing"))) == {}
     assert pg15.one("SELECT count(*) FROM docrow.run") == 0
+
+
+# --- the ways to the server ---
+
+
+def test_nextcrm_through_a_pooler_with_a_limit_on_statements(source, owned, make_docrow, pg15):
+    """PgBouncer in transaction mode, and a statement_timeout that the operator set: the catalog and the rows all the same."""
+    deployed.nextcrm(pg15, task_nullable=True)
+    before = deployed.catalog(pg15)
+    with pg15.admin() as admin:
+        admin.execute(
+            "CREATE FUNCTION slow() RETURNS event_trigger LANGUAGE plpgsql AS $$BEGIN PERFORM pg_sleep(0.02); END$$;"
+            " CREATE EVENT TRIGGER slow ON ddl_command_start WHEN TAG IN ('CREATE INDEX', 'DROP INDEX') EXECUTE FUNCTION slow()"
+        )
+    pg15.execute(f'ALTER ROLE docrow IN DATABASE "{pg15.name}" SET statement_timeout = \'700ms\'')
+    folder = processes.temp_folder()
+    pooler = PgBouncer(folder / "pool", pg15.server).start()
+    try:
+        docrow = make_docrow(source, pooler.address(pg15.name) + "?pgbouncer=true")
+        docrow.run("migrate", "--mapping", MAPPING, "--batch-size", "97", status=1)
+        with pg15.admin() as admin:
+            admin.execute("DROP EVENT TRIGGER slow; DROP FUNCTION slow()")
+        assert deployed.differences(before, deployed.catalog(pg15)) == {}
+        assert account(pg15) == account(owned)
+        docrow.run("migrate", "--clean-only", status=0)
+        assert deployed.differences(before, deployed.catalog(pg15)) == {}
+    finally:
+        pooler.stop()
+        processes.remove_folder(folder)
+
+
+# --- types of extensions, keys that the server numbers ---
+
+EXTENSIONS = """
+docrow: 1
+collections:
+  - collection: people
+    id: native
+    columns:
+      - { name: id,    from: _id, type: integer, primary_key: true }
+      - { name: email, type: text }
+      - { name: place, type: vector(3), from: place }
+    indexes: [{ columns: [email], unique: true, duplicates: first }]
+"""
+
+
+def test_types_of_extensions_and_identities(mongo, make_docrow, pg18):
+    docrow = make_docrow(mongo, pg18)
+    with pg18.admin() as admin:
+        admin.execute("CREATE EXTENSION citext; CREATE EXTENSION vector")
+    mongo["people"].insert_many({"_id": n, "email": f"{'P' if n % 2 else 'p'}{n // 2}@x", "place": [n, 0.5, 1]} for n in range(10))
+    write(docrow, EXTENSIONS)
+    pg18.execute(
+        "CREATE TABLE people (id integer GENERATED ALWAYS AS IDENTITY PRIMARY KEY, email citext NOT NULL UNIQUE, place vector(3));"
+        "CREATE INDEX people_place ON people USING hnsw (place vector_l2_ops) WITH (m = 8)"
+    )
+    before = deployed.catalog(pg18)
+    docrow.run("migrate", "--mapping", "./m.yaml", status={0, 1})
+    assert deployed.differences(before, deployed.catalog(pg18)) == {}
+    assert pg18.query("SELECT id, email::text, place::text FROM people ORDER BY 1") == [
+        (n, f"p{n // 2}@x", f"[{n},0.5,1]") for n in range(0, 10, 2)
+    ]
+    # the server goes on behind the largest key
+    assert pg18.one("INSERT INTO people (email) VALUES ('new') RETURNING id") == 9
