@@ -23,13 +23,18 @@ static uint64_t findings_of(const struct validate_table *t, enum validate_layer 
 	return n;
 }
 
-static uint64_t all_findings(const struct validate_table *t)
+/* A sample may pass above a threshold, whatever was found. */
+static uint64_t failures_in(const struct validate_result *r, const struct validate_table *t, enum validate_layer l)
 {
-	uint64_t n = 0;
+	return r->layers[l].passed ? 0 : findings_of(t, l);
+}
 
+static bool table_passed(const struct validate_result *r, const struct validate_table *t)
+{
 	for (int l = 0; l < LAYER_COUNT; l++)
-		n += findings_of(t, (enum validate_layer)l);
-	return n;
+		if (failures_in(r, t, (enum validate_layer)l) > 0)
+			return false;
+	return true;
 }
 
 /* --- for people --- */
@@ -94,7 +99,7 @@ static void put_table(struct page *p, const struct validate_table *t, size_t wid
 	char n[5][32];
 
 	buf_puts(p->out, "  ");
-	put_verdict(p, all_findings(t) == 0);
+	put_verdict(p, table_passed(p->r, t));
 	buf_puts(p->out, "  ");
 	put_name(p, t->name, width);
 	buf_printf(p->out, " %11s %11s %9s %11s %9s", text_thousands(t->expected, n[0]),
@@ -259,6 +264,25 @@ static json_t *json_kinds(const uint64_t *found)
 	return o;
 }
 
+/* What the documents hold at the path, by type, beside what the column holds. */
+static json_t *json_columns(const struct validate_table *t)
+{
+	json_t *list = json_array();
+
+	for (size_t i = 0; i < t->ncolumns; i++) {
+		const struct validate_column *c = &t->columns[i];
+		json_t *o = json_object(), *types = json_object();
+		json_put_text(o, "column", c->name);
+		json_put_text(o, "path", c->path);
+		for (size_t k = 0; k < c->ntypes; k++)
+			json_put_count(types, c->types[k].name, c->types[k].n);
+		json_put(o, "types", types);
+		json_put_count(o, "values", c->values);
+		json_array_append_new(list, o);
+	}
+	return list;
+}
+
 static json_t *json_tables(const struct validate_result *r)
 {
 	json_t *list = json_array();
@@ -268,7 +292,7 @@ static json_t *json_tables(const struct validate_result *r)
 		json_t *o = json_object();
 		json_put_text(o, "table", t->name);
 		json_put_text(o, "collection", t->collection);
-		json_put(o, "status", json_string(status_word(all_findings(t) == 0)));
+		json_put(o, "status", json_string(status_word(table_passed(r, t))));
 		json_put_count(o, "documents", t->documents);
 		json_put_count(o, "elements", t->elements);
 		json_put_count(o, "expected", t->expected);
@@ -284,6 +308,7 @@ static json_t *json_tables(const struct validate_result *r)
 		json_put_count(o, "type_errors", findings_of(t, LAYER_TYPES));
 		json_put_count(o, "drift", t->drift);
 		json_put(o, "findings", json_kinds(t->found));
+		json_put(o, "columns", json_columns(t));
 		json_array_append_new(list, o);
 	}
 	return list;
@@ -306,6 +331,7 @@ static json_t *json_findings(const struct validate_result *r)
 		put_some(o, "column", f->column);
 		put_some(o, "object", f->object);
 		put_some(o, "detail", f->detail);
+		put_some(o, "fault", f->fault);
 		put_some(o, "expected", f->expected);
 		put_some(o, "found", f->found);
 		if (f->drift)
@@ -407,7 +433,7 @@ static void put_xml(struct buf *out, const char *s)
 static void put_case(struct buf *out, const struct validate_result *r, const struct validate_table *t,
 		     enum validate_layer l)
 {
-	uint64_t n = findings_of(t, l);
+	uint64_t n = failures_in(r, t, l);
 	size_t shown = 0;
 	struct page p = {.out = NULL, .r = r};
 	struct buf lines;
@@ -441,7 +467,7 @@ static size_t failures_of(const struct validate_result *r, enum validate_layer l
 	size_t n = 0;
 
 	for (size_t i = 0; i < r->ntables; i++)
-		n += findings_of(&r->tables[i], l) > 0;
+		n += failures_in(r, &r->tables[i], l) > 0;
 	return n;
 }
 
@@ -458,6 +484,25 @@ static void put_loose(struct buf *out, const struct validate_result *r, enum val
 		put_xml(out, f->detail != NULL ? f->detail : validate_kind_sentence(f->kind));
 		buf_puts(out, "\"/>\n    </testcase>\n");
 	}
+}
+
+/* What changed after the copy fails by itself, unless it is allowed. */
+static void put_drift(struct buf *out, const struct validate_result *r)
+{
+	if (r->drift == 0)
+		return;
+	buf_printf(out,
+		   "  <testsuite name=\"drift\" tests=\"1\" failures=\"%d\" time=\"0\">\n    <testcase "
+		   "classname=\"docrow.validate.drift\" name=\"changes after the copy\"",
+		   !r->drift_allowed);
+	if (r->drift_allowed)
+		buf_puts(out, "/>\n  </testsuite>\n");
+	else
+		buf_printf(
+			out,
+			">\n      <failure message=\"%llu findings are of documents that changed after the copy\"/>\n"
+			"    </testcase>\n  </testsuite>\n",
+			(unsigned long long)r->drift);
 }
 
 void validation_junit(struct buf *out, const struct validation_facts *f)
@@ -479,5 +524,6 @@ void validation_junit(struct buf *out, const struct validation_facts *f)
 		put_loose(out, r, (enum validate_layer)l);
 		buf_puts(out, "  </testsuite>\n");
 	}
+	put_drift(out, r);
 	buf_puts(out, "</testsuites>\n");
 }

@@ -187,8 +187,10 @@ static void tell_cell(struct batch *b, const struct row *r, const struct column 
 
 	if (r->ordinal >= 0)
 		x.detail = arena_printf(b->w->arena, "element %lld", (long long)r->ordinal);
-	if (kind == FOUND_UNFIT)
+	if (kind == FOUND_UNFIT) {
 		x.detail = arena_printf(b->w->arena, "%s", fault_sentence(cell->why));
+		x.fault = fault_name(cell->why);
+	}
 	batch_tell(b, r->item, r->t, x);
 }
 
@@ -228,7 +230,10 @@ static bool check_cell(struct batch *b, const struct row *r, const struct column
 static void note_stats(struct worker *w, int table, const struct column *c, const struct cell *cell)
 {
 	struct column_stats *s = &w->stats[table][c->column];
+	unsigned kind = cell->val.kind == 0 ? MATRIX_KINDS : matrix_kind(cell->val.kind);
 
+	s->kinds[kind] += c->feed != PLAN_FEED_VALUE;
+	s->misfits[kind] += cell->result == CELL_REJECT;
 	if (cell->expects_null || cell->result == CELL_REJECT)
 		return;
 	s->values++;
@@ -285,8 +290,10 @@ static bool has_unwanted_rest(struct batch *b, const struct row *r, const struct
 	if (r->t->unmapped != MAP_UNMAPPED_REJECT || !leftover_of(r->t, whole_val, &b->leftover, &rest))
 		return false;
 	batch_tell(b, r->item, r->t,
-		   (struct validate_finding){
-			   .kind = FOUND_UNFIT, .key = r->key, .detail = fault_sentence(FAULT_UNMAPPED)});
+		   (struct validate_finding){.kind = FOUND_UNFIT,
+					     .key = r->key,
+					     .detail = fault_sentence(FAULT_UNMAPPED),
+					     .fault = fault_name(FAULT_UNMAPPED)});
 	return true;
 }
 
@@ -1079,9 +1086,10 @@ static void note_document(struct batch *b, const uint8_t *doc, size_t len)
 		return;
 	if (explained) {
 		if (is_about_values(fault) && !v->corrupt && wants_layer(b->w->v, LAYER_VALUES) && fits(b, &it, v))
-			batch_tell(
-				b, &it, &b->feed->main,
-				(struct validate_finding){.kind = FOUND_UNFOUNDED, .detail = fault_sentence(fault)});
+			batch_tell(b, &it, &b->feed->main,
+				   (struct validate_finding){.kind = FOUND_UNFOUNDED,
+							     .detail = fault_sentence(fault),
+							     .fault = fault_name(fault)});
 	} else if (is_sampled(b, &it) && it.key != NULL && !b->feed->main.is_matched) {
 		keep(b, &it, doc);
 	} else if (wants_layer(b->w->v, LAYER_TYPES)) {

@@ -65,6 +65,7 @@ static bool is_drift(const struct drift *d, const struct validate_finding *f, in
 	switch (f->kind) {
 	case FOUND_COUNT:
 	case FOUND_NULLS:
+	case FOUND_MISFIT:
 	case FOUND_ALL_NULL:
 		return f->size > 0 && table >= 0 && f->size <= d->by_table[table];
 	case FOUND_EXTRA_ROW:

@@ -115,6 +115,7 @@ static void keep(struct found *f, const struct validate_finding *x)
 						    .column = copy(f, x->column),
 						    .object = copy(f, x->object),
 						    .detail = copy(f, x->detail),
+						    .fault = copy(f, x->fault),
 						    .expected = copy(f, x->expected),
 						    .found = copy(f, x->found),
 						    .id_hash = x->id_hash,

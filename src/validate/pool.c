@@ -51,6 +51,10 @@ static void stats_merge(struct validation *v, struct column_stats **from)
 			struct column_stats *to = &v->stats[i][c], *x = &from[i][c];
 			to->values += x->values;
 			to->nan += x->nan;
+			for (int k = 0; k < STAT_KINDS; k++) {
+				to->kinds[k] += x->kinds[k];
+				to->misfits[k] += x->misfits[k];
+			}
 			to->least = x->least < to->least ? x->least : to->least;
 			to->most = x->most > to->most ? x->most : to->most;
 		}

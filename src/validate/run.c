@@ -362,6 +362,7 @@ static void apply_threshold(struct validation *v)
 			   (unsigned long long)mismatched, 100 * v->o.threshold);
 		r->layers[LAYER_VALUES].passed = true;
 	}
+	r->drift_allowed = v->o.allow_drift;
 	r->passed = r->drift == 0 || v->o.allow_drift;
 	for (int l = 0; l < LAYER_COUNT; l++)
 		r->passed = r->passed && (r->layers[l].passed || !r->layers[l].ran);

@@ -151,6 +151,29 @@ static void check_times(struct validation *v, int table, int column, const struc
 		tell(v, t, &t->columns[column], FOUND_RUN_TIME, "the documents' dates are others", 0);
 }
 
+/* "3 of string, 1 of date" */
+static void put_kinds(struct buf *out, const uint64_t *kinds)
+{
+	for (unsigned k = 0; k < STAT_KINDS; k++)
+		if (kinds[k] > 0)
+			buf_printf(out, "%s%" PRIu64 " of %s", out->len > 0 ? ", " : "", kinds[k],
+				   k == MATRIX_KINDS ? "missing" : matrix_kind_name(k));
+}
+
+static void check_misfits(struct validation *v, int table, int column, const struct column_stats *d)
+{
+	const struct schema_table *t = &v->plan->schema.tables[table];
+	_cleanup_(buf_free) struct buf detail = {0};
+	uint64_t n = 0;
+
+	for (unsigned k = 0; k < STAT_KINDS; k++)
+		n += d->misfits[k];
+	if (n == 0)
+		return;
+	put_kinds(&detail, d->misfits);
+	tell(v, t, &t->columns[column], FOUND_MISFIT, buf_cstr(&detail), n);
+}
+
 static void check_column(struct validation *v, int table, int column, bool complete)
 {
 	const struct schema_table *t = &v->plan->schema.tables[table];
@@ -161,6 +184,7 @@ static void check_column(struct validation *v, int table, int column, bool compl
 	if (!r->known)
 		return;
 	v->layer_checked[LAYER_TYPES]++;
+	check_misfits(v, table, column, d);
 	if (r->infinite > 0) {
 		snprintf(detail, sizeof detail, "%" PRIu64 " values", r->infinite);
 		tell(v, t, &t->columns[column], FOUND_INFINITY, detail, 0);
@@ -192,8 +216,42 @@ static void check_table(struct validation *v, const struct feed_table *t)
 		check_table(v, &t->children[i]);
 }
 
+/* --- the histogram --- */
+
+static void keep_types(struct validation *v, const struct column_stats *d, struct validate_column *c)
+{
+	c->types = arena_alloc(v->arena, STAT_KINDS * sizeof *c->types);
+	for (unsigned k = 0; k < STAT_KINDS; k++)
+		if (d->kinds[k] > 0)
+			c->types[c->ntypes++] = (struct validate_type){
+				k == MATRIX_KINDS ? "missing" : matrix_kind_name(k), d->kinds[k]};
+}
+
+/* Columns in the order of the first collection that feeds the table. */
+static void keep_columns(struct validation *v, const struct feed_table *t)
+{
+	struct validate_table *out = found_table(v->found, t->table);
+
+	for (size_t i = 0; i < t->nchildren; i++)
+		keep_columns(v, &t->children[i]);
+	if (out->columns != NULL || !v->exists[t->table])
+		return;
+	out->columns = arena_alloc(v->arena, (t->ncolumns + 1) * sizeof *out->columns);
+	for (size_t i = 0; i < t->ncolumns; i++) {
+		const struct column *c = &t->columns[i];
+		if (c->map == NULL || c->feed == PLAN_FEED_VALUE || c->feed == PLAN_FEED_NOTHING)
+			continue;
+		struct validate_column *o = &out->columns[out->ncolumns++];
+		*o = (struct validate_column){
+			.name = c->name, .path = c->path, .values = v->row_stats[t->table][c->column].values};
+		keep_types(v, &v->stats[t->table][c->column], o);
+	}
+}
+
 void stats_check(struct validation *v)
 {
 	for (size_t i = 0; i < v->nfeeds; i++)
 		check_table(v, &v->feeds[i].main);
+	for (size_t i = 0; i < v->nfeeds; i++)
+		keep_columns(v, &v->feeds[i].main);
 }

@@ -60,6 +60,8 @@ const char *validate_layer_proves(enum validate_layer l);
 	X(NAN, "nan", TYPES, "more values are NaN than in the documents")                                            \
 	X(NULLS, "nulls", TYPES, "not as many values as the documents have")                                         \
 	X(ALL_NULL, "all_null", TYPES, "the column is NULL throughout, the documents have values")                   \
+	X(MISFIT, "misfit", TYPES,                                                                                   \
+	  "values do not go into the column, and their documents are not listed as rejected")                        \
 	X(RUN_TIME, "run_time", TYPES, "all dates are the time of the run")                                          \
 	X(TABLE_MISSING, "table_missing", SCHEMA, "the table is missing")                                            \
 	X(COLUMN_MISSING, "column_missing", SCHEMA, "the column is missing")                                         \
@@ -92,11 +94,22 @@ struct validate_finding { /* texts may be NULL */
 	const char *path, *column;
 	const char *object;           /* constraint, index, type                    */
 	const char *detail;           /* facts without document values              */
+	const char *fault;            /* name of the fault (fault.h): why a value does not go in */
 	const char *expected, *found; /* with --log-values only           */
 	bool drift;                   /* the document changed after the copy        */
 	/* for telling drift apart: hashes of the document's _id, of the keys of the documents that the row belongs
 	 * to (0: none), and how many values are too many or too few */
 	uint64_t id_hash, owner_hash[2], size;
+};
+
+struct validate_column { /* layer types: what the documents hold, and the column */
+	const char *name, *path;
+	struct validate_type {
+		const char *name; /* as $type names it; "missing" */
+		uint64_t n;
+	} * types; /* that were seen */
+	size_t ntypes;
+	uint64_t values; /* of the column */
 };
 
 struct validate_table {
@@ -112,6 +125,8 @@ struct validate_table {
 	uint64_t fields;                        /* fields compared                                  */
 	uint64_t drift;                         /* findings that a later change explains            */
 	uint64_t found[VALIDATE_KIND_COUNT];    /* without drift                                    */
+	struct validate_column *columns;        /* that documents feed; where layer types ran      */
+	size_t ncolumns;
 };
 
 struct validate_result {
@@ -129,8 +144,9 @@ struct validate_result {
 	size_t ntables;
 	const struct validate_finding *findings;
 	size_t nfindings;
-	uint64_t total;   /* findings in all, drift left out */
-	uint64_t drift;   /* findings that a change of the document after the copy explains */
+	uint64_t total; /* findings in all, drift left out */
+	uint64_t drift; /* findings that a change of the document after the copy explains */
+	bool drift_allowed;
 	uint64_t changed; /* documents that changed after the copy began, where that was asked */
 	const char **notes;
 	size_t nnotes;

@@ -27,6 +27,7 @@
 
 #include "column.h"
 #include "key.h"
+#include "matrix.h"
 #include "pg.h"
 #include "spots.h"
 #include "state.h"
@@ -149,10 +150,12 @@ uint64_t found_total(const struct found *f);
 
 /* --- the whole --- */
 
-struct column_stats {        /* what the documents say */
-	uint64_t values;     /* rows that should have a value here                  */
-	uint64_t nan;        /* at most so many NaN                                 */
-	int64_t least, most; /* of dates, milliseconds; least > most: none seen     */
+#define STAT_KINDS (MATRIX_KINDS + 1)                    /* of matrix_kind; the last: missing */
+struct column_stats {                                    /* what the documents say */
+	uint64_t kinds[STAT_KINDS], misfits[STAT_KINDS]; /* values by type; those that do not go in */
+	uint64_t values;                                 /* rows that should have a value here                  */
+	uint64_t nan;                                    /* at most so many NaN                                 */
+	int64_t least, most;                             /* of dates, milliseconds; least > most: none seen     */
 };
 struct row_stats { /* what the server says; seconds since 1970 */
 	bool known;

@@ -218,6 +218,8 @@ def removed(db, collection, _id):
 
 SOURCE = [
     Damage("source: a document changed", "values", "value", source=lambda db: changed(db, "things", 1, label="other")),
+    Damage("source: a value that does not go into the column", "types", "misfit",
+           source=lambda db: changed(db, "users", proof.oid(101), price="no price"), at=("users", "price")),
     Damage("source: a document added", "counts", "missing_row", source=lambda db: added(db, "things", {"_id": 99, "label": "x"})),
     Damage("source: a document removed", "counts", "extra_row", source=lambda db: removed(db, "things", 2)),
     Damage("source: an array element added", "counts", "missing_element",

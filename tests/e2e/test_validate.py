@@ -2,6 +2,7 @@
 without; drift, thresholds, stops, reports and exit statuses. Damage is in test_mutations.py."""
 
 import json
+import re
 import signal
 import xml.etree.ElementTree
 
@@ -70,7 +71,11 @@ def test_changes_after_the_copy_are_told_apart(moved):
     assert report["status"] == "FAIL" and report["findings_total"] == 0 and report["drift"] >= 5, report
     assert all(f["drift"] for f in report["findings"])
     assert {layer["status"] for layer in report["layers"]} == {"PASS"}
-    moved.run("validate", "--full", "--allow-drift", status=0)
+    junit = moved.folder / "drift.xml"
+    moved.run("validate", "--full", "--junit", junit, status=1)
+    assert failures(junit) == {"counts": 0, "values": 0, "references": 0, "types": 0, "schema": 0, "drift": 1}
+    moved.run("validate", "--full", "--allow-drift", "--junit", junit, status=0)
+    assert failures(junit)["drift"] == 0
     # a fault of the copy stays one
     moved.pg.execute("UPDATE names SET count = count + 1 WHERE id = 'name 1'")
     moved.run("validate", "--full", "--allow-drift", status=1)
@@ -95,7 +100,11 @@ def test_samples_are_random_and_repeatable_and_have_a_threshold(moved):
     assert {mismatched for _, mismatched in seen} == {0, 1}, "some samples have the damaged row, some do not"
     assert found("--sample", "100%") == (512, 1)
     moved.run("validate", "--sample", "100%", status=1)
-    moved.run("validate", "--sample", "100%", "--threshold", "99%", status=0)
+    junit = moved.folder / "threshold.xml"
+    moved.run("validate", "--sample", "100%", "--threshold", "99%", "--junit", junit, status=0)
+    report = report_of(moved)
+    assert {t["status"] for t in report["tables"]} == {"PASS"} and report["mismatched"] == 1
+    assert set(failures(junit).values()) == {0}, "what passes fails in no report"
     moved.run("validate", "--full", "--threshold", "99%", status=1)
     # a mapping can say it, too
     (moved.folder / "lenient.yaml").write_text(proof.MAPPING + "\nvalidate: { threshold: 99% }\n")
@@ -114,9 +123,79 @@ def test_values_are_shown_on_request_only(moved):
         everything = result.stdout + result.stderr + junit.read_text()
         assert ("SECRET" in everything) == bool(options)
     suites = xml.etree.ElementTree.parse(junit).getroot()
-    assert [s.get("name") for s in suites] == ["counts", "values", "references", "types", "schema"]
+    assert [s.get("name") for s in suites] == ["counts", "values", "references", "types", "schema", "drift"]
     for name in ("migration-validation-report.json", "validation.xml"):
         assert (moved.folder / name).stat().st_mode & 0o777 == 0o600
+
+
+def failures(junit):
+    return {s.get("name"): int(s.get("failures")) for s in xml.etree.ElementTree.parse(junit).getroot()}
+
+
+def test_the_report_is_as_documented(moved):
+    """Every member that docs/validation.md names is there, and no other."""
+    moved.pg.execute("UPDATE things SET label = 'x'; ALTER TABLE teams DROP CONSTRAINT teams_boss_fkey; UPDATE users SET price = 'NaN';"
+                     " DELETE FROM docrow.reject WHERE fault = 'inexact'; DELETE FROM items WHERE position = 2")
+    moved.mongo.db.users.update_one({"_id": proof.oid(102)}, {"$set": {"name": None}})
+    moved.run("validate", "--full", "--log-values", status=1)
+    report = report_of(moved)
+    page = (program.ROOT / "docs" / "validation.md").read_text()
+    section = page.split("## migration-validation-report.json")[1].split("\n## ")[0]
+    members, of_lists = [], {}
+    for row in re.findall(r"^\| (`.*?) \| (.*) \|$", section, re.M):
+        names = re.findall(r"`(\w+)`", row[0])
+        members += names
+        if names[-1] in ("layers", "tables", "findings"):
+            of_lists[names[-1]] = set(re.findall(r"`([_a-z]+)`", row[1]))
+    assert set(members) == set(report)
+    assert set(of_lists) == {"layers", "tables", "findings"}
+    for name, documented in of_lists.items():
+        actual = set().union(*(set(one) for one in report[name]))
+        assert actual <= documented, (name, actual - documented)
+        if name != "findings":
+            assert documented - {"types", "values", "path"} <= actual | {"column"}, (name, documented - actual)
+    kinds = dict(re.findall(r"^\| `(\w+)` \| `(\w+)` \|", page.split("## Findings")[1].split("\n## ")[0], re.M))
+    assert len(kinds) > 30 and all(kinds[f["kind"]] == f["layer"] for f in report["findings"])
+    unfit = [f for f in report["findings"] if f["kind"] == "unfit"]
+    assert [f["fault"] for f in unfit] == ["null"]
+
+
+def test_types_of_what_the_documents_hold(moved):
+    moved.run("validate", "--full", status=0)
+    full = {t["table"]: {c["column"]: c for c in t["columns"]} for t in report_of(moved)["tables"]}
+    assert full["users"]["age"]["types"] == {"int": 19, "string": 1} and full["users"]["age"]["values"] == 19
+    assert full["users"]["small"]["types"] == {"int": 19, "missing": 1} and full["users"]["small"]["values"] == 20
+    assert full["users"]["data"]["types"] == {"object": 19, "null": 1} and full["users"]["data"]["path"] == "data"
+    assert full["counters"]["id"]["types"] == {"int": 6, "long": 6}
+    assert full["items"]["product"]["types"]["string"] == full["items"]["product"]["values"] > 20
+    assert full["steps"]["step"]["path"] == "visits.steps"
+    # a sample looks at every document of the main tables, too
+    moved.run("validate", "--sample", "3", status=0)
+    sample = {t["table"]: {c["column"]: c for c in t["columns"]} for t in report_of(moved)["tables"]}
+    assert sample["users"] == full["users"] and sample["things"] == full["things"]
+    # so a value that goes in nowhere is seen, whether or not it is in the sample
+    moved.pg.execute("DELETE FROM docrow.reject WHERE fault = 'inexact'")
+    moved.run("validate", "--sample", "1", "--layers", "types", status=1)
+    (misfit,) = [f for f in report_of(moved)["findings"] if f["kind"] == "misfit"]
+    assert (misfit["table"], misfit["column"], misfit["detail"]) == ("users", "price", "1 of double")
+
+
+def test_nothing_compared_is_no_pass(mongo, docrow, pg18):
+    (docrow.folder / "proof.yaml").write_text(proof.MAPPING)
+    for name in ("users", "teams", "counters", "sessions", "things", "names"):
+        mongo.db.create_collection(name)
+    to = ["--target", pg18.uri, "--mapping", "./proof.yaml"]
+    docrow.run("migrate", *to, status=0)
+    docrow.run("validate", "--full", *to, status=1)
+    report = report_of(docrow)
+    assert [f["kind"] for f in report["findings"]] == ["nothing_compared"] and report["match_percent"] is None
+    docrow.run("validate", "--layers", "values", *to, status=1)
+    docrow.run("validate", "--layers", "schema", *to, status=0)  # that much is compared
+    # documents and rows are there, but they are not each other's
+    mongo["names"].insert_one({"_id": "a", "count": 1})
+    pg18.execute("INSERT INTO names VALUES ('b', 1)")
+    docrow.run("validate", "--full", *to, status=1)
+    assert {"missing_row", "extra_row", "nothing_compared"} <= {f["kind"] for f in report_of(docrow)["findings"]}
 
 
 def test_missing_state_is_said_and_rejects_are_findings(moved):

@@ -23,9 +23,18 @@ extern struct arena *all;
 
 /* --- values --- */
 
+static inline uint8_t *copied(const void *p, size_t n)
+{
+	uint8_t *copy = arena_alloc(all, n + 1);
+
+	if (n > 0)
+		memcpy(copy, p, n);
+	return copy;
+}
+
 static inline struct val v_raw(enum bson_kind kind, const void *p, size_t n)
 {
-	return (struct val){arena_memdup(all, p, n + 1), (uint32_t)n, (uint8_t)kind};
+	return (struct val){copied(p, n), (uint32_t)n, (uint8_t)kind};
 }
 
 static inline struct val v_int(int32_t x)
@@ -117,7 +126,7 @@ static inline struct val v_of(enum bson_kind kind, const struct buf *b)
 
 static inline struct field_bytes f_raw(const void *p, size_t n)
 {
-	return (struct field_bytes){arena_memdup(all, p, n + 1), (int)n};
+	return (struct field_bytes){copied(p, n), (int)n};
 }
 
 static inline struct field_bytes f_number(int64_t x, size_t bytes)
