@@ -28,7 +28,8 @@
 	X(ORPHAN, "orphan", "DR-F18", "the reference points to no row")                                              \
 	X(REFUSED, "refused", "DR-F19", "the server refused the row")                                                \
 	X(UNMAPPED, "unmapped", "DR-F20", "the document has a field that the mapping does not name")                 \
-	X(NO_ID, "no_id", "DR-F21", "the document has no _id")
+	X(NO_ID, "no_id", "DR-F21", "the document has no _id")                                                       \
+	X(EXISTS, "exists", "DR-F22", "a row with the same key was there before the run")
 
 enum fault {
 	FAULT_OK = 0,

@@ -33,6 +33,9 @@
 	X(RETRIED_ELEMENT, "retried_element", "table", "fault", "rejected array elements that docrow retry loaded")  \
 	X(CHILD_OF_REJECT, "child_of_reject", "table", "", "child rows taken out with their parent")                 \
 	X(DROPPED, "dropped", "table", "key", "rows dropped by a duplicate policy")                                  \
+	X(BEFORE, "before", "table", "", "rows that were in the table before the run")                               \
+	X(SKIPPED, "skipped", "table", "", "rows left out, since they were there before the run")                    \
+	X(REPLACED, "replaced", "table", "", "rows that were there before the run and were replaced")                \
 	X(STUB, "stub", "table", "column", "rows made to stand in for a missing parent")                             \
 	X(STUB_FILLED, "stub_filled", "table", "", "stand-ins that became the real row by docrow retry")             \
 	X(UNMAPPED, "unmapped", "collection", "path", "values of fields that the mapping does not name")             \

@@ -31,6 +31,7 @@ struct job {
 	struct pg *pg;
 	struct check_target target;
 	bool knows_target;
+	struct sink_way way;   /* of tables that are there already */
 	uint64_t source_bytes; /* of the mapped collections, by the source's own account */
 	struct check_page page;
 	int status; /* of what made it impossible to go on; 0: nothing did */
@@ -177,7 +178,9 @@ static void look_at_runs(struct job *j, bool *has_run)
 	}
 	if (!found)
 		return;
-	*has_run = true;
+	*has_run = j->way.conflict == SINK_CONFLICT_NONE || strcmp(run.status, "done") != 0;
+	if (!*has_run)
+		return; /* rows are added to what it made */
 	check_page_find(&j->page, CHECK_WARNING, "target",
 			"docrow status shows it; --resume goes on with it, --clean takes it back",
 			"run %lld with mapping %s is on this target already (%s)", (long long)run.id,
@@ -186,10 +189,9 @@ static void look_at_runs(struct job *j, bool *has_run)
 
 static bool compare(struct job *j, struct sink_differences *d, struct err *err)
 {
-	const struct sink_way way = cli_way(j->c);
 
 	*d = (struct sink_differences){.arena = j->c->arena};
-	bool ok = pg_begin(j->pg, false, err) && sink_compare(j->pg, &j->plan->schema, &way, d, err);
+	bool ok = pg_begin(j->pg, false, err) && sink_compare(j->pg, &j->plan->schema, &j->way, d, err);
 	pg_rollback(j->pg);
 	return ok;
 }
@@ -224,14 +226,17 @@ static void look_at_tables(struct job *j, size_t found)
 {
 	static const enum check_severity severities[] = {
 		[SINK_NOTE] = CHECK_NOTE, [SINK_WARNING] = CHECK_WARNING, [SINK_ERROR] = CHECK_ERROR};
-	const struct sink_way way = cli_way(j->c);
 	struct sink_differences d;
 	struct schema *s = &j->plan->schema;
 	struct err err;
 
 	check_page_fact(&j->page, "target", "tables", "%zu of %zu are there already and are filled as they are%s",
-			found, s->ntables, way.keep_indexes ? ", with their keys and indexes in force" : "");
-	bool ok = sink_check_existing(j->pg, s, &err) && compare(j, &d, &err);
+			found, s->ntables, j->way.keep_indexes ? ", with their keys and indexes in force" : "");
+	if (j->way.conflict != SINK_CONFLICT_NONE)
+		check_page_find(&j->page, CHECK_NOTE, "target", NULL,
+				"rows that are in the tables already are not looked at: which keys are there, and "
+				"references to them, the move itself finds out");
+	bool ok = sink_check_existing(j->pg, s, &j->way, &err) && compare(j, &d, &err);
 	if (ok && settings_flag(&j->c->settings, OPT_APPLY_FIXES))
 		ok = apply_fixes(j, &d, &err);
 	if (!ok || (d.nerrors == 0 && !adapt(j, &err))) {
@@ -263,8 +268,7 @@ static void look_at_target(struct job *j, bool *has_run)
 		fail(j, "target", &err);
 	if (!sink_find_tables(j->pg, &j->plan->schema, &found, &err))
 		fail(j, "target", &err);
-	else if (how == ENGINE_TARGET_EXISTING || cli_way(j->c).keep_indexes ||
-		 (how == ENGINE_TARGET_AUTO && found > 0))
+	else if (how == ENGINE_TARGET_EXISTING || j->way.keep_indexes || (how == ENGINE_TARGET_AUTO && found > 0))
 		look_at_tables(j, found);
 	else if (!sink_check(j->pg, &j->plan->schema, false, &err))
 		fail(j, "target", &err);
@@ -512,7 +516,7 @@ int check_everything(struct cli *c, int scan)
 
 	j.page.arena = c->arena;
 	if (cli_need(c, OPT_MAPPING, &err) && cli_need(c, OPT_SOURCE, &err) && cli_need(c, OPT_TARGET, &err) &&
-	    cli_load_plan(c, &j.mapping, &j.plan, &err)) {
+	    cli_way(c, &j.way, NULL, &err) && cli_load_plan(c, &j.mapping, &j.plan, &err)) {
 		j.page.mapping = j.mapping->name;
 		stop_install(NULL);
 		stop_running();

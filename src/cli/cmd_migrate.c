@@ -22,6 +22,8 @@ struct job {
 	struct mapping *mapping;
 	struct plan *plan;
 	const char *left_out; /* collections that the plan leaves out, one a line */
+	struct sink_way way;  /* of tables that are there */
+	bool way_is_given;
 	struct source *source;
 	struct engine *engine;
 	struct progress *progress;
@@ -142,8 +144,8 @@ static struct engine_options options_of(const struct job *j)
 	return (struct engine_options){
 		.mode = j->mode,
 		.target = (enum engine_target)settings_int(s, OPT_TARGET_TABLES),
-		.way = cli_way(j->c),
-		.way_is_given = settings_flag(s, OPT_KEEP_INDEXES),
+		.way = j->way,
+		.way_is_given = j->way_is_given,
 		.lock_seconds = s->v[OPT_LOCK_TIMEOUT].number,
 		.source_uri = settings_text(s, OPT_SOURCE),
 		.target_uri = settings_text(s, OPT_TARGET),
@@ -312,7 +314,7 @@ static bool prepare(struct job *j, bool *nothing_to_do, struct err *err)
 	bool found = true;
 
 	*nothing_to_do = false;
-	if (!mode_of(s, &j->mode, err) || !check_needed(j, err))
+	if (!mode_of(s, &j->mode, err) || !cli_way(j->c, &j->way, &j->way_is_given, err) || !check_needed(j, err))
 		return false;
 	set_way_on(j, false);
 	stop_install(j->way_on);

@@ -38,7 +38,8 @@ struct status {
 	double rate;
 	uint64_t live, est_docs, docs, reject_count, reject_open, steps, steps_done;
 	FILE *out;
-	const char *target, *way_on; /* way_on: NULL when there is nothing to resume */
+	uint64_t before, skipped, replaced; /* of rows that were there before the run */
+	const char *target, *way_on;        /* way_on: NULL when there is nothing to resume */
 };
 
 /* The phase that each collection is loaded in, in the order of s->progress. */
@@ -77,6 +78,27 @@ static bool read_mapping(struct pg *pg, struct arena *a, struct status *s, struc
 	return ok;
 }
 
+/* Of a run that added to rows of others. */
+static bool read_others(struct pg *pg, struct arena *a, struct status *s, struct err *err)
+{
+	const struct {
+		enum ledger_kind kind;
+		uint64_t *n;
+	} sums[] = {{LEDGER_BEFORE, &s->before}, {LEDGER_SKIPPED, &s->skipped}, {LEDGER_REPLACED, &s->replaced}};
+	struct state_entry *entries;
+	size_t n;
+
+	if (strncmp(s->run.way, "append", 6) != 0)
+		return true;
+	if (!state_ledger(pg, s->run.id, a, &entries, &n, err))
+		return false;
+	for (size_t i = 0; i < n; i++)
+		for (size_t k = 0; k < sizeof(sums) / sizeof(sums[0]); k++)
+			if (strcmp(entries[i].kind, ledger_kind_name(sums[k].kind)) == 0)
+				*sums[k].n += entries[i].n;
+	return true;
+}
+
 static bool read_status(struct pg *pg, struct arena *a, struct status *s, struct err *err)
 {
 	return state_progress(pg, s->run.id, a, &s->progress, &s->nprogress, err) &&
@@ -84,7 +106,8 @@ static bool read_status(struct pg *pg, struct arena *a, struct status *s, struct
 	       state_reject_patterns(pg, s->run.id, a, &s->rejects, &s->nrejects, err) &&
 	       state_failed(pg, s->run.id, 10, a, &s->failed, &s->nfailed, err) &&
 	       state_refused(pg, s->run.id, a, &s->refused, &s->nrefused, err) && read_mapping(pg, a, s, err) &&
-	       gather_times(pg, s->run.id, a, &s->times, err) && gather_rate(pg, s->run.id, &s->rate, err);
+	       read_others(pg, a, s, err) && gather_times(pg, s->run.id, a, &s->times, err) &&
+	       gather_rate(pg, s->run.id, &s->rate, err);
 }
 
 /* The limit that stopped the run would stop it at once again. */
@@ -234,6 +257,10 @@ static void put_totals(const struct status *s)
 		fprintf(s->out, ", of them retried %s, open %s",
 			text_thousands(s->reject_count - s->reject_open, n[1]), text_thousands(s->reject_open, n[2]));
 	fputs(s->reject_open > 0 ? " (docrow rejects)\n" : "\n", s->out);
+	if (s->before + s->skipped + s->replaced > 0)
+		fprintf(s->out, "others    %s rows were there before the run; skipped %s, replaced %s\n",
+			text_thousands(s->before, n[0]), text_thousands(s->skipped, n[1]),
+			text_thousands(s->replaced, n[2]));
 }
 
 /* The phase of the first collection that is not loaded, or NULL. */
@@ -256,6 +283,8 @@ static void print_status(const struct status *s)
 	put_text(s, "mapping", s->run.mapping_name);
 	put_text(s, "source", s->run.source_describe);
 	put_text(s, "target", s->target);
+	if (s->run.way[0] != '\0')
+		fprintf(s->out, "%-9s were there: %s\n", "tables", s->run.way);
 	put_text(s, "started", s->run.started);
 	put_text(s, "finished", s->run.finished);
 	fprintf(s->out, "time      rows %s", text_duration(s->times.load_seconds, n));
@@ -355,6 +384,10 @@ static void print_json(const struct status *s)
 	json_put_text(root, "mapping", s->run.mapping_name);
 	json_put_text(root, "source", s->run.source_describe);
 	json_put_text(root, "target", s->target);
+	json_put_text(root, "way", s->run.way);
+	json_put_count(root, "before", s->before);
+	json_put_count(root, "skipped", s->skipped);
+	json_put_count(root, "replaced", s->replaced);
 	json_put_text(root, "started", s->run.started);
 	json_put_text(root, "finished", s->run.finished);
 	json_put_text(root, "error", s->run.error);

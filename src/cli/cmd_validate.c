@@ -26,6 +26,7 @@ struct job {
 	struct progress *progress;
 	struct engine_table *tables; /* what the display takes */
 	bool no_search_indexes;      /* as the run's option was */
+	bool appended;               /* the run added to rows of others */
 	bool existing;               /* the tables were there before the run: the plan is adapted to them */
 };
 
@@ -80,6 +81,7 @@ static bool adapt_plan(struct job *j, const struct state_run *run, struct err *e
 	plan_use_schema(j->plan, run != NULL ? run->schema : pg_uri_schema(pg));
 	if (run == NULL)
 		return true;
+	j->appended = strncmp(run->way, "append", 6) == 0;
 	if (!sink_is_existing(pg, run->id, &j->existing, err))
 		return false;
 	if (!j->existing)
@@ -187,6 +189,7 @@ static bool options_of(const struct job *j, struct validate_options *o, struct e
 		.allow_drift = settings_flag(s, OPT_ALLOW_DRIFT),
 		.no_search_indexes = j->no_search_indexes,
 		.existing = j->existing,
+		.appended = j->appended,
 		.max_rate = s->v[OPT_MAX_RATE].number,
 		.resume = settings_flag(s, OPT_RESUME),
 		.progress_file = progress_path(j),

@@ -151,6 +151,10 @@ static const char *const fault_advice[FAULT_COUNT] = {
 			 "reject (the default).",
 	[FAULT_REFUSED] = "The reject has the server's own words and SQLSTATE.",
 	[FAULT_UNMAPPED] = "Name the field in the mapping, or use `unmapped: report` or `keep`.",
+	[FAULT_EXISTS] =
+		"`--append` met a row that has the same primary key, or the same in the unique index that the "
+		"message names. `--on-conflict skip` or `replace` settles keys by rule; once the old row is mended "
+		"or gone, `docrow retry` loads the document.",
 	[FAULT_NO_ID] = "Every document needs an _id; only damaged dumps and views lack it.",
 };
 

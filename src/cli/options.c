@@ -255,6 +255,29 @@ const struct option options[OPT_COUNT] = {
 			 "in tables of schema docrow until they are settled, and go in parents first. Slower than "
 			 "the "
 			 "usual way, for tables that must never be without them, and for partitioned ones."},
+	[OPT_APPEND] =
+		{.name = "append",
+		 .kind = OPT_KIND_FLAG,
+		 .commands = BIT(MIGRATE) | BIT(CHECK),
+		 .env =
+			 "DOCROW_APPEND",
+		 .help = "Add to tables that hold rows already, with all of --keep-indexes. References may point "
+			 "to rows that are there. What becomes of a row whose primary key is there says "
+			 "--on-conflict."},
+	[OPT_ON_CONFLICT] = {.name = "on-conflict",
+			     .kind = OPT_KIND_CHOICE,
+			     .value = "RULE",
+			     .commands = BIT(MIGRATE) | BIT(CHECK),
+			     .env = "DOCROW_ON_CONFLICT",
+			     .otherwise = "reject",
+			     .choices = "reject skip replace",
+			     .help = "With --append, of a row whose primary key is in the table already. reject: it "
+				     "becomes a reject. "
+				     "skip: it is left out. replace: the mapped columns of the old row get its "
+				     "values; what they were is "
+				     "kept, and comes back with --clean. Each is counted and listed. What is taken "
+				     "in another unique "
+				     "index becomes a reject with each rule."},
 	[OPT_LOCK_TIMEOUT] = {.name = "lock-timeout",
 			      .kind = OPT_KIND_SECONDS,
 			      .value = "SECONDS",

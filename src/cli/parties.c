@@ -44,10 +44,22 @@ bool cli_open_source(const struct cli *c, const struct mapping *m, const char *a
 	return source_open(s, where, &o, err);
 }
 
-struct sink_way cli_way(const struct cli *c)
+bool cli_way(const struct cli *c, struct sink_way *way, bool *given, struct err *err)
 {
-	return (struct sink_way){.disable_triggers = settings_flag(&c->settings, OPT_DISABLE_TRIGGERS),
-				 .keep_indexes = settings_flag(&c->settings, OPT_KEEP_INDEXES)};
+	const struct settings *s = &c->settings;
+	bool append = settings_flag(s, OPT_APPEND), rule = s->v[OPT_ON_CONFLICT].from == FROM_COMMAND_LINE;
+
+	*way = (struct sink_way){.disable_triggers = settings_flag(s, OPT_DISABLE_TRIGGERS),
+				 .keep_indexes = append || settings_flag(s, OPT_KEEP_INDEXES)};
+	if (append)
+		way->conflict = (enum sink_conflict)(SINK_CONFLICT_REJECT + settings_int(s, OPT_ON_CONFLICT));
+	if (given)
+		*given = way->keep_indexes;
+	if (rule && !append) {
+		err_set(err, ERR_USAGE, "--on-conflict says what --append does with rows that are there");
+		return err_hint(err, "say --append, too; a resume keeps the rule of its run without either");
+	}
+	return true;
 }
 
 int cli_workers(const struct cli *c, enum opt o)

@@ -24,8 +24,8 @@ bool cli_open_source(const struct cli *c, const struct mapping *m, const char *a
 /* --workers or --index-jobs with "auto" settled: the processors, at least 2 and at most 8. */
 int cli_workers(const struct cli *c, enum opt o);
 
-/* How tables that are there already are to be filled. */
-struct sink_way cli_way(const struct cli *c);
+/* How tables that are there already are to be filled; *given (may be NULL): somebody said so. */
+bool cli_way(const struct cli *c, struct sink_way *way, bool *given, struct err *err) MUST_CHECK;
 
 /* --progress and --quiet, and what stderr is. */
 enum progress_mode cli_progress_mode(const struct cli *c);

@@ -276,7 +276,8 @@ static bool create_run(struct begin *b, struct err *err)
 static bool begin_new(struct begin *b, struct err *err)
 {
 	struct engine *e = b->e;
-	if (b->has_old) {
+	bool adds = e->options.way.conflict != SINK_CONFLICT_NONE;
+	if (b->has_old && !(adds && strcmp(b->old.status, "done") == 0)) {
 		bool done = strcmp(b->old.status, "done") == 0;
 		struct state_lease l = {0};
 		if (!done && !state_leases(b->pg, b->old.id, &l, err))
@@ -287,10 +288,12 @@ static bool begin_new(struct begin *b, struct err *err)
 			(long long)b->old.id, done ? "finished already" : "not finished");
 		err_detail(err, "started %s with mapping \"%s\", status %s", b->old.started, b->old.mapping_name,
 			   b->old.status);
-		return err_hint(err,
-				done ? "to move everything again: docrow migrate --clean (empties what docrow filled)"
-				     : "go on where it stopped: docrow migrate --resume; or begin again: docrow "
-				       "migrate --clean");
+		return err_hint(
+			err,
+			done ? "to move everything again: docrow migrate --clean (empties what docrow filled); to "
+			       "add to it: docrow migrate --append"
+			     : "go on where it stopped: docrow migrate --resume; or begin again: docrow "
+			       "migrate --clean");
 	}
 	return target_check(e, b->pg, err) && state_install(b->pg, err) && create_run(b, err);
 }

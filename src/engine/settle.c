@@ -5,9 +5,9 @@
  * to each other in a circle settle their orphans first and get their foreign keys afterwards. Junctions are made of
  * their pairs when both ends are final. Why this order is right: sink.h.
  *
- * Where keys stay in force (sink_stage.h) rows wait in stages meanwhile: keys and unique indexes are settled there;
- * then, parents before those that need them, orphans, and the move into the table, which is a barrier for all that
- * refer to it. There is no structure to make.
+ * Where keys stay in force (sink_stage.h) rows wait in stages meanwhile: keys, what they have in common with rows
+ * that are there already, and unique indexes are settled there; then, parents before those that need them, orphans,
+ * and the move into the table, which is a barrier for all that refer to it. There is no structure to make.
  *
  * It is a heap of ready steps, not phases with barriers: a step waits only for those in its `after` list and for
  * running ones whose locks conflict. All steps are written with the run, so a resume finds the same.
@@ -396,6 +396,33 @@ static void add_restores(struct steps *st)
 
 /* --- stages --- */
 
+static void lock_children(struct steps *st, int table, struct state_lock_def *locks, int *n)
+{
+	for (size_t c = 0; c < st->s->ntables; c++)
+		if (st->s->tables[c].parent_table == table && (int)c != table) {
+			add_lock(locks, n, (int)c, LOCK_SHARE_ROW_EXCLUSIVE);
+			lock_children(st, (int)c, locks, n);
+		}
+}
+
+/* Of tables that hold rows. A row's children go with it. */
+static void add_conflicts(struct steps *st, int t)
+{
+	struct state_lock_def *locks = arena_alloc(st->arena, sizeof *locks * (st->s->ntables + 1));
+	int n = 0;
+	if (st->e->way.conflict == SINK_CONFLICT_NONE)
+		return;
+	int step = add_step(st, STEP_CONFLICTS, t, -1, st->weight[t] * KEY_FIRST,
+			    arena_printf(st->arena, "rows of %s that are there already", table_name(st, t)));
+	add_lock(locks, &n, t, LOCK_SHARE_ROW_EXCLUSIVE);
+	lock_children(st, t, locks, &n);
+	for (int i = 0; i < n; i++)
+		set_after(st, step, &st->data[locks[i].table]);
+	set_locks(st, step, locks, n);
+	for (int i = 0; i < n; i++)
+		push(&st->data[locks[i].table], step);
+}
+
 /* Rows of child tables go with their parents' while keys and unique indexes are settled: both must be there still. */
 static void wait_for_children(struct steps *st, int step, int table)
 {
@@ -461,6 +488,8 @@ static void list_staged_steps(struct steps *st)
 	for (int t = 0; t < ntables; t++)
 		if (!is_junction(st->s, t))
 			add_key(st, t);
+	for (int t = 0; t < ntables; t++)
+		add_conflicts(st, t);
 	for (int t = 0; t < ntables; t++)
 		if (!is_junction(st->s, t))
 			add_uniques(st, t);
@@ -722,6 +751,12 @@ static bool step_move(struct worker *w, const struct state_unit *u, struct err *
 	return sink_move(w->pg, &view, &m, err);
 }
 
+static bool step_conflicts(struct worker *w, const struct state_unit *u, struct err *err)
+{
+	return sink_settle_conflicts(w->pg, &w->engine->plan->schema, u->table, w->engine->way.conflict,
+				     w->engine->run, u->id, w->ledger, err);
+}
+
 static bool step_pairs(struct worker *w, const struct state_unit *u, struct err *err)
 {
 	return sink_settle_pairs(w->pg, &w->engine->plan->schema, u->object, w->engine->run, u->id, w->ledger, err);
@@ -777,7 +812,7 @@ static step_body *const bodies[STEP_KIND_COUNT] = {
 	[STEP_COUNT] = step_count,     [STEP_FETCH] = fetch_rejects, [STEP_UNIQUE] = step_unique,
 	[STEP_ORPHANS] = step_orphans, [STEP_PAIRS] = step_pairs,    [STEP_PRIMARY_KEY] = step_primary_key,
 	[STEP_INDEX] = step_index,     [STEP_FKEY] = step_fkey,      [STEP_VALIDATE] = step_validate,
-	[STEP_RESTORE] = step_restore, [STEP_MOVE] = step_move,
+	[STEP_RESTORE] = step_restore, [STEP_MOVE] = step_move,      [STEP_CONFLICTS] = step_conflicts,
 };
 
 static const char *describe_step(const struct engine *e, const struct state_unit *u, char out[160])

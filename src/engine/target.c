@@ -80,7 +80,7 @@ static bool look_at_tables(struct engine *e, struct pg *pg, size_t found, struct
 			   found, s->name);
 		return err_hint(err, "leave it out, or migrate into an empty schema");
 	}
-	if (!sink_check_existing(pg, s, err))
+	if (!sink_check_existing(pg, s, &e->way, err))
 		return false;
 	log_line(LOG_INFO, "%zu of %zu tables are in schema %s already: %s", found, s->ntables, s->name,
 		 what_is_done(&e->way));
@@ -92,6 +92,10 @@ static bool look_at_tables(struct engine *e, struct pg *pg, size_t found, struct
 bool target_check(struct engine *e, struct pg *pg, struct err *err)
 {
 	size_t found;
+	if (e->options.way.keep_indexes && e->options.target == ENGINE_TARGET_OWNED) {
+		err_set(err, ERR_USAGE, "--keep-indexes and --append are for tables that are there");
+		return err_hint(err, "leave out --target-tables owned, or those");
+	}
 	if (!sink_find_tables(pg, &e->plan->schema, &found, err))
 		return false;
 	e->way = e->options.way;
@@ -131,7 +135,7 @@ bool target_reopen(struct engine *e, struct pg *pg, int64_t run, struct err *err
 		return false;
 	if (!e->existing)
 		return sink_check(pg, &e->plan->schema, true, err);
-	bool ok = sink_check_existing(pg, &e->plan->schema, err) && pg_begin(pg, false, err) &&
+	bool ok = sink_check_existing(pg, &e->plan->schema, &e->way, err) && pg_begin(pg, false, err) &&
 		  adapt(e, pg, run, e->way.keep_indexes, err);
 	pg_rollback(pg);
 	return ok;

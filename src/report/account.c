@@ -3,10 +3,11 @@
  *   collection  documents read = rows loaded into its table + documents rejected on reading - those that docrow
  *               retry loaded after all
  *   table       rows there now = loaded + stubs - rejected while settling + put back by retry - taken out with a
- *               rejected parent - dropped - stubs that became the real row
+ *               rejected parent - dropped - stubs that became the real row - skipped since they were there before;
+ *               where rows were added to others: against the rows of the run alone
  *   child       elements read = rows loaded + elements rejected - retried + elements of rejected documents
  *   junction    elements read = pairs + repeats + mirrored + left out by sides + elements rejected - retried +
- *               elements of rejected documents;   pairs = rows + orphan pairs
+ *               elements of rejected documents;   pairs = rows + orphan pairs + skipped
  *   source      documents read = the source's own exact count afterwards (else: it changed during the copy)
  */
 #include <string.h>
@@ -123,7 +124,7 @@ static void take_wholes(struct builder *b)
 static uint64_t rows_of(const struct account_table *t)
 {
 	uint64_t in = t->loaded + t->stubs + t->retried_rows;
-	uint64_t gone = t->reject_rows + t->children_of_rejects + t->dropped + t->stubs_filled;
+	uint64_t gone = t->reject_rows + t->children_of_rejects + t->dropped + t->stubs_filled + t->skipped;
 
 	return gone > in ? 0 : in - gone;
 }
@@ -143,6 +144,9 @@ static void take_table(struct builder *b, size_t i)
 	t->reject_rows = sum(b->f, LEDGER_REJECT_ROW, s->name, NULL);
 	t->children_of_rejects = sum(b->f, LEDGER_CHILD_OF_REJECT, s->name, NULL);
 	t->dropped = sum(b->f, LEDGER_DROPPED, s->name, NULL);
+	t->before = sum(b->f, LEDGER_BEFORE, s->name, NULL);
+	t->skipped = sum(b->f, LEDGER_SKIPPED, s->name, NULL);
+	t->replaced = sum(b->f, LEDGER_REPLACED, s->name, NULL);
 	t->elements = sum(b->f, LEDGER_ELEMENTS, s->name, NULL);
 	t->of_rejected_documents = sum(b->f, LEDGER_ELEMENT_REJECTED_DOC, s->name, NULL);
 	t->rejected_elements = sum(b->f, LEDGER_REJECT_ELEMENT, s->name, NULL);

@@ -35,8 +35,9 @@ struct report_facts {
 	size_t nslowest;
 	const struct state_pattern *rejects, *findings;
 	size_t nrejects, nfindings;
-	const int64_t *table_rows; /* count(*) of each table of the plan; NULL or -1: not counted */
-	const char **kept_keys;    /* foreign keys that are NOT VALID                              */
+	/* count(*) of each table of the plan, of a run that added to others its own; NULL or -1: not counted */
+	const int64_t *table_rows;
+	const char **kept_keys; /* foreign keys that are NOT VALID                              */
 	size_t nkept_keys;
 	const struct state_refused *refused; /* indexes that the server did not build              */
 	size_t nrefused;
@@ -71,6 +72,7 @@ struct account_table {
 	uint64_t loaded, stubs, retried_rows;               /* came in  */
 	uint64_t reject_rows, children_of_rejects, dropped; /* went out */
 	uint64_t stubs_filled;                              /* became the real row, which is among the loaded */
+	uint64_t before, skipped, replaced;                 /* of rows that were there before the run */
 	uint64_t rows;                                      /* hence    */
 	int64_t actual;                                     /* count(*), -1: not counted */
 	uint64_t elements, of_rejected_documents, rejected_elements;

@@ -260,6 +260,7 @@ static const enum ledger_kind put_in[] = {LEDGER_DEFAULT_MISSING, LEDGER_DEFAULT
 static const enum ledger_kind no_row[] = {LEDGER_ORPHAN_NULL, LEDGER_ORPHAN_MOVED, LEDGER_ORPHAN_KEPT, LEDGER_STUB};
 static const enum ledger_kind taken_out[] = {LEDGER_REJECT_ROW, LEDGER_REJECT_ELEMENT, LEDGER_CHILD_OF_REJECT,
 					     LEDGER_DROPPED};
+static const enum ledger_kind were_there[] = {LEDGER_BEFORE, LEDGER_SKIPPED, LEDGER_REPLACED};
 
 #define KINDS(list) (list), sizeof(list) / sizeof((list)[0])
 static const struct section sections[] = {
@@ -268,6 +269,7 @@ static const struct section sections[] = {
 	{"Put in or mended as the mapping asks", KINDS(put_in)},
 	{"References without a row to point to", KINDS(no_row)},
 	{"Taken out", KINDS(taken_out)},
+	{"Rows that were there before the run", KINDS(were_there)},
 };
 
 /* Position of the entry's kind in the section, nkinds when it does not belong there. */
@@ -522,6 +524,8 @@ static void head(struct page *p)
 	put_escaped(p->out, p->f->target);
 	buf_puts(p->out, "\n  mapping  ");
 	put_escaped(p->out, r->mapping_name);
+	if (r->way != NULL && r->way[0] != '\0')
+		buf_printf(p->out, "\n  tables   were there: %s", r->way);
 	buf_putc(p->out, '\n');
 }
 

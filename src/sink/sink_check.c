@@ -328,8 +328,8 @@ bool sink_check(struct pg *pg, const struct schema *s, bool resume, struct err *
 	return check_schema(&c) && check_roles(&c) && check_extensions(&c) && check_absent(&c);
 }
 
-bool sink_check_existing(struct pg *pg, const struct schema *s, struct err *err)
+bool sink_check_existing(struct pg *pg, const struct schema *s, const struct sink_way *way, struct err *err)
 {
 	struct check c = {pg, s, err};
-	return check_server(&c) && check_schema(&c);
+	return check_server(&c) && (way->keep_indexes || check_schema(&c));
 }

@@ -118,7 +118,7 @@ static bool is_filled(const struct compare *cmp, const struct catalog_table *t)
 static void compare_rights(struct compare *cmp, const struct catalog_table *t)
 {
 	struct arena *a = cmp->out->arena;
-	if (!t->is_owner && (!keeps_all(cmp) || cmp->way->disable_triggers))
+	if (cmp->way != NULL && !t->is_owner && (!keeps_all(cmp) || cmp->way->disable_triggers))
 		add(cmp, SINK_ERROR,
 		    arena_printf(a, "have an administrator run: GRANT %s TO the role, or make it the table's owner",
 				 t->owner),

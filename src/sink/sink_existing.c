@@ -208,20 +208,81 @@ static bool empty_tables(struct pg *pg, const struct schema *s, struct err *err)
 	return pg_exec(pg, buf_cstr(&sql), err);
 }
 
+/* The columns that can be written, of the table as it is. */
+static bool put_written_columns(struct pg *pg, const struct schema *s, int table, struct buf *names,
+				struct buf *values, struct err *err)
+{
+	_cleanup_(pg_result_freep) struct pg_result *r = NULL;
+	struct pg_param params[] = {PG_TEXT(s->name), PG_TEXT(s->tables[table].name)};
+	if (!pg_query(pg,
+		      "SELECT pg_catalog.string_agg(pg_catalog.quote_ident(a.attname), ', ' ORDER BY a.attnum),"
+		      " pg_catalog.string_agg('p.' || pg_catalog.quote_ident(a.attname), ', ' ORDER BY a.attnum)"
+		      " FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_class c ON c.oid = a.attrelid"
+		      " JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = $1 AND c.relname "
+		      "= $2"
+		      " AND a.attnum > 0 AND NOT a.attisdropped AND a.attgenerated = ''",
+		      params, 2, &r, err))
+		return false;
+	buf_puts(names, pg_get(r, 0, 0));
+	buf_puts(values, pg_get(r, 0, 1));
+	return true;
+}
+
+/* Rows that the run replaced or removed come back as docrow.finding has them, the former in place of the run's own
+ * (docrow_gone): one that was changed since stays as it is. */
+static bool put_back(struct pg *pg, const struct schema *s, int64_t run, int table, struct err *err)
+{
+	_cleanup_(buf_free) struct buf names = {0}, values = {0}, sql = {0};
+	if (!put_written_columns(pg, s, table, &names, &values, err))
+		return false;
+	buf_puts(&sql, "INSERT INTO ");
+	sql_table(&sql, s, &s->tables[table]);
+	buf_printf(&sql,
+		   " (%s) OVERRIDING SYSTEM VALUE SELECT %s FROM docrow.finding f, "
+		   "pg_catalog.json_populate_record(NULL::",
+		   buf_cstr(&names), buf_cstr(&values));
+	sql_table(&sql, s, &s->tables[table]);
+	buf_printf(&sql,
+		   ", f.value_text::json) p WHERE f.run = %lld AND (f.kind = 'removed' OR f.kind = 'replaced' AND "
+		   "f.key IN "
+		   "(SELECT key FROM pg_temp.docrow_gone)) AND f.table_name = ",
+		   (long long)run);
+	sql_literal(&sql, s->tables[table].name);
+	return pg_exec(pg, buf_cstr(&sql), err);
+}
+
+static bool delete_rows(struct pg *pg, const struct schema *s, int64_t run, int table, struct err *err)
+{
+	_cleanup_(buf_free) struct buf sql = {0};
+	char id[24];
+	struct pg_param params[] = {run_param(id, run)};
+	buf_puts(&sql, MINE ", docrow_g AS (DELETE FROM ");
+	sql_table(&sql, s, &s->tables[table]);
+	buf_puts(&sql, " AS " ROW_ALIAS " WHERE " ROW_ALIAS
+		       ".xmin::text::bigint IN (SELECT x FROM docrow_mine) RETURNING ");
+	sql_key_text(&sql, ROW_ALIAS, &s->tables[table]);
+	buf_puts(&sql, " AS key) INSERT INTO pg_temp.docrow_gone SELECT key FROM docrow_g");
+	return pg_run(pg, buf_cstr(&sql), params, 1, NULL, err);
+}
+
 /* No foreign key is in force, so none of them cascades. */
 static bool delete_mine(struct pg *pg, const struct schema *s, int64_t run, struct err *err)
 {
-	char id[24];
-	struct pg_param params[] = {run_param(id, run)};
-	for (size_t i = 0; i < s->ntables; i++) {
-		_cleanup_(buf_free) struct buf sql = {0};
-		buf_puts(&sql, MINE "DELETE FROM ");
-		sql_table(&sql, s, &s->tables[i]);
-		buf_puts(&sql, " WHERE xmin::text::bigint IN (SELECT x FROM docrow_mine)");
-		if (!pg_run(pg, buf_cstr(&sql), params, 1, NULL, err))
+	if (!pg_exec(pg, "CREATE TEMP TABLE docrow_gone (key text) ON COMMIT DROP", err))
+		return false;
+	for (size_t i = 0; i < s->ntables; i++)
+		if (!delete_rows(pg, s, run, (int)i, err) || !put_back(pg, s, run, (int)i, err) ||
+		    !pg_exec(pg, "TRUNCATE pg_temp.docrow_gone", err))
 			return false;
-	}
 	return true;
+}
+
+static bool count_changed(struct pg *pg, int64_t run, uint64_t *n, struct err *err)
+{
+	_cleanup_(buf_free) struct buf sql = {0};
+	buf_printf(&sql, "SELECT count(*) FROM docrow.finding WHERE run = %lld AND kind IN ('replaced', 'removed')",
+		   (long long)run);
+	return sink_counts(pg, buf_cstr(&sql), n, 1, err);
 }
 
 static bool drop_staging(struct pg *pg, const struct schema *s, struct err *err)
@@ -236,8 +297,10 @@ bool sink_give_back(struct pg *pg, const struct schema *s, int64_t run, double l
 		    struct err *err)
 {
 	const struct sink_way all = {0};
+	uint64_t changed;
 	return sink_lock_tables(pg, s, &all, lock_seconds, err) && sink_begin_settle(pg, err) &&
 	       drop_recorded(pg, run, AWAY, err) && count_all_foreign(pg, s, run, left, err) &&
-	       (*left == 0 ? empty_tables(pg, s, err) : delete_mine(pg, s, run, err)) &&
+	       count_changed(pg, run, &changed, err) &&
+	       (*left + changed == 0 ? empty_tables(pg, s, err) : delete_mine(pg, s, run, err)) &&
 	       make_all_again(pg, run, err) && drop_staging(pg, s, err) && sink_stage_drop(pg, s, err);
 }

@@ -40,8 +40,10 @@ struct sink_differences {
 
 /* How many tables of the schema are in the target, as whatever kind of relation. */
 bool sink_find_tables(struct pg *pg, const struct schema *s, size_t *found, struct err *err) MUST_CHECK;
-/* Server, encoding, the right to make indexes in the schema: as sink_check, for a target whose tables exist. */
-bool sink_check_existing(struct pg *pg, const struct schema *s, struct err *err) MUST_CHECK;
+/* Server, encoding, the right to make indexes in the schema, unless they stay: as sink_check, for a target whose
+ * tables exist. */
+bool sink_check_existing(struct pg *pg, const struct schema *s, const struct sink_way *way,
+			 struct err *err) MUST_CHECK;
 /* Every difference between schema and catalog, into `out` (arena set, the rest zeroed, by the caller), and tables
  * that hold rows. In the caller's transaction. */
 bool sink_compare(struct pg *pg, const struct schema *s, const struct sink_way *way, struct sink_differences *out,

@@ -35,16 +35,6 @@ void retry_columns(struct buf *sql, const struct schema_table *t, const struct s
 	}
 }
 
-void retry_same_key(struct buf *sql, const struct schema_table *t, const char *alias, const char *other)
-{
-	for (size_t i = 0; i < t->nprimary_key; i++) {
-		buf_puts(sql, i > 0 ? " AND " : "");
-		sql_column(sql, alias, t, t->primary_key[i]);
-		buf_puts(sql, " = ");
-		sql_column(sql, other, t, t->primary_key[i]);
-	}
-}
-
 /* --- the temporary tables --- */
 
 static bool create_items(struct sink_retry *r, struct err *err)
@@ -523,7 +513,7 @@ static bool block_key_taken(struct sink_retry *r, int table)
 			".docrow_item AND NOT i.is_stub JOIN ");
 	sql_table(&rows, r->st.s, t);
 	buf_puts(&rows, " AS there ON ");
-	retry_same_key(&rows, t, "there", ROW_ALIAS);
+	sql_same_key(&rows, t, "there", ROW_ALIAS);
 	return block(r, &(struct block){.table = table, .fault = FAULT_DUPLICATE, .rows = buf_cstr(&rows)}, NULL);
 }
 
@@ -642,7 +632,7 @@ static bool block_unique_taken(struct sink_retry *r, int table, struct unique *u
 	put_equal(&rows, u, "there", ROW_ALIAS);
 	if (u->t->nprimary_key > 0) { /* not the stand-in that the row replaces */
 		buf_puts(&rows, " AND NOT (");
-		retry_same_key(&rows, u->t, "there", ROW_ALIAS);
+		sql_same_key(&rows, u->t, "there", ROW_ALIAS);
 		buf_putc(&rows, ')');
 	}
 	return block_unique(r, table, u, buf_cstr(&rows));

@@ -21,8 +21,6 @@ static inline void retry_stage(struct buf *sql, int table)
 {
 	buf_printf(sql, "pg_temp.docrow_t%d", table);
 }
-/* alias.a = other.a AND ... over the primary key. */
-void retry_same_key(struct buf *sql, const struct schema_table *t, const char *alias, const char *other);
 /* a, b, c of the table's columns (when c is NULL all but those that the server makes), behind alias when it is not
  * NULL. */
 void retry_columns(struct buf *sql, const struct schema_table *t, const struct schema_copy *c, const char *alias);

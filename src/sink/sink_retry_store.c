@@ -120,7 +120,7 @@ static bool fill_stubs(struct sink_retry *r, uint64_t *filled)
 	buf_puts(&sql,
 		 " AS " ROW_ALIAS " JOIN pg_temp.docrow_item i ON i.item = " ROW_ALIAS ".docrow_item WHERE i.is_stub "
 		 "AND ");
-	retry_same_key(&sql, t, "there", ROW_ALIAS);
+	sql_same_key(&sql, t, "there", ROW_ALIAS);
 	buf_puts(&sql, " RETURNING 1) SELECT count(*) FROM u");
 	if (!sink_counts(r->st.pg, buf_cstr(&sql), filled, 1, r->st.err))
 		return false;

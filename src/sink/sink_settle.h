@@ -29,6 +29,7 @@ struct removal {
 	const char *column; /* column_name of the note; may be NULL */
 	enum fault fault;
 	bool drop;
+	bool skip; /* with drop: they are left out since they are there already */
 	bool keep_children;
 	bool has_sqlstate; /* a further column of the query */
 	const char *path;  /* of the ledger's DROPPED: the key's name */
@@ -36,6 +37,11 @@ struct removal {
 };
 /* Counts go to the ledger; *removed (may be NULL) gets the table's own rows. */
 bool settle_remove(struct settle *st, const struct removal *r, uint64_t *removed) MUST_CHECK;
+
+/* Of a unique index: its columns or expressions; the condition of rows that it holds; "email, team" for messages. */
+void unique_put_keys(struct buf *out, const struct schema_index *i);
+void unique_put_which(struct buf *out, const struct schema_index *i, const char *keys);
+void unique_put_what(struct buf *out, const struct schema_index *i);
 
 /* Orphans of references; the statements of sink_settle_orphans.c. Each looks for itself what is an orphan now. */
 bool orphan_can_reject(const struct schema_ref *r);

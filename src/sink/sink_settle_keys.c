@@ -43,6 +43,20 @@ static void put_key_columns(struct buf *sql, const struct schema_table *t)
 	}
 }
 
+/* The statements that follow join the stage with others: how many rows it has is enough to know, and the rest of wide
+ * rows takes long to look at. */
+static bool analyze_stage(struct pg *pg, const struct schema_table *t, struct err *err)
+{
+	_cleanup_(buf_free) struct buf sql = {0};
+	buf_printf(&sql, "ANALYZE %s (", t->stage);
+	for (size_t i = 0; i < t->nprimary_key; i++) {
+		buf_puts(&sql, i > 0 ? ", " : "");
+		sql_ident(&sql, t->columns[t->primary_key[i]].name);
+	}
+	buf_putc(&sql, ')');
+	return pg_exec(pg, buf_cstr(&sql), err);
+}
+
 /* A stage gets no index: it would be built for one search only. */
 static bool search_stage(struct pg *pg, const struct schema_table *t, bool *duplicates, struct err *err)
 {
@@ -51,8 +65,7 @@ static bool search_stage(struct pg *pg, const struct schema_table *t, bool *dupl
 	buf_printf(&sql, "SELECT count(*) FROM (SELECT FROM %s AS " ROW_ALIAS " GROUP BY ", t->stage);
 	put_key_columns(&sql, t);
 	buf_puts(&sql, " HAVING count(*) > 1 LIMIT 1) x");
-	/* the statements that follow join it with others */
-	bool ok = pg_execf(pg, err, "ANALYZE %s", t->stage) && sink_counts(pg, buf_cstr(&sql), &n, 1, err);
+	bool ok = analyze_stage(pg, t, err) && sink_counts(pg, buf_cstr(&sql), &n, 1, err);
 	*duplicates = n > 0;
 	return ok;
 }
@@ -300,7 +313,7 @@ static void put_duplicates(struct buf *out, const struct settle *st, const struc
 
 /* --- unique indexes --- */
 
-static void put_index_keys(struct buf *out, const struct schema_index *i)
+void unique_put_keys(struct buf *out, const struct schema_index *i)
 {
 	if (i->expression != NULL)
 		buf_puts(out, i->expression);
@@ -310,8 +323,7 @@ static void put_index_keys(struct buf *out, const struct schema_index *i)
 	}
 }
 
-/* Rows that the index holds. */
-static void put_indexed(struct buf *out, const struct schema_index *i, const char *keys)
+void unique_put_which(struct buf *out, const struct schema_index *i, const char *keys)
 {
 	if (i->nulls_not_distinct)
 		buf_puts(out, "true");
@@ -321,7 +333,7 @@ static void put_indexed(struct buf *out, const struct schema_index *i, const cha
 		buf_printf(out, " AND (%s)", i->where);
 }
 
-static void put_columns_text(struct buf *out, const struct schema_index *i)
+void unique_put_what(struct buf *out, const struct schema_index *i)
 {
 	for (size_t k = 0; k < i->ncolumns; k++)
 		buf_printf(out, "%s%s", k > 0 ? ", " : "", i->columns[k]);
@@ -333,10 +345,10 @@ static void put_index_duplicates(struct buf *out, const struct settle *st, const
 				 const struct schema_index *i)
 {
 	_cleanup_(buf_free) struct buf keys = {0}, which = {0}, order = {0}, what = {0}, reason = {0};
-	put_index_keys(&keys, i);
-	put_indexed(&which, i, buf_cstr(&keys));
+	unique_put_keys(&keys, i);
+	unique_put_which(&which, i, buf_cstr(&keys));
 	sql_key_order(&order, ROW_ALIAS, t, i->duplicates == DUP_LAST);
-	put_columns_text(&what, i);
+	unique_put_what(&what, i);
 	buf_printf(&reason, " (unique index %s)", i->name);
 	put_duplicates(out, st,
 		       &(struct same){.table = t,

@@ -6,6 +6,7 @@
  *
  *   rows staged = pairs + repeats + mirrored + left out by sides        pairs = rows inserted + orphan pairs
  *
+ * A pair that the table had before the run is skipped, which is counted, and listed.
  * mirrored: a pair that both sides name is two elements and one pair.
  */
 #include "sink_settle.h"
@@ -22,6 +23,7 @@ enum {
 	N_ORPHAN_RIGHT,
 	N_ORPHAN_BOTH,
 	N_ROWS,
+	N_SKIPPED,
 	N_COUNTS
 };
 
@@ -61,6 +63,22 @@ static void put_end(struct buf *sql, const struct pairs *p, int table, const cha
 	buf_printf(sql, " = g.%s", value);
 }
 
+/* Whether the pair was there before the run. */
+static void put_is_there(struct buf *sql, const struct pairs *p)
+{
+	if (!p->t->has_others) {
+		buf_puts(sql, "false");
+		return;
+	}
+	buf_puts(sql, "EXISTS (SELECT FROM ");
+	sql_table(sql, p->st.s, p->t);
+	buf_puts(sql, " AS docrow_there WHERE ");
+	sql_column(sql, "docrow_there", p->t, p->j->left_column);
+	buf_puts(sql, " = g.l AND ");
+	sql_column(sql, "docrow_there", p->t, p->j->right_column);
+	buf_puts(sql, " = g.r)");
+}
+
 static void put_grouped(struct buf *sql, const struct pairs *p)
 {
 	const struct schema_table *left = &p->st.s->tables[p->j->left_table];
@@ -70,11 +88,12 @@ static void put_grouped(struct buf *sql, const struct pairs *p)
 	sql_column(sql, "docrow_l", left, left->primary_key[0]);
 	buf_puts(sql, " IS NOT NULL AS has_l, ");
 	sql_column(sql, "docrow_r", right, right->primary_key[0]);
-	buf_printf(
-		sql,
-		" IS NOT NULL AS has_r FROM (SELECT l, r, count(*) FILTER (WHERE side = 'L') AS nl, count(*) FILTER"
-		" (WHERE side = 'R') AS nr FROM docrow.pairs_%d GROUP BY l, r) g",
-		p->index);
+	buf_puts(sql, " IS NOT NULL AS has_r, ");
+	put_is_there(sql, p);
+	buf_printf(sql,
+		   " AS is_there FROM (SELECT l, r, count(*) FILTER (WHERE side = 'L') AS nl, count(*) FILTER"
+		   " (WHERE side = 'R') AS nr FROM docrow.pairs_%d GROUP BY l, r) g",
+		   p->index);
 	put_end(sql, p, p->j->left_table, "docrow_l", "l");
 	put_end(sql, p, p->j->right_table, "docrow_r", "r");
 	buf_putc(sql, ')');
@@ -88,7 +107,7 @@ static void put_insert(struct buf *sql, const struct pairs *p)
 	sql_ident(sql, p->t->columns[p->j->left_column].name);
 	buf_puts(sql, ", ");
 	sql_ident(sql, p->t->columns[p->j->right_column].name);
-	buf_printf(sql, ") SELECT l, r FROM docrow_d WHERE taken%s RETURNING 1)",
+	buf_printf(sql, ") SELECT l, r FROM docrow_d WHERE taken AND NOT is_there%s RETURNING 1)",
 		   p->j->if_orphan == ORPHAN_KEEP ? "" : " AND has_l AND has_r");
 }
 
@@ -172,9 +191,15 @@ static bool has_both_sides(const struct pairs *p)
 	return p->j->left_collection != NULL && p->j->right_collection != NULL;
 }
 
-static void put_counts(struct buf *sql)
+/* Pairs that would be rows and are there already. */
+static const char *skipped(const struct pairs *p)
 {
-	static const char *const counts[N_COUNTS] = {
+	return p->j->if_orphan == ORPHAN_KEEP ? "taken AND is_there" : "taken AND is_there AND has_l AND has_r";
+}
+
+static void put_counts(struct buf *sql, const struct pairs *p)
+{
+	static const char *const counts[N_SKIPPED] = {
 		[N_PAIRS] = "count(*) FILTER (WHERE taken)",
 		[N_REPEAT_L] = "coalesce(sum(nl - 1) FILTER (WHERE nl > 0), 0)::bigint",
 		[N_REPEAT_R] = "coalesce(sum(nr - 1) FILTER (WHERE nr > 0), 0)::bigint",
@@ -187,9 +212,9 @@ static void put_counts(struct buf *sql)
 		[N_ORPHAN_BOTH] = "count(*) FILTER (WHERE taken AND NOT has_l AND NOT has_r)",
 		[N_ROWS] = "(SELECT count(*) FROM docrow_i)",
 	};
-	for (int i = 0; i < N_COUNTS; i++)
+	for (int i = 0; i < N_SKIPPED; i++)
 		buf_printf(sql, "%s%s", i > 0 ? ", " : " SELECT ", counts[i]);
-	buf_puts(sql, " FROM docrow_d");
+	buf_printf(sql, ", count(*) FILTER (WHERE %s) FROM docrow_d", skipped(p));
 }
 
 static void put_statement(struct buf *sql, const struct pairs *p)
@@ -199,9 +224,11 @@ static void put_statement(struct buf *sql, const struct pairs *p)
 	put_insert(sql, p);
 	put_findings(sql, p, "docrow_n", keep ? "orphan_kept" : "orphan_pair", FAULT_ORPHAN, "NOT has_l", "NOT has_r",
 		     "taken AND NOT (has_l AND has_r)");
+	if (p->t->has_others)
+		put_findings(sql, p, "docrow_s", "skipped", FAULT_EXISTS, "true", "true", skipped(p));
 	if (has_both_sides(p))
 		put_findings(sql, p, "docrow_m", "one_sided", FAULT_OK, "nl = 0", "nr = 0", "nl = 0 OR nr = 0");
-	put_counts(sql);
+	put_counts(sql, p);
 }
 
 static void count_orphans(const struct pairs *p, const uint64_t *n)
@@ -227,7 +254,8 @@ static void count_side(const struct pairs *p, const char *collection, uint64_t r
 static void count_pairs(const struct pairs *p, const uint64_t *n)
 {
 	ledger_add(p->st.ledger, LEDGER_PAIRS, p->t->name, "", n[N_PAIRS]);
-	ledger_add(p->st.ledger, LEDGER_ROWS, p->t->name, "", n[N_ROWS]);
+	ledger_add(p->st.ledger, LEDGER_ROWS, p->t->name, "", n[N_ROWS] + n[N_SKIPPED]);
+	ledger_add(p->st.ledger, LEDGER_SKIPPED, p->t->name, "", n[N_SKIPPED]);
 	ledger_add(p->st.ledger, LEDGER_PAIR_MIRRORED, p->t->name, "", n[N_MIRRORED]);
 	ledger_add(p->st.ledger, LEDGER_PAIR_SIDES, p->t->name, "", n[N_SIDES]);
 	count_side(p, p->j->left_collection, n[N_REPEAT_L], n[N_ONE_SIDED_L]);

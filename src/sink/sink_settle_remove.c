@@ -93,9 +93,9 @@ static void put_findings(struct buf *sql, const struct settle *st, const struct 
 {
 	buf_printf(sql,
 		   ", docrow_n AS (INSERT INTO docrow.finding (run, step, kind, fault, table_name, column_name, "
-		   "collection, doc_id, doc_id_text, key, ordinal, value, value_text) SELECT %lld, %lld, 'dropped', "
+		   "collection, doc_id, doc_id_text, key, ordinal, value, value_text) SELECT %lld, %lld, '%s', "
 		   "'%s', ",
-		   (long long)st->run, (long long)st->step, fault_name(r->fault));
+		   (long long)st->run, (long long)st->step, r->skip ? "skipped" : "dropped", fault_name(r->fault));
 	put_names(sql, st, r);
 	buf_puts(sql,
 		 ", doc_id, doc_id_text, key, ordinal, value, row_text FROM docrow_g ORDER BY key COLLATE \"C\", "
@@ -113,7 +113,9 @@ static void count_removed(struct settle *st, const struct removal *r, const uint
 			  int n)
 {
 	const struct schema_table *t = &st->s->tables[r->table];
-	if (r->drop)
+	if (r->skip)
+		ledger_add(st->ledger, LEDGER_SKIPPED, t->name, "", counts[0]);
+	else if (r->drop)
 		ledger_add(st->ledger, LEDGER_DROPPED, t->name, r->path, counts[0]);
 	else
 		ledger_add(st->ledger, LEDGER_REJECT_ROW, t->name, fault_name(r->fault), counts[0]);
@@ -122,7 +124,8 @@ static void count_removed(struct settle *st, const struct removal *r, const uint
 	for (int i = 0; i < n; i++) {
 		if (counts[i + 1] == 0)
 			continue;
-		ledger_add(st->ledger, LEDGER_CHILD_OF_REJECT, st->s->tables[tables[i]].name, "", counts[i + 1]);
+		ledger_add(st->ledger, r->skip ? LEDGER_SKIPPED : LEDGER_CHILD_OF_REJECT,
+			   st->s->tables[tables[i]].name, "", counts[i + 1]);
 		if (st->shrunk != NULL)
 			st->shrunk[tables[i]] = true;
 	}

@@ -51,6 +51,16 @@ void sql_key_order(struct buf *out, const char *alias, const struct schema_table
 		buf_printf(out, "%s::text COLLATE \"C\"%s", alias, descending ? " DESC" : "");
 }
 
+void sql_same_key(struct buf *out, const struct schema_table *t, const char *alias, const char *other)
+{
+	for (size_t i = 0; i < t->nprimary_key; i++) {
+		buf_puts(out, i > 0 ? " AND " : "");
+		sql_column(out, alias, t, t->primary_key[i]);
+		buf_puts(out, " = ");
+		sql_column(out, other, t, t->primary_key[i]);
+	}
+}
+
 void sql_key_text(struct buf *out, const char *alias, const struct schema_table *t)
 {
 	if (t->nprimary_key == 0) {

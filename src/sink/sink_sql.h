@@ -17,6 +17,8 @@
 void sql_column(struct buf *out, const char *alias, const struct schema_table *t, int column);
 /* The same into arena-like scratch: the text is owned by `out`, which is reset first. */
 const char *sql_column_text(struct buf *out, const char *alias, const struct schema_table *t, int column);
+/* alias.a = other.a AND ... over the primary key. */
+void sql_same_key(struct buf *out, const struct schema_table *t, const char *alias, const char *other);
 /* Primary key columns, comma-separated; text keys in byte order, so that "lowest" is the same in every database. */
 void sql_key_order(struct buf *out, const char *alias, const struct schema_table *t, bool descending);
 /* The key as one text; NULL::text when there is no key. */

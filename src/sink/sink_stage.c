@@ -120,8 +120,19 @@ static bool create_stage(struct pg *pg, const struct schema *s, const struct sch
 	       err_where(err, "stage of %s", t->name);
 }
 
+/* An earlier run that is done may have left its own. */
+static bool drop_old(struct pg *pg, const struct schema *s, struct err *err)
+{
+	for (size_t j = 0; j < s->njunctions; j++)
+		if (!pg_execf(pg, err, "DROP TABLE IF EXISTS docrow.pairs_%zu", j))
+			return false;
+	return sink_stage_drop(pg, s, err);
+}
+
 bool sink_stage_create(struct pg *pg, const struct schema *s, struct err *err)
 {
+	if (!drop_old(pg, s, err))
+		return false;
 	for (size_t t = 0; t < s->ntables; t++)
 		if (s->tables[t].stage != NULL && !create_stage(pg, s, &s->tables[t], err))
 			return false;

@@ -8,8 +8,8 @@
  *
  *   begin, resume:  sink_stage → sink_units; a new run: sink_stage_create
  *   chunks:         sink_copy_* (into the stages)
- *   steps:          key and unique steps with all stages → per unit, parents first: orphans, sink_move, both with
- *                   sink_stage_view → pairs
+ *   steps:          key, sink_settle_conflicts (tables that may hold rows of others) and unique with all stages
+ *                   → per unit, parents first: orphans, sink_move, both with sink_stage_view → pairs
  *   clean:          sink_give_back (sink_existing.h)
  *
  * A unit is a table, or tables that refer to each other in a circle: those go in by one statement, at whose end the
@@ -39,7 +39,8 @@ size_t sink_units(const struct schema *s, struct arena *a, struct sink_unit **un
 /* The schema as it is when the units before `unit` are moved. Shares all but the list of tables with s. */
 struct schema sink_stage_view(const struct schema *s, const struct sink_unit *units, size_t unit, struct arena *a);
 
-/* Body of a step: all rows of the unit go into their tables, and the stages away. Rows that the server refuses become
+/* Body of a step: all rows of the unit go into their tables, and the stages away. Those whose key is there replace
+ * the old row, if asked, which is kept in docrow.finding (kind replaced). Rows that the server refuses become
  * rejects. `s` is the view; `refs` those of the unit's group. */
 struct sink_moving {
 	const struct sink_unit *unit;
@@ -51,5 +52,11 @@ struct sink_moving {
 	struct ledger *ledger;
 };
 bool sink_move(struct pg *pg, const struct schema *s, const struct sink_moving *m, struct err *err) MUST_CHECK;
+
+/* Body of a step, for a table that may hold rows of others, which it counts: what waits and has the key of one of
+ * them, by the rule (REPLACE: nothing, sink_move does it); and what has the same as one of them in another unique
+ * index, which becomes a reject. Before the step of each unique index. */
+bool sink_settle_conflicts(struct pg *pg, const struct schema *s, int table, enum sink_conflict rule, int64_t run,
+			   int64_t step, struct ledger *l, struct err *err) MUST_CHECK;
 
 #endif

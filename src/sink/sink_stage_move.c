@@ -13,6 +13,7 @@
 #include "sink_stage.h"
 
 #define REMOVED_AT_ONCE 1000
+#define THERE           "docrow_there"
 
 struct refusal {
 	const char *spot, *message;
@@ -82,6 +83,22 @@ static void put_columns(struct buf *sql, const struct move *m, int table, bool v
 	}
 }
 
+static bool replaces(const struct move *m, int table)
+{
+	return m->m->conflict == SINK_CONFLICT_REPLACE && table_at(m, table)->nprimary_key > 0;
+}
+
+/* " FROM <the stage, or the rows of the range> AS row" */
+static void put_stage(struct buf *sql, const struct move *m, int table, const struct range *r)
+{
+	buf_printf(sql, " FROM %s AS " ROW_ALIAS, table_at(m, table)->stage);
+	if (r != NULL)
+		buf_printf(sql,
+			   " JOIN pg_temp.docrow_move m ON m.spot = " ROW_ALIAS
+			   ".ctid AND m.n >= %llu AND m.n < %llu",
+			   (unsigned long long)r->from, (unsigned long long)r->to);
+}
+
 static void put_insert(struct buf *sql, const struct move *m, int table, const struct range *r)
 {
 	const struct schema_table *t = table_at(m, table);
@@ -91,36 +108,138 @@ static void put_insert(struct buf *sql, const struct move *m, int table, const s
 	put_columns(sql, m, table, false);
 	buf_puts(sql, ") OVERRIDING SYSTEM VALUE SELECT ");
 	put_columns(sql, m, table, true);
-	buf_printf(sql, " FROM %s AS " ROW_ALIAS, t->stage);
-	if (r != NULL)
-		buf_printf(sql,
-			   " JOIN pg_temp.docrow_move m ON m.spot = " ROW_ALIAS
-			   ".ctid WHERE m.n >= %llu AND m.n < %llu",
-			   (unsigned long long)r->from, (unsigned long long)r->to);
+	put_stage(sql, m, table, r);
+	if (!replaces(m, table))
+		return;
+	buf_puts(sql, " WHERE NOT EXISTS (SELECT FROM ");
+	sql_table(sql, m->st.s, t);
+	buf_puts(sql, " AS " THERE " WHERE ");
+	sql_same_key(sql, t, THERE, ROW_ALIAS);
+	buf_putc(sql, ')');
 }
 
-static bool put_table(struct move *m, int table, const struct range *r, uint64_t *taken)
+/* --- rows that are replaced --- */
+
+static bool in_key(const struct schema_table *t, int column)
+{
+	for (size_t i = 0; i < t->nprimary_key; i++)
+		if (t->primary_key[i] == column)
+			return true;
+	return false;
+}
+
+static void put_set(struct buf *sql, const struct move *m, int table)
+{
+	const struct schema_table *t = table_at(m, table);
+	const char *comma = "";
+	for (int c = 0; c < (int)t->ncolumns; c++) {
+		if (!is_fed(&t->columns[c]) || in_key(t, c))
+			continue;
+		buf_puts(sql, comma);
+		comma = ", ";
+		sql_ident(sql, t->columns[c].name);
+		buf_puts(sql, " = ");
+		if (m->bare && is_inner_ref(m, table, c))
+			buf_puts(sql, "NULL");
+		else
+			sql_column(sql, ROW_ALIAS, t, c);
+	}
+	if (comma[0] != '\0')
+		return;
+	sql_ident(sql,
+		  t->columns[t->primary_key[0]].name); /* nothing but the key: the row is the run's all the same */
+	buf_puts(sql, " = ");
+	sql_column(sql, ROW_ALIAS, t, t->primary_key[0]);
+}
+
+/* "docrow_o<i> AS (the old rows), docrow_n<i> AS (the findings that keep them), docrow_u<i> AS (UPDATE)" */
+static void put_replace(struct buf *sql, const struct move *m, int table, const struct range *r, size_t i)
+{
+	const struct schema_table *t = table_at(m, table);
+	buf_printf(sql, "docrow_o%zu AS MATERIALIZED (SELECT ", i);
+	sql_row_identity(sql, THERE, m->st.s, t, m->st.run);
+	buf_puts(sql, ", row_to_json(" THERE ".*)::text AS row_text");
+	put_stage(sql, m, table, r);
+	buf_puts(sql, " JOIN ");
+	sql_table(sql, m->st.s, t);
+	buf_puts(sql, " AS " THERE " ON ");
+	sql_same_key(sql, t, THERE, ROW_ALIAS);
+	buf_printf(sql,
+		   "), docrow_n%zu AS (INSERT INTO docrow.finding (run, step, kind, fault, table_name, collection, "
+		   "doc_id,"
+		   " doc_id_text, key, ordinal, value_text) SELECT %lld, %lld, 'replaced', '%s', ",
+		   i, (long long)m->st.run, (long long)m->st.step, fault_name(FAULT_EXISTS));
+	sql_literal(sql, t->name);
+	buf_puts(sql, ", ");
+	sql_text_or_null(sql, schema_feeder(t));
+	buf_printf(sql,
+		   ", doc_id, doc_id_text, key, ordinal, row_text FROM docrow_o%zu ORDER BY key COLLATE \"C\"), "
+		   "docrow_u%zu AS (UPDATE ",
+		   i, i);
+	sql_table(sql, m->st.s, t);
+	buf_puts(sql, " AS " THERE " SET ");
+	put_set(sql, m, table);
+	put_stage(sql, m, table, r);
+	buf_puts(sql, " WHERE ");
+	sql_same_key(sql, t, THERE, ROW_ALIAS);
+	buf_puts(sql, " RETURNING 1)");
+}
+
+static bool replace_table(struct move *m, int table, const struct range *r, uint64_t *replaced)
+{
+	_cleanup_(buf_free) struct buf sql = {0};
+	*replaced = 0;
+	if (!replaces(m, table))
+		return true;
+	buf_puts(&sql, "WITH ");
+	put_replace(&sql, m, table, r, 0);
+	buf_puts(&sql, " SELECT count(*) FROM docrow_u0");
+	return sink_counts(m->st.pg, buf_cstr(&sql), replaced, 1, m->st.err);
+}
+
+/* First those that replace, which may free what another row of the table needs. */
+static bool put_table(struct move *m, int table, const struct range *r, uint64_t *taken, uint64_t *replaced)
 {
 	_cleanup_(buf_free) struct buf sql = {0};
 	put_insert(&sql, m, table, r);
-	return pg_run(m->st.pg, buf_cstr(&sql), NULL, 0, taken, m->st.err);
+	if (!replace_table(m, table, r, replaced) || !pg_run(m->st.pg, buf_cstr(&sql), NULL, 0, taken, m->st.err))
+		return false;
+	*taken += *replaced;
+	return true;
 }
 
 /* The foreign keys among the tables are checked when the whole statement ends. */
-static bool put_unit(struct move *m, uint64_t *taken)
+static bool put_unit(struct move *m, uint64_t *taken, uint64_t *replaced)
 {
 	const struct sink_unit *u = m->m->unit;
 	_cleanup_(buf_free) struct buf sql = {0};
-	if (u->ntables == 1)
-		return put_table(m, u->tables[0], NULL, &taken[0]);
+	if (!u->cyclic)
+		return put_table(m, u->tables[0], NULL, &taken[0], &replaced[0]);
 	for (size_t i = 0; i < u->ntables; i++) {
-		buf_printf(&sql, "%sdocrow_i%zu AS (", i == 0 ? "WITH " : ", ", i);
+		buf_puts(&sql, i == 0 ? "WITH " : ", ");
+		if (replaces(m, u->tables[i])) {
+			put_replace(&sql, m, u->tables[i], NULL, i);
+			buf_puts(&sql, ", ");
+		}
+		buf_printf(&sql, "docrow_i%zu AS (", i);
 		put_insert(&sql, m, u->tables[i], NULL);
 		buf_puts(&sql, " RETURNING 1)");
 	}
-	for (size_t i = 0; i < u->ntables; i++)
-		buf_printf(&sql, "%s(SELECT count(*) FROM docrow_i%zu)", i == 0 ? " SELECT " : ", ", i);
-	return sink_counts(m->st.pg, buf_cstr(&sql), taken, (int)u->ntables, m->st.err);
+	for (size_t i = 0; i < u->ntables; i++) {
+		buf_printf(&sql, "%s(SELECT count(*) FROM docrow_i%zu), ", i == 0 ? " SELECT " : ", ", i);
+		if (replaces(m, u->tables[i]))
+			buf_printf(&sql, "(SELECT count(*) FROM docrow_u%zu)", i);
+		else
+			buf_putc(&sql, '0');
+	}
+	uint64_t *counts = arena_alloc(m->arena, 2 * u->ntables * sizeof *counts);
+	if (!sink_counts(m->st.pg, buf_cstr(&sql), counts, 2 * (int)u->ntables, m->st.err))
+		return false;
+	for (size_t i = 0; i < u->ntables; i++) {
+		taken[i] = counts[2 * i] + counts[2 * i + 1];
+		replaced[i] = counts[2 * i + 1];
+	}
+	return true;
 }
 
 static bool count_waiting(struct move *m, int table, uint64_t *n)
@@ -144,18 +263,25 @@ static bool put_all(struct move *m)
 {
 	const struct sink_unit *u = m->m->unit;
 	uint64_t *taken = arena_alloc(m->arena, (u->ntables + 1) * sizeof *taken), sent;
-	if (!put_unit(m, taken))
+	uint64_t *replaced = arena_alloc(m->arena, (u->ntables + 1) * sizeof *replaced);
+	if (!put_unit(m, taken, replaced))
 		return false;
 	for (size_t i = 0; i < u->ntables; i++)
 		if (!count_waiting(m, u->tables[i], &sent) || !check_taken(m, u->tables[i], taken[i], sent))
 			return false;
+	for (size_t i = 0; i < u->ntables; i++)
+		ledger_add(m->st.ledger, LEDGER_REPLACED, table_at(m, u->tables[i])->name, "", replaced[i]);
 	return true;
 }
 
 static bool put_range(struct move *m, int table, const struct range *r)
 {
-	uint64_t taken;
-	return put_table(m, table, r, &taken) && check_taken(m, table, taken, r->to - r->from);
+	uint64_t taken, replaced;
+	if (!put_table(m, table, r, &taken, &replaced) || !check_taken(m, table, taken, r->to - r->from))
+		return false;
+	if (!m->bare) /* a probe is taken back */
+		ledger_add(m->st.ledger, LEDGER_REPLACED, table_at(m, table)->name, "", replaced);
+	return true;
 }
 
 /* --- tries --- */
@@ -336,6 +462,60 @@ static bool probe(struct move *m, const struct err *why)
 							    m->st.step, m->st.ledger, m->st.err);
 }
 
+/* --- what a replaced row had below it --- */
+
+/* Rows of a child table that hang on a row that was replaced, and that its document no longer has. */
+static void put_leftovers(struct buf *sql, const struct move *m, int table)
+{
+	const struct schema_table *t = table_at(m, table);
+	buf_puts(sql, "WITH docrow_o AS (DELETE FROM ");
+	sql_table(sql, m->st.s, t);
+	buf_printf(sql,
+		   " AS " THERE
+		   " WHERE EXISTS (SELECT FROM docrow.finding f WHERE f.run = %lld AND f.kind = 'replaced' "
+		   "AND f.table_name = ",
+		   (long long)m->st.run);
+	sql_literal(sql, m->st.s->tables[t->parent_table].name);
+	buf_puts(sql, " AND f.key = ");
+	sql_column(sql, THERE, t, t->parent_column);
+	buf_puts(sql, "::text)");
+	if (t->nprimary_key > 0) {
+		buf_printf(sql, " AND NOT EXISTS (SELECT FROM %s AS " ROW_ALIAS " WHERE ", t->stage);
+		sql_same_key(sql, t, THERE, ROW_ALIAS);
+		buf_putc(sql, ')');
+	}
+	buf_puts(sql, " RETURNING ");
+	sql_row_identity(sql, THERE, m->st.s, t, m->st.run);
+	buf_puts(sql,
+		 ", row_to_json(" THERE ".*)::text AS row_text), docrow_n AS (INSERT INTO docrow.finding (run, step, "
+		 "kind, fault, table_name, collection, doc_id, doc_id_text, key, ordinal, value_text) SELECT ");
+	buf_printf(sql, "%lld, %lld, 'removed', '%s', ", (long long)m->st.run, (long long)m->st.step,
+		   fault_name(FAULT_EXISTS));
+	sql_literal(sql, t->name);
+	buf_puts(sql, ", ");
+	sql_text_or_null(sql, schema_feeder(t));
+	buf_puts(sql,
+		 ", doc_id, doc_id_text, key, ordinal, row_text FROM docrow_o ORDER BY key COLLATE \"C\") SELECT "
+		 "count(*) FROM docrow_o");
+}
+
+static bool remove_leftovers(struct move *m)
+{
+	for (size_t i = 0; i < m->m->unit->ntables; i++) {
+		int table = m->m->unit->tables[i];
+		const struct schema_table *t = table_at(m, table);
+		_cleanup_(buf_free) struct buf sql = {0};
+		uint64_t n;
+		if (m->m->conflict != SINK_CONFLICT_REPLACE || t->parent_table < 0 || t->parent_column < 0)
+			continue;
+		put_leftovers(&sql, m, table);
+		if (!sink_counts(m->st.pg, buf_cstr(&sql), &n, 1, m->st.err))
+			return false;
+		ledger_add(m->st.ledger, LEDGER_REPLACED, t->name, "", n);
+	}
+	return true;
+}
+
 /* --- all of it --- */
 
 static bool move_rows(struct move *m)
@@ -373,7 +553,8 @@ bool sink_move(struct pg *pg, const struct schema *s, const struct sink_moving *
 				.err = err},
 			 .m = moving,
 			 .arena = arena_new()};
-	bool ok = pg_exec(pg, "SET CONSTRAINTS ALL IMMEDIATE", err) && move_rows(&m) && drop_stages(&m);
+	bool ok = pg_exec(pg, "SET CONSTRAINTS ALL IMMEDIATE", err) && remove_leftovers(&m) && move_rows(&m) &&
+		  drop_stages(&m);
 	free(m.refused);
 	arena_free(m.arena);
 	return ok || err_where(err, "%s", s->tables[moving->unit->tables[0]].name);

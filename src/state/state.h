@@ -130,6 +130,7 @@ bool state_workers(struct pg *pg, int64_t run, struct arena *a, struct state_wor
 	X(INDEX, "index")                                                                                            \
 	X(FKEY, "foreign_key")                                                                                       \
 	X(VALIDATE, "validate")                                                                                      \
+	X(CONFLICTS, "conflicts")                                                                                    \
 	X(MOVE, "move")                                                                                              \
 	X(RESTORE, "restore")                                                                                        \
 	X(VACUUM, "vacuum")                                                                                          \

@@ -217,7 +217,7 @@ bool state_refused(struct pg *pg, int64_t run, struct arena *a, struct state_ref
 /* Measured: worker-seconds of each kind per weight, over worker-seconds of loading a document. */
 #define STEP_COST                                                                                                    \
 	"weight * CASE kind WHEN 'index' THEN 0.15 WHEN 'pairs' THEN 0.25 WHEN 'vacuum' THEN 0.6 WHEN 'orphans' "    \
-	"THEN 0.065 WHEN 'count' THEN 0.04 WHEN 'foreign_key' THEN 0.003 ELSE 0.02 END"
+	"THEN 0.065 WHEN 'move' THEN 0.25 WHEN 'count' THEN 0.04 WHEN 'foreign_key' THEN 0.003 ELSE 0.02 END"
 
 bool state_weights(struct pg *pg, int64_t run, double *all, double *done, struct err *err)
 {

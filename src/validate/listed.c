@@ -347,7 +347,7 @@ static void take_finding(struct reading *r, const struct field_bytes *f)
 {
 	const char *kind = text_of(r, f[F_KIND]), *table = text_of(r, f[R_TABLE]);
 
-	if (strcmp(kind, "dropped") == 0) {
+	if (strcmp(kind, "dropped") == 0 || strcmp(kind, "skipped") == 0) {
 		take_absent_row(r, f);
 	} else if (strcmp(kind, "orphan_null") == 0) {
 		take_cell(r, LISTED_NULL, f);

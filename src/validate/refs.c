@@ -120,13 +120,14 @@ static void put_key(struct buf *sql, const struct schema_table *t)
 }
 
 /* " FROM child c WHERE the value has no row"; arrays by their elements. */
-static void put_orphans(struct buf *sql, const struct schema *s, const struct reference *r)
+static void put_orphans(struct buf *sql, const struct validation *v, const struct reference *r)
 {
+	const struct schema *s = &v->plan->schema;
 	const struct schema_table *t = &s->tables[r->table], *to = &s->tables[r->ref_table];
 	bool array = t->columns[r->column].type.array;
 
 	buf_puts(sql, " FROM ");
-	sql_table(sql, s, t);
+	rows_put(sql, v, r->table);
 	buf_puts(sql, " c");
 	if (array) {
 		buf_puts(sql, " CROSS JOIN LATERAL unnest(c.");
@@ -209,7 +210,7 @@ static bool list_orphans(struct worker *w, const struct reference *r, uint64_t n
 		sql_ident(&sql, t->columns[r->column].name);
 	}
 	buf_puts(&sql, "::text");
-	put_orphans(&sql, s, r);
+	put_orphans(&sql, w->v, r);
 	if (r->policy != ORPHAN_KEEP)
 		buf_printf(&sql, " LIMIT %d", LISTED_ORPHANS);
 	if (!pg_query(w->pg, buf_cstr(&sql), NULL, 0, &res, err))
@@ -236,7 +237,7 @@ bool reference_check(struct worker *w, const struct reference *r, struct err *er
 	if (!w->v->exists[r->table] || !w->v->exists[r->ref_table] || (!r->checked && is_a_key(t, r->column)))
 		return true;
 	buf_puts(&sql, "SELECT count(*)");
-	put_orphans(&sql, s, r);
+	put_orphans(&sql, w->v, r);
 	if (!pg_query(w->pg, buf_cstr(&sql), NULL, 0, &res, err))
 		return err_where(err, "references of %s.%s", t->name, t->columns[r->column].name);
 	n = (uint64_t)pg_get_i64(res, 0, 0);

@@ -82,9 +82,54 @@ static size_t key_columns(const struct plan *p, int table, int columns[2])
 	return n;
 }
 
-static void put_copy(struct buf *sql, const struct plan *p, int table, const int *columns, size_t n)
+/* Rows that a transaction of the run wrote carry its number, or that of a savepoint in it. */
+static void put_others(struct buf *sql, const struct validation *v, const char *test)
 {
-	const struct schema_table *t = &p->schema.tables[table];
+	long long run = (long long)v->run.id;
+
+	buf_printf(
+		sql,
+		" WHERE xmin::text::bigint %s (SELECT xid::text::bigint & 4294967295 FROM docrow.chunk WHERE run = "
+		"%lld AND xid IS NOT NULL UNION SELECT xid::text::bigint & 4294967295 FROM docrow.step WHERE run = "
+		"%lld AND xid IS NOT NULL UNION SELECT xmin::text::bigint FROM docrow.savepoint WHERE run = %lld)",
+		test, run, run, run);
+}
+
+void rows_put(struct buf *sql, const struct validation *v, int table)
+{
+	const struct schema *s = &v->plan->schema;
+
+	if (!v->o.appended) {
+		sql_table(sql, s, &s->tables[table]);
+		return;
+	}
+	buf_puts(sql, "(SELECT * FROM ");
+	sql_table(sql, s, &s->tables[table]);
+	put_others(sql, v, "IN");
+	buf_putc(sql, ')');
+}
+
+bool rows_count_others(const struct validation *v, struct pg *pg, int table, uint64_t *n, struct err *err)
+{
+	const struct schema *s = &v->plan->schema;
+	_cleanup_(pg_result_freep) struct pg_result *r = NULL;
+	_cleanup_(buf_free) struct buf sql = {0};
+
+	*n = 0;
+	if (!v->o.appended || !v->exists[table])
+		return true;
+	buf_puts(&sql, "SELECT count(*) FROM ");
+	sql_table(&sql, s, &s->tables[table]);
+	put_others(&sql, v, "NOT IN");
+	if (!pg_query(pg, buf_cstr(&sql), NULL, 0, &r, err))
+		return false;
+	*n = (uint64_t)pg_get_i64(r, 0, 0);
+	return true;
+}
+
+static void put_copy(struct buf *sql, const struct validation *v, int table, const int *columns, size_t n)
+{
+	const struct schema_table *t = &v->plan->schema.tables[table];
 
 	buf_puts(sql, "COPY (SELECT ");
 	for (size_t i = 0; i < n; i++) {
@@ -94,8 +139,8 @@ static void put_copy(struct buf *sql, const struct plan *p, int table, const int
 	if (n == 0)
 		buf_puts(sql, "1::smallint");
 	buf_puts(sql, " FROM ");
-	sql_table(sql, &p->schema, t);
-	buf_puts(sql, ") TO STDOUT (FORMAT binary)");
+	rows_put(sql, v, table);
+	buf_puts(sql, " AS t) TO STDOUT (FORMAT binary)");
 }
 
 struct row_key {
@@ -132,7 +177,7 @@ static bool each_row(struct worker *w, int table, row_fn *fn, uint64_t *rows, st
 	*rows = 0;
 	buf_init(&k.first, 0);
 	buf_init(&k.second, 0);
-	put_copy(&sql, w->v->plan, table, columns, k.n);
+	put_copy(&sql, w->v, table, columns, k.n);
 	bool ok = pg_copy_out_begin(w->pg, buf_cstr(&sql), err);
 	while (ok && (got = copy_rows_next(&c, f, k.n > 0 ? (int)k.n : 1, err)) != 0) {
 		ok = got > 0;

@@ -420,6 +420,20 @@ static bool compare(struct validation *v, struct err *err)
 	return ok;
 }
 
+/* Where the run added to rows of others those are no business of its mapping's. */
+static bool tell_others(struct validation *v, struct err *err)
+{
+	for (size_t i = 0; i < v->plan->schema.ntables; i++) {
+		uint64_t n;
+		if (!keeper_ready(v, err) || !rows_count_others(v, v->keeper, (int)i, &n, err))
+			return false;
+		if (n > 0)
+			found_note(v->found, "%s: %llu rows that the run did not write are left alone",
+				   v->plan->schema.tables[i].name, (unsigned long long)n);
+	}
+	return true;
+}
+
 static bool prove(struct validation *v, struct err *err)
 {
 	v->doing = "looking";
@@ -430,6 +444,8 @@ static bool prove(struct validation *v, struct err *err)
 		return false;
 	match_prepare(v);
 	if (!step(v, list_tasks, err) || (reads_documents(v) && !resume_open(v, err)) || !compare(v, err))
+		return false;
+	if (v->o.appended && !step(v, tell_others, err))
 		return false;
 	if (reads_documents(v))
 		counts_check(v);

@@ -75,7 +75,8 @@ bool types_check(struct worker *w, int table, struct err *err)
 	for (size_t i = 0; i < t->ncolumns; i++)
 		put_column(&sql, &t->columns[i]);
 	buf_puts(&sql, " FROM ");
-	sql_table(&sql, &w->v->plan->schema, t);
+	rows_put(&sql, w->v, table);
+	buf_puts(&sql, " AS t");
 	if (!pg_query(w->pg, buf_cstr(&sql), NULL, 0, &r, err))
 		return err_where(err, "types of %s", t->name);
 	for (size_t i = 0; i < t->ncolumns; i++)

@@ -167,6 +167,7 @@ struct validate_options {
 	unsigned layers;  /* bits of enum validate_layer */
 	bool log_values;
 	bool no_search_indexes; /* as the run's option: indexes of tier search are not asked for */
+	bool appended;          /* the run added to rows of others, which are left alone */
 	bool existing;          /* the plan's columns are the target's, which was there before the run */
 	double max_rate;        /* documents a second, 0: no limit */
 	double retry_seconds;

@@ -77,6 +77,8 @@ struct feed {
 	atomic_uint_least64_t done, found;
 };
 
+struct validation;
+
 struct feed *feeds_new(struct arena *a, const struct plan *p, size_t *n);
 /* Asks the server for the literals of all policies. Own transaction. */
 bool feeds_read_literals(struct pg *pg, const struct plan *p, struct feed *feeds, size_t n, struct arena *a,
@@ -89,6 +91,13 @@ void feed_row_key_columns(const struct plan *p, int table, int columns[2], size_
 void leftover_prepare(struct arena *a, const struct feed *f, struct feed_table *t);
 /* The fields of v (a document or element) that no column takes, as a document in out; false: none are left. */
 bool leftover_of(const struct feed_table *t, const struct val *v, struct buf *out, struct val *rest);
+
+/* --- rows.c: of a table --- */
+
+/* The table in a FROM list; of a run that added to rows of others only its own. An alias must follow. */
+void rows_put(struct buf *sql, const struct validation *v, int table);
+/* How many rows of others are beside the run's. */
+bool rows_count_others(const struct validation *v, struct pg *pg, int table, uint64_t *n, struct err *err) MUST_CHECK;
 
 /* --- listed.c --- */
 

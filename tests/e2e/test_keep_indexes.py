@@ -7,7 +7,8 @@ import pytest
 
 from lib import deployed, nextcrm_dirt, nextcrm_sample, program
 from lib.databases import MongoDatabase, PostgresDatabase
-from lib.deployed import EVERYTHING, SMALL, fill_small, oid
+from lib.deployed import IN_FORCE, SMALL, fill_small, oid
+from lib.ids import uuid_of
 
 MAPPING = program.ROOT / "mappings" / "nextcrm.yaml"
 DOCUMENTS = 1500
@@ -82,7 +83,6 @@ def test_nextcrm(kind, source, owned, postgres_servers, make_docrow):
 
 # --- two tables with everything ---
 
-IN_FORCE = EVERYTHING.replace("ALTER TABLE pets ADD CONSTRAINT pets_old FOREIGN KEY (id) REFERENCES people NOT VALID;", "")
 PEOPLE_ROWS = "SELECT id, email, n, mood, boss, notes::text, since FROM people ORDER BY id"
 PETS_ROWS = "SELECT id, owner, name FROM pets ORDER BY id"
 
@@ -174,12 +174,6 @@ def test_rows_that_the_server_refuses(mongo, docrow, pg15):
     assert pg15.query("SELECT (SELECT count(*) FROM people), (SELECT count(*) FROM pets)") == [(90, 68)]
     assert dict(pg15.query("SELECT fault, count(*) FROM docrow.reject WHERE state = 'open' GROUP BY 1")) == {"orphan": 12}
     docrow.run("validate", status=0)
-
-
-def uuid_of(i):
-    n = int(str(i), 16)
-    seconds, low = n >> 64, n & (1 << 64) - 1
-    return f"{seconds * 1000 << 80 | 7 << 76 | (low >> 52) << 64 | 2 << 62 | (low & (1 << 52) - 1) << 10 | 0x0DC:032x}"
 
 
 CIRCLE = """
@@ -296,6 +290,39 @@ def test_partitioned_tables(mongo, docrow, pg15):
     docrow.run(*KEEP, status=1)
     assert pg15.one("SELECT count(*) FROM pets") == 68
     docrow.run("validate", status=0)
+
+
+def test_a_role_that_owns_nothing(mongo, make_docrow, pg15):
+    """The right to read and write the tables is enough, and a schema docrow of its own."""
+    fill_small(mongo)
+    name = f"guest_{pg15.name}"
+    pg15.execute(
+        IN_FORCE.split("CREATE TABLE pets")[0] + "CREATE TABLE pets (id uuid PRIMARY KEY, owner uuid REFERENCES people, name text)"
+    )
+    before = deployed.catalog(pg15)
+    with pg15.admin() as admin:
+        admin.execute(f"CREATE ROLE {name} LOGIN PASSWORD 'x'")
+        admin.execute(f"GRANT USAGE ON SCHEMA public TO {name}; CREATE SCHEMA docrow AUTHORIZATION {name}")
+    docrow = make_docrow(mongo, re.sub(r"//[^@]*@", f"//{name}:x@", pg15.uri))
+    write(docrow)
+    result = docrow.run(*KEEP, status=4)
+    assert "the role may not read, write and empty table people" in result.stderr
+    with pg15.admin() as admin:
+        admin.execute(f"GRANT SELECT, INSERT, UPDATE, DELETE, TRUNCATE ON people, pets TO {name}")
+        admin.execute(f"GRANT SELECT, UPDATE ON SEQUENCE people_number_seq TO {name}")
+        granted = {"relations": deployed.catalog(pg15)["relations"]}
+    docrow.run(*KEEP, status={0, 1})
+    assert deployed.differences(before | granted, deployed.catalog(pg15)) == {}
+    assert pg15.query("SELECT (SELECT count(*) FROM people), (SELECT count(*) FROM pets)") == [(100, 68)]
+    with pg15.admin() as admin:
+        admin.execute(f"DROP OWNED BY {name}; DROP ROLE {name}")
+
+
+def test_only_for_tables_that_are_there(mongo, docrow, pg15):
+    fill_small(mongo)
+    write(docrow)
+    assert "are for tables that are there" in docrow.run(*KEEP, "--target-tables", "owned", status=2).stderr
+    assert "table people is not in schema public" in docrow.run(*KEEP, status=4).stderr
 
 
 def test_the_way_of_a_run_is_kept(mongo, docrow, pg15):

@@ -108,7 +108,6 @@ def test_while_making_again(job, pg15, end):
 
 # --- with all of it in force ---
 
-NO_PETS_OLD = deployed.EVERYTHING.replace("ALTER TABLE pets ADD CONSTRAINT pets_old FOREIGN KEY (id) REFERENCES people NOT VALID;", "")
 KEEP = [*MIGRATE, "--keep-indexes"]
 
 
@@ -116,7 +115,7 @@ KEEP = [*MIGRATE, "--keep-indexes"]
 def in_force(mongo, docrow, pg15):
     deployed.fill_small(mongo)
     (docrow.folder / "m.yaml").write_text(deployed.SMALL)
-    pg15.execute(NO_PETS_OLD)
+    pg15.execute(deployed.IN_FORCE)
     pg15.before = deployed.catalog(pg15, BOTH)
     docrow.run(*MIGRATE, status=1)  # the usual way: it ends with the same rows and account
     pg15.rows_wanted = rows(pg15)
@@ -163,6 +162,32 @@ def test_in_force_while_moving(in_force, pg15, table, end):
         in_force.run("migrate", "--clean-only", "--lease", "2", status=0)
         assert deployed.differences(pg15.before, deployed.catalog(pg15, BOTH)) == {}
         assert pg15.query("SELECT (SELECT count(*) FROM people), (SELECT count(*) FROM pets)") == [(0, 0)]
+
+
+def test_while_replacing(in_force, pg15):
+    """Old rows and what they were are changed and kept in one transaction."""
+    pg15.execute(
+        "INSERT INTO people (id, email, n) SELECT docrow.objectid_to_uuid(lpad(to_hex(n + x'65000000'::int), 8, '0') ||"
+        " lpad(to_hex(n), 16, '0')), 'old' || n, n FROM generate_series(10, 19) n;"
+        "CREATE FUNCTION wait() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN PERFORM pg_sleep(0.05); RETURN NEW; END$$;"
+        "CREATE TRIGGER wait BEFORE UPDATE ON people FOR EACH ROW EXECUTE FUNCTION wait()"
+    )
+    before = pg15.query("SELECT * FROM people ORDER BY id")
+
+    def is_replacing():
+        return pg15.query(
+            "SELECT 1 FROM pg_stat_activity WHERE application_name LIKE 'docrow%%' AND state = 'active' AND query LIKE"
+            " 'WITH docrow_o0 AS%%' AND clock_timestamp() - query_start > interval '0.2 s' AND pid <> pg_backend_pid()"
+        )
+
+    in_force.kill_when(is_replacing, *MIGRATE, "--append", "--on-conflict", "replace")
+    wait_for(lambda: nobody_is_left(pg15), 30, "the rollback")
+    assert pg15.query("SELECT * FROM people ORDER BY id") == before
+    in_force.run("migrate", "--resume", "--lease", "2", status=1)
+    assert rows(pg15)[:2] == pg15.rows_wanted[:2]
+    assert pg15.one("SELECT count(*) FROM docrow.finding WHERE kind = 'replaced'") == 10
+    in_force.run("migrate", "--clean-only", status=0)
+    assert pg15.query("SELECT * FROM people ORDER BY id") == before
 
 
 @pytest.mark.plain_only

@@ -193,6 +193,10 @@ ALTER TABLE pets ENABLE ROW LEVEL SECURITY;
 """
 
 
+# The same without the key that no pet can satisfy, for runs that leave all keys in force.
+IN_FORCE = EVERYTHING.replace("ALTER TABLE pets ADD CONSTRAINT pets_old FOREIGN KEY (id) REFERENCES people NOT VALID;\n", "")
+
+
 def oid(n):
     return bson.ObjectId(f"{n + 0x65000000:08x}{n:016x}")
 

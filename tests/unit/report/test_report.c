@@ -181,6 +181,33 @@ static bool is_told(const struct account *a, const char *text)
 	return false;
 }
 
+/* Rows and pairs that were there before the run are left out of it. */
+static void test_skipped_rows(void **state)
+{
+	struct fixture *x = *state;
+
+	x->entries[NBALANCED] = (struct state_entry){"skipped", "Users", "", 5};
+	x->entries[NBALANCED + 1] = (struct state_entry){"skipped", "Likes", "", 3};
+	x->f.nentries += 2;
+	x->f.run.way = (char *)"append, on-conflict skip";
+	*rows_of(x, "Users") -= 5;
+	*rows_of(x, "Likes") -= 3;
+	account_build(&x->a, &x->f, x->arena);
+	if (x->a.nbreaks > 0)
+		fail_msg("%s", x->a.breaks[0]);
+	struct buf out;
+	buf_init(&out, 0);
+	summary_write(&out, &x->f, &x->a, false);
+	assert_non_null(strstr(buf_cstr(&out), "tables   were there: append, on-conflict skip\n"));
+	assert_non_null(strstr(buf_cstr(&out), "Rows that were there before the run\n"));
+	buf_free(&out);
+	x->entries[NBALANCED].n++;
+	x->entries[NBALANCED + 1].n--;
+	account_build(&x->a, &x->f, x->arena);
+	assert_true(is_told(&x->a, "Users: 88 rows by the ledger, but 89 are in the table"));
+	assert_true(is_told(&x->a, "Likes: 56 rows by the ledger, but 55 are in the table"));
+}
+
 static void test_each_identity_is_looked_at(void **state)
 {
 	struct fixture *x = *state;
@@ -293,7 +320,8 @@ static void test_summary_lists_every_kind(void **state)
 		LEDGER_IS_INVALID,      LEDGER_IS_UNDEFINED,  LEDGER_ID_MAPPED,         LEDGER_ENCODING,
 		LEDGER_DUPLICATE_KEYS,  LEDGER_NEGATIVE_ZERO, LEDGER_ROUNDED,           LEDGER_LABELLED,
 		LEDGER_FOLDED,          LEDGER_ACCEPTED,      LEDGER_ORPHAN_NULL,       LEDGER_ORPHAN_MOVED,
-		LEDGER_ORPHAN_KEPT,     LEDGER_KEPT,          LEDGER_UNMAPPED};
+		LEDGER_ORPHAN_KEPT,     LEDGER_KEPT,          LEDGER_UNMAPPED,          LEDGER_BEFORE,
+		LEDGER_SKIPPED,         LEDGER_REPLACED};
 	enum { NKINDS = sizeof(kinds) / sizeof(kinds[0]), MANY = 30 };
 	struct fixture *x = *state;
 	struct state_entry entries[NKINDS + MANY];
@@ -429,6 +457,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_balanced, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_each_identity_is_looked_at, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_skipped_rows, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_source_that_changed, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_clean, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_unfinished_is_not_checked, setup, teardown),
