@@ -464,12 +464,16 @@ static void add_move(struct steps *st, int index)
 		push(&st->data[u->tables[i]], step);
 }
 
-/* Groups and units come in the same order, and what a unit's group or children wait for is of earlier ones. */
-static void add_moves(struct steps *st)
+/* Groups and units come in the same order, and what a unit's group or children wait for is of earlier ones. A
+ * junction is a unit by itself. */
+static void add_moves(struct steps *st, bool junctions)
 {
 	for (int u = 0; u < st->e->settle->nunits; u++) {
-		if (st->e->settle->units[u].group >= 0)
-			add_orphans(st, st->e->settle->units[u].group);
+		const struct sink_unit *unit = &st->e->settle->units[u];
+		if (is_junction(st->s, unit->tables[0]) != junctions)
+			continue;
+		if (unit->group >= 0)
+			add_orphans(st, unit->group);
 		add_move(st, u);
 	}
 }
@@ -482,24 +486,33 @@ static void add_vacuum(struct steps *st, int t)
 	lock_one(st, step, t, LOCK_SHARE_UPDATE_EXCLUSIVE);
 }
 
-static void list_staged_steps(struct steps *st)
+/* Keys, what is there already, unique indexes: of the rows that wait. */
+static void add_staged(struct steps *st, bool junctions)
 {
 	int ntables = (int)st->s->ntables;
 	for (int t = 0; t < ntables; t++)
-		if (!is_junction(st->s, t))
+		if (is_junction(st->s, t) == junctions)
 			add_key(st, t);
 	for (int t = 0; t < ntables; t++)
-		add_conflicts(st, t);
+		if (is_junction(st->s, t) == junctions)
+			add_conflicts(st, t);
 	for (int t = 0; t < ntables; t++)
-		if (!is_junction(st->s, t))
+		if (is_junction(st->s, t) == junctions)
 			add_uniques(st, t);
-	add_moves(st);
+}
+
+static void list_staged_steps(struct steps *st)
+{
+	add_staged(st, false);
+	add_moves(st, false);
 	for (size_t c = 0; c < st->e->plan->ncollections; c++)
 		add_fetch(st, c);
 	for (int j = 0; j < (int)st->s->njunctions; j++)
 		add_pairs(st, j);
+	add_staged(st, true);
+	add_moves(st, true);
 	add_restores(st);
-	for (int t = 0; t < ntables; t++)
+	for (int t = 0; t < (int)st->s->ntables; t++)
 		add_vacuum(st, t);
 }
 

@@ -194,7 +194,8 @@ struct schema_restore {
 	bool exclusive;        /* locks the table against everybody; else against writers    */
 };
 
-/* A foreign key in force that no reference stands for: rows of `table` need those of `other` before them. */
+/* A foreign key in force that no reference stands for, or an end of a junction: rows of `table` need those of `other`
+ * before them. */
 struct schema_need {
 	int table, other;
 };

@@ -102,7 +102,7 @@ static void put_grouped(struct buf *sql, const struct pairs *p)
 static void put_insert(struct buf *sql, const struct pairs *p)
 {
 	buf_puts(sql, ", docrow_i AS (INSERT INTO ");
-	sql_table(sql, p->st.s, p->t);
+	sql_rows(sql, p->st.s, p->t);
 	buf_puts(sql, " (");
 	sql_ident(sql, p->t->columns[p->j->left_column].name);
 	buf_puts(sql, ", ");

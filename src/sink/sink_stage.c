@@ -55,8 +55,13 @@ static void add_refs(struct schema *s, struct arena *a)
 static void add_needs(struct schema *s, struct arena *a)
 {
 	size_t kept = 0;
-	s->needs = arena_alloc(a, (s->nrestores + 1) * sizeof *s->needs);
+	s->needs = arena_alloc(a, (s->nrestores + 2 * s->njunctions + 1) * sizeof *s->needs);
 	s->nneeds = 0;
+	for (size_t i = 0; i < s->njunctions; i++) {
+		const struct schema_junction *j = &s->junctions[i];
+		s->needs[s->nneeds++] = (struct schema_need){j->table, j->left_table};
+		s->needs[s->nneeds++] = (struct schema_need){j->table, j->right_table};
+	}
 	for (size_t i = 0; i < s->nrestores; i++) {
 		const struct schema_restore *x = &s->restores[i];
 		if (x->table >= 0 && x->other_table >= 0)
@@ -73,8 +78,7 @@ void sink_stage(struct schema *s, bool has_others, struct arena *a)
 	add_needs(s, a);
 	for (size_t t = 0; t < s->ntables; t++) {
 		s->tables[t].has_others = has_others;
-		if (!is_junction(s, (int)t))
-			s->tables[t].stage = arena_printf(a, "docrow.rows_%zu", t);
+		s->tables[t].stage = arena_printf(a, "docrow.rows_%zu", t);
 	}
 }
 

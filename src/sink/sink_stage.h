@@ -9,7 +9,8 @@
  *   begin, resume:  sink_stage → sink_units; a new run: sink_stage_create
  *   chunks:         sink_copy_* (into the stages)
  *   steps:          key, sink_settle_conflicts (tables that may hold rows of others) and unique with all stages
- *                   → per unit, parents first: orphans, sink_move, both with sink_stage_view → pairs
+ *                   → per unit, parents first: orphans, sink_move, both with sink_stage_view
+ *                   → pairs, into the stages of junctions, and the same for those
  *   clean:          sink_give_back (sink_existing.h)
  *
  * A unit is a table, or tables that refer to each other in a circle: those go in by one statement, at whose end the
@@ -34,7 +35,7 @@ struct sink_unit {
 	int group;   /* of sink_orphan_groups; -1: none    */
 	bool cyclic; /* they need each other or themselves */
 };
-/* Parents before those that need them. Tables without a stage (junctions) are in none. */
+/* Parents before those that need them. Tables without a stage are in none. */
 size_t sink_units(const struct schema *s, struct arena *a, struct sink_unit **units);
 /* The schema as it is when the units before `unit` are moved. Shares all but the list of tables with s. */
 struct schema sink_stage_view(const struct schema *s, const struct sink_unit *units, size_t unit, struct arena *a);

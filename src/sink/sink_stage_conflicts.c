@@ -135,10 +135,7 @@ bool sink_settle_conflicts(struct pg *pg, const struct schema *s, int table, enu
 			      .table = table,
 			      .t = &s->tables[table],
 			      .rule = rule};
-	bool ok = count_before(&c);
-	if (c.t->stage == NULL) /* pairs look for themselves */
-		return ok;
-	ok = ok && settle_key(&c);
+	bool ok = count_before(&c) && settle_key(&c);
 	for (size_t i = 0; ok && i < c.t->nindexes; i++)
 		if (c.t->indexes[i].unique)
 			ok = settle_index(&c, &c.t->indexes[i]);

@@ -2,6 +2,7 @@
 a way back that takes away what docrow wrote and nothing else."""
 
 import json
+import uuid
 
 import pytest
 
@@ -229,7 +230,7 @@ junctions:
     )
     pg15.execute(
         "CREATE TABLE posts (id uuid PRIMARY KEY); CREATE TABLE tags (id uuid PRIMARY KEY);"
-        "CREATE TABLE posts_tags (post uuid REFERENCES posts, tag uuid REFERENCES tags, UNIQUE (post, tag))"
+        "CREATE TABLE posts_tags (post uuid REFERENCES posts, tag uuid REFERENCES tags, PRIMARY KEY (post, tag))"
     )
     pg15.execute("INSERT INTO posts VALUES (%s)", uuid_of(oid(1)))
     pg15.execute("INSERT INTO tags VALUES (%s)", uuid_of(oid(100)))
@@ -246,6 +247,18 @@ junctions:
         ("skipped", "posts_tags"): 1,
         ("skipped", "tags"): 1,
     }
+    docrow.run("validate", "--full", status=0)
+    docrow.run("migrate", "--clean-only", status=0)
+    assert pg15.contents() == before
+    # one post a tag, the lowest: what the target's index minds becomes a reject, be it of a pair that was there or not
+    pg15.execute("CREATE UNIQUE INDEX one_post ON posts_tags (tag)")
+    docrow.run(*APPEND, "--on-conflict", "skip", status=1)
+    assert pg15.query("SELECT post, tag FROM posts_tags ORDER BY tag") == [
+        (uuid.UUID(uuid_of(oid(1))), uuid.UUID(uuid_of(oid(100)))),
+        (uuid.UUID(uuid_of(oid(0))), uuid.UUID(uuid_of(oid(101)))),
+        (uuid.UUID(uuid_of(oid(0))), uuid.UUID(uuid_of(oid(102)))),
+    ]
+    assert pg15.query("SELECT fault, count(*) FROM docrow.reject GROUP BY 1 ORDER BY 1") == [("duplicate", 4), ("exists", 2)]
     docrow.run("validate", "--full", status=0)
     docrow.run("migrate", "--clean-only", status=0)
     assert pg15.contents() == before
