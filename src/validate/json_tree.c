@@ -109,6 +109,26 @@ static bool read_escape(struct reader *r, char *o, size_t *n)
 	return true;
 }
 
+/* Bytes, at most, of the text from p to its closing quote. */
+static size_t decoded_size(const char *p, const char *end)
+{
+	size_t n = 0;
+
+	while (p < end && *p != '"') {
+		if (*p != '\\') {
+			p++;
+			n++;
+		} else if (end - p > 4 && p[1] == 'u') {
+			n += p[2] == '0' && p[3] == '0' ? 2 : 3; /* below U+0100; a pair of surrogates makes 4 */
+			p += 6;
+		} else {
+			p += 2;
+			n++;
+		}
+	}
+	return n;
+}
+
 /* After the opening quote. A text without escapes is lent from the input. */
 static bool read_string(struct reader *r, const char **text, size_t *n)
 {
@@ -123,7 +143,7 @@ static bool read_string(struct reader *r, const char **text, size_t *n)
 	*text = from;
 	if (*r->p == '"')
 		return r->p++ != NULL;
-	o = arena_alloc(r->arena, (size_t)(r->end - from) + 1);
+	o = arena_alloc(r->arena, decoded_size(from, r->end) + 1);
 	memcpy(o, from, *n);
 	*text = o;
 	while (r->p < r->end && *r->p != '"') {
