@@ -15,6 +15,12 @@ void buf_free(struct buf *b)
 	*b = (struct buf){.max = b->max};
 }
 
+void buf_trim(struct buf *b, size_t keep)
+{
+	if (b->cap > keep)
+		buf_free(b);
+}
+
 /* cap never passes the ceiling, since buf_reserve looks at nothing else; one byte more is allocated for a NUL. */
 bool buf_grow(struct buf *b, size_t n)
 {

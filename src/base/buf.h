@@ -24,6 +24,8 @@ struct buf {
 
 void buf_init(struct buf *b, size_t max);
 void buf_free(struct buf *b);
+/* Gives a buffer back that grew past `keep`; its bytes are gone then. */
+void buf_trim(struct buf *b, size_t keep);
 static inline void buf_reset(struct buf *b)
 {
 	b->len = 0;

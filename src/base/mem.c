@@ -11,6 +11,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+#ifdef __GLIBC__
+#include <malloc.h>
+#endif
 
 enum { ARENA_ALIGN = 16, ARENA_FIRST = 16 * 1024, ARENA_LARGEST = 4 * 1024 * 1024 };
 
@@ -96,6 +99,26 @@ void arena_reset(struct arena *a)
 	for (b = a->first; b; b = b->next)
 		b->used = 0;
 	a->current = a->first;
+}
+
+void arena_trim(struct arena *a)
+{
+	struct block *b = a->first != NULL ? a->first->next : NULL, *next;
+
+	for (; b; b = next) {
+		next = b->next;
+		free(b);
+	}
+	if (a->first != NULL)
+		a->first->next = NULL;
+	arena_reset(a);
+}
+
+void mem_trim(void)
+{
+#ifdef __GLIBC__
+	malloc_trim(0);
+#endif
 }
 
 static uint8_t *block_bytes(struct block *b)

@@ -11,6 +11,8 @@
 void *mem_alloc(size_t n) __attribute__((malloc, returns_nonnull));
 void *mem_zalloc(size_t n) __attribute__((malloc, returns_nonnull));
 void *mem_realloc(void *p, size_t n) __attribute__((returns_nonnull));
+/* After something very large: what was freed goes back to the system. */
+void mem_trim(void);
 char *mem_strdup(const char *s) __attribute__((malloc, returns_nonnull));
 
 /* Memory that is freed all at once. Not thread-safe: one owner. */
@@ -18,6 +20,7 @@ struct arena;
 struct arena *arena_new(void);
 void arena_free(struct arena *a);
 void arena_reset(struct arena *a); /* keeps its blocks for the next round */
+void arena_trim(struct arena *a);  /* resets it, and gives back all but the first block */
 void *arena_alloc(struct arena *a, size_t n) __attribute__((returns_nonnull)); /* 16-aligned, zeroed */
 char *arena_strdup(struct arena *a, const char *s) __attribute__((returns_nonnull));
 char *arena_strndup(struct arena *a, const char *s, size_t n) __attribute__((returns_nonnull));

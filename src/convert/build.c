@@ -356,6 +356,17 @@ struct conv *conv_new(const struct plan *p, int collection, struct ledger *ledge
 	return compile(p, collection, ledger, CONV_NEWEST_SERVER);
 }
 
+#define KEEP_BYTES ((size_t)1 << 20)
+
+void conv_trim(struct conv *c)
+{
+	struct buf *bufs[] = {&c->text,     &c->folded,      &c->key_text,   &c->path_text,
+			      &c->leftover, &c->scratch.buf, &c->key_row.buf};
+	for (size_t i = 0; i < sizeof bufs / sizeof bufs[0]; i++)
+		buf_trim(bufs[i], KEEP_BYTES);
+	c->has_key_text = false;
+}
+
 void conv_free(struct conv *c)
 {
 	if (c == NULL)

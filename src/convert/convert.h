@@ -72,6 +72,8 @@ enum fault conv_document(struct conv *c, const uint8_t *doc, size_t len, struct 
  * conv_notes. */
 enum fault conv_element(struct conv *c, int output, const struct val *id, const struct val *element,
 			const int64_t *at, size_t depth, struct conv_where *where);
+/* After a very large document: gives back what it made grow, but for the rows. */
+void conv_trim(struct conv *c);
 /* Rows gathered since the caller last reset this buffer (it sends and resets them as it likes). */
 struct rowbuf *conv_rows(struct conv *c, int output);
 size_t conv_notes(const struct conv *c, const struct conv_note **notes);

@@ -49,10 +49,7 @@ void load_reset_rows(struct conv *conv, const struct plan_collection *c)
 {
 	for (size_t o = 0; o < c->noutputs; o++) {
 		struct rowbuf *rb = conv_rows(conv, (int)o);
-		if (rb->buf.cap > KEEP_BYTES) {
-			rowbuf_free(rb);
-			rowbuf_init(rb);
-		}
+		buf_trim(&rb->buf, KEEP_BYTES);
 		rowbuf_reset(rb);
 	}
 }
@@ -314,6 +311,8 @@ static bool convert_big(struct feed *f, const uint8_t *doc, size_t len, struct e
 	pthread_mutex_lock(&e->big_slot);
 	convert_one(f, doc, len);
 	bool ok = send_all(f, err);
+	conv_trim(f->conv);
+	mem_trim();
 	pthread_mutex_unlock(&e->big_slot);
 	return ok;
 }

@@ -14,6 +14,7 @@
 /* A text for people that grows past this is left out; the BSON beside it is whole. */
 #define TEXT_MAX ((size_t)256 << 20)
 #define SEND_AT  ((size_t)1 << 20)
+#define KEEP_AT  ((size_t)16 << 20) /* a buffer that grew past this is given back */
 
 /* Rows of one table without their first columns (run, chunk, step), which are known only when they are written. */
 struct rows {
@@ -75,6 +76,7 @@ void sink_notes_free(struct sink_notes *n)
 
 static void rows_reset(struct rows *r)
 {
+	buf_trim(&r->rb.buf, KEEP_AT);
 	rowbuf_reset(&r->rb);
 	r->n = 0;
 }
@@ -267,36 +269,43 @@ static void put_number(struct rowbuf *rb, int64_t v)
 		rowbuf_put_null(rb);
 }
 
-/* Row i of r with its first columns. */
-static void put_whole_row(struct rowbuf *out, const struct rows *r, size_t i, const struct notes_table *t,
-			  const struct owner *o)
+/* The first columns of a row; the others follow as they are in r. */
+static void put_head(struct rowbuf *out, const struct notes_table *t, const struct owner *o)
 {
-	size_t from = r->starts[i] + 2; /* past the count of columns */
-	size_t end = i + 1 < r->n ? r->starts[i + 1] : r->rb.buf.len;
 	rowbuf_begin_row(out, t->ncolumns + (t->has_step ? 3 : 2));
 	rowbuf_put_i64(out, o->run);
 	put_number(out, o->chunk);
 	if (t->has_step)
 		put_number(out, o->step);
-	buf_put(&out->buf, r->rb.buf.data + from, end - from);
 	out->column += t->ncolumns;
 	(void)rowbuf_end_row(out);
 }
 
+static bool send_out(struct pg *pg, struct rowbuf *out, struct err *err)
+{
+	bool ok = pg_copy_put(pg, out->buf.data, out->buf.len, err);
+	rowbuf_reset(out);
+	return ok;
+}
+
+/* A document of 16 MB is not copied once more. */
 static bool send_rows(struct pg *pg, const struct rows *r, const struct notes_table *t, const struct owner *o,
 		      struct rowbuf *out, struct err *err)
 {
 	rowbuf_header(out);
 	for (size_t i = 0; i < r->n; i++) {
-		put_whole_row(out, r, i, t, o);
-		if (out->buf.len < SEND_AT)
-			continue;
-		if (!pg_copy_put(pg, out->buf.data, out->buf.len, err))
+		size_t from = r->starts[i] + 2; /* past the count of columns */
+		size_t n = (i + 1 < r->n ? r->starts[i + 1] : r->rb.buf.len) - from;
+		put_head(out, t, o);
+		if (n < SEND_AT)
+			buf_put(&out->buf, r->rb.buf.data + from, n);
+		if ((n >= SEND_AT || out->buf.len >= SEND_AT) && !send_out(pg, out, err))
 			return false;
-		rowbuf_reset(out);
+		if (n >= SEND_AT && !pg_copy_put(pg, r->rb.buf.data + from, n, err))
+			return false;
 	}
 	rowbuf_trailer(out);
-	return pg_copy_put(pg, out->buf.data, out->buf.len, err);
+	return send_out(pg, out, err);
 }
 
 static bool flush_rows(struct pg *pg, const struct rows *r, const struct notes_table *t, const struct owner *o,

@@ -8,6 +8,7 @@
 
 #define BATCH_DOCUMENTS 400
 #define BATCH_BYTES     ((size_t)2 << 20)
+#define BIG_BYTES       ((size_t)4 << 20) /* batches of this and more are compared one at a time, over all threads */
 
 struct item {
 	size_t at, len; /* in batch.docs */

@@ -773,7 +773,7 @@ static void put_keys(struct batch *b)
 			    &b->scratch);
 }
 
-static bool compare_batch(struct batch *b, struct err *err)
+static bool compare_now(struct batch *b, struct err *err)
 {
 	const struct feed_table *t = &b->feed->main;
 	_cleanup_(pg_result_freep) struct pg_result *rows = NULL;
@@ -793,6 +793,46 @@ static bool compare_batch(struct batch *b, struct err *err)
 	b->n = 0;
 	buf_reset(&b->docs);
 	arena_reset(b->w->arena);
+	return ok;
+}
+
+static void clear_view(struct view *v)
+{
+	view_free(v);
+	*v = (struct view){0};
+}
+
+/* What a document of many MB made grow, libpq's buffers among it: they go with the connection. */
+static bool give_back(struct batch *b, struct err *err)
+{
+	struct worker *w = b->w;
+	struct buf *bufs[] = {&b->docs,     &b->keys, &b->scratch,    &b->owner,
+			      &b->leftover, &b->name, &w->judge.text, &w->judge.key};
+
+	for (size_t i = 0; i < sizeof bufs / sizeof bufs[0]; i++)
+		buf_trim(bufs[i], BATCH_BYTES);
+	clear_view(&w->view);
+	clear_view(&w->inner);
+	arena_trim(w->arena);
+	arena_trim(w->judge.arena);
+	/* without a snapshot another connection would see another moment */
+	bool ok = w->pg == NULL || current_snapshot(w->v) == NULL;
+	if (!ok) {
+		pg_closep(&w->pg);
+		ok = target_open(w->v, &w->pg, err);
+	}
+	mem_trim();
+	return ok;
+}
+
+/* A document near the 16 MB limit, its row and what both are read into take many times its size: one at a time. */
+static bool compare_batch(struct batch *b, struct err *err)
+{
+	if (b->docs.len < BIG_BYTES)
+		return compare_now(b, err);
+	pthread_mutex_lock(&b->w->v->big_slot);
+	bool ok = compare_now(b, err) && give_back(b, err);
+	pthread_mutex_unlock(&b->w->v->big_slot);
 	return ok;
 }
 

@@ -65,7 +65,7 @@ static bool renew(struct validation *v, const char *gone, struct err *err)
 	return ok;
 }
 
-static const char *current_snapshot(struct validation *v)
+const char *current_snapshot(struct validation *v)
 {
 	pthread_mutex_lock(&v->connecting);
 	const char *s = v->snapshot;

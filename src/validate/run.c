@@ -505,6 +505,7 @@ bool validate_start(struct validation **out, const struct plan *p, struct source
 	clock_iso(now);
 	v->result.started = arena_strdup(v->arena, now);
 	pthread_mutex_init(&v->lock, NULL);
+	pthread_mutex_init(&v->big_slot, NULL);
 	pthread_mutex_init(&v->connecting, NULL);
 	for (size_t i = 0; i < v->nfeeds; i++)
 		v->progress[i].name = v->feeds[i].collection->name;
@@ -568,6 +569,7 @@ void validate_free(struct validation *v)
 	stats_free(v->plan, v->stats);
 	pthread_mutex_destroy(&v->lock);
 	pthread_mutex_destroy(&v->connecting);
+	pthread_mutex_destroy(&v->big_slot);
 	free(v->tasks);
 	free(v->odd);
 	arena_free(v->arena);

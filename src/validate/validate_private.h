@@ -227,6 +227,7 @@ struct validation {
 	bool *exists;                     /* by table */
 	int server_version;
 
+	pthread_mutex_t big_slot;   /* documents of many MB are compared one at a time */
 	pthread_mutex_t connecting; /* what follows */
 	struct pg *keeper;          /* the connection that exports the snapshot, and the coordinator's own */
 	const char *snapshot;       /* exported; NULL: each connection has its own */
@@ -308,6 +309,8 @@ void resume_close(struct validation *v, bool done);
 bool keeper_open(struct validation *v, struct err *err) MUST_CHECK;
 /* The keeper, opened anew if it was lost. */
 bool keeper_ready(struct validation *v, struct err *err) MUST_CHECK;
+/* NULL: there is none, each connection sees its own moment. */
+const char *current_snapshot(struct validation *v);
 /* A connection at the snapshot. */
 bool target_open(struct validation *v, struct pg **pg, struct err *err) MUST_CHECK;
 /* After a failure: waits when another try may help. False: err stands. */

@@ -2,8 +2,10 @@
 within bounds."""
 
 import json
+import os
 import resource
 import struct
+import subprocess
 
 import pytest
 
@@ -100,3 +102,43 @@ def test_size(load, pg15):
     documents = [raw(n, (2, b"v", text(most))) for n in range(6)] + [raw(90, (4, b"v", numbers(500_000)))]
     assert load(documents + [raw(91, (2, b"v", text(most, b"\xff")))], {"columns": [KEY, {"name": "v", "type": "jsonb"}]}, 1) < 512
     assert pg15.one("SELECT count(*) FROM c") == 7 and rejects(pg15) == {"utf8": 1}
+
+
+def peak(docrow, *arguments):
+    """Megabytes that this run of docrow took at most; it ends with status 0."""
+    process = docrow.start(*arguments, "--progress", "none", stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    _, status, used = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    assert process.returncode == 0
+    return used.ru_maxrss / 1024
+
+
+@pytest.fixture
+def four_workers(make_docrow, pg15, tmp_path):
+    """four_workers(documents) → megabytes of migrate, of validate"""
+
+    def run(documents):
+        place = tmp_path / "dump" / "d"
+        place.mkdir(parents=True)
+        (place / "c.bson").write_bytes(b"".join(documents))
+        columns = [KEY, {"name": "v", "type": "jsonb"}]
+        (tmp_path / "m.yaml").write_text(json.dumps({"docrow": 1, "collections": [{"collection": "c", "columns": columns}]}))
+        docrow = make_docrow(None, pg15)
+        moved = peak(docrow, "migrate", "--source", place, "--mapping", "./m.yaml", "--workers", "4")
+        return moved, peak(docrow, "validate", "--full", "--source", place, "--workers", "4")
+
+    return run
+
+
+def test_size_of_what_is_escaped(four_workers, pg15):
+    """Each of these characters takes six bytes as JSON: 96 MB a row, and more of them than there are workers."""
+    moved, validated = four_workers([raw(n, (2, b"v", text(16 * MEGABYTE - 1000, b"\1"))) for n in range(6)])
+    assert pg15.one("SELECT count(*) FROM c") == 6
+    assert moved < 300 and validated < 512
+
+
+def test_many_escapes(four_workers):
+    """A text with escapes takes its own length, not that of all that follows."""
+    lines = raw_bson.document([(str(i).encode(), ("string", b"line\n%d" % i)) for i in range(20_000)])
+    moved, validated = four_workers([raw(n, (4, b"v", lines)) for n in range(3)])
+    assert moved < 100 and validated < 100

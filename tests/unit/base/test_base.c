@@ -122,8 +122,16 @@ static void arenas(void **state)
 	/* A block that is too small for one request is not lost for the rest of the round. */
 	p = arena_alloc(a, 20u << 20);
 	p[0] = 1;
+	arena_trim(a);
+	assert_ptr_equal(arena_alloc(a, 10), first);
+	p = arena_alloc(a, 20u << 20);
+	assert_int_equal(p[0], 0);
+	arena_free(a);
+	a = arena_new();
+	arena_trim(a);
 	arena_free(a);
 	arena_free(NULL);
+	mem_trim();
 }
 
 static void buffers(void **state)
@@ -134,6 +142,11 @@ static void buffers(void **state)
 	(void)state;
 	buf_init(&b, 0);
 	assert_string_equal(buf_cstr(&b), "");
+	buf_put(&b, "abc", 3);
+	buf_trim(&b, b.cap);
+	assert_int_equal(b.len, 3);
+	buf_trim(&b, b.cap - 1);
+	assert_int_equal(b.len + b.cap, 0);
 	for (i = 0; i < 1000; i++)
 		buf_printf(&b, "%d,", i);
 	assert_int_equal(b.len, 3890);
