@@ -4,6 +4,7 @@ are those of tables that docrow makes itself, and what does not fit is told befo
 import json
 import random
 import re
+import uuid
 
 import bson
 import psycopg
@@ -438,6 +439,62 @@ def test_a_role_that_owns_nothing_but_the_tables(mongo, make_docrow, pg15):
     with pg15.admin() as admin:
         assert admin.execute("SELECT (SELECT count(*) FROM people), (SELECT count(*) FROM pets)").fetchall() == [(100, 68)]
         admin.execute(f"DROP OWNED BY {name}; DROP ROLE {name}")
+
+
+@pytest.fixture
+def neighbour(pg15):
+    """Another role, with a table of its own beside ours."""
+    name = f"neighbour_{pg15.name}"
+    with pg15.admin() as admin:
+        admin.execute(f"CREATE ROLE {name}; CREATE SCHEMA next AUTHORIZATION {name}; GRANT USAGE ON SCHEMA next TO docrow")
+    yield name
+    with pg15.admin() as admin:
+        admin.execute(f"DROP OWNED BY {name} CASCADE; DROP ROLE {name}")
+
+
+@pytest.mark.parametrize(
+    "there, said",
+    [
+        ("CREATE TABLE next.bills (who uuid CONSTRAINT bills_who REFERENCES public.people); ALTER TABLE next.bills OWNER TO {name}",
+         "foreign key bills_who of next.bills cannot be taken away and made again: it belongs to table next.bills, whose owner is"
+         " {name}"),
+        ("CREATE TABLE next.kinds (name text PRIMARY KEY); ALTER TABLE next.kinds OWNER TO {name}; ALTER TABLE public.pets ADD"
+         " CONSTRAINT pets_kind FOREIGN KEY (name) REFERENCES next.kinds",
+         "foreign key pets_kind of pets cannot be taken away and made again: the role has no privilege REFERENCES on table"
+         " next.kinds"),
+        ("CREATE VIEW next.all_people AS SELECT id, email, n FROM public.people GROUP BY id",
+         "primary key people pk of people cannot be taken away and made again: rule _RETURN on view next.all_people needs it"),
+    ],
+    ids=["key of another's table", "key to another's table", "view"],
+)
+def test_what_cannot_be_taken_away_is_left_alone(mongo, docrow, pg15, neighbour, there, said):
+    fill_small(mongo)
+    write(docrow)
+    pg15.execute(EVERYTHING)
+    with pg15.admin() as admin:
+        admin.execute(there.format(name=neighbour))
+    before = deployed.catalog(pg15, ("public", "billing", "next"))
+    last, told = complaint(docrow.run("migrate", "--mapping", "./m.yaml", status=4))
+    assert "DR-4015" in last and any(line.startswith("error: " + said.format(name=neighbour)) for line in told), told
+    assert deployed.differences(before, deployed.catalog(pg15, ("public", "billing", "next"))) == {}
+
+
+def test_tables_in_a_publication(mongo, docrow, pg15):
+    """Without their key the server lets nobody delete duplicates: the run stops, and goes on when they are out of it."""
+    fill_small(mongo)
+    key = uuid.UUID(re.search(r"[0-9a-f]{8}-[-0-9a-f]{27}", docrow.run("id", str(oid(20)), status=0).stdout)[0])
+    mongo["people"].insert_one({"_id": bson.Binary.from_uuid(key), "email": "twin@x", "n": 1})
+    write(docrow)
+    pg15.execute(EVERYTHING.replace("ALTER TABLE people REPLICA IDENTITY USING INDEX people_replica;", ""))
+    pg15.execute("CREATE PUBLICATION news FOR TABLE people")
+    before = deployed.catalog(pg15, ("public", "billing"))
+    result = docrow.run("migrate", "--mapping", "./m.yaml", "--retry-for", "1", status=4)
+    assert "table in a publication: people" in result.stderr and "take the tables out of it until the end" in result.stderr
+    assert "does not have a replica identity and publishes" in result.stderr
+    pg15.execute("ALTER PUBLICATION news DROP TABLE people")
+    docrow.run("migrate", "--resume", status=1)
+    assert pg15.query("SELECT (SELECT count(*) FROM people), (SELECT count(*) FROM pets)") == [(90, 68)]
+    assert deployed.differences(before, deployed.catalog(pg15, ("public", "billing"))) == {}
 
 
 # --- what cannot be made again ---
