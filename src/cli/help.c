@@ -262,9 +262,16 @@ static void man_overview(FILE *out)
 			fprintf(out, ".TP\n%s%s%s\nSee \\-\\-%s.\n", options[i].env, options[i].env_also ? ", " : "",
 				options[i].env_also ? options[i].env_also : "", options[i].name);
 	fputs(".TP\nDOCROW_MAPPINGS\nFolder in which mappings are looked up by name first.\n"
-	      ".TP\nNO_COLOR, CLICOLOR_FORCE\nNever, or always, use colour on standard error.\n"
+	      ".TP\nNO_COLOR, CLICOLOR_FORCE\nNever, or always, use colour; otherwise on a terminal only.\n"
+	      ".TP\nLC_ALL, LC_CTYPE, LANG\nWhere one names UTF\\-8, bars are drawn with its characters, else in "
+	      "ASCII.\n"
+	      ".TP\nTMPDIR\nWhere an archive that can be read only once is kept meanwhile, else /var/tmp.\n"
+	      ".TP\nPGHOST, PGPORT, PGDATABASE, PGUSER, PGPASSWORD, PGPASSFILE, PGSERVICE and their like\n"
+	      "As psql reads them, where the target's address leaves something open.\n"
 	      ".SH FILES\n.TP\nmigration\\-checkpoint.json, migration\\-errors.log\n"
-	      "Written by docrow migrate when it stops or ends.\n",
+	      "Written by docrow migrate when it stops or ends.\n"
+	      ".TP\nmigration\\-validation\\-report.json\nWritten by docrow validate.\n"
+	      ".TP\n~/.pgpass\nPasswords for PostgreSQL, as psql reads them.\n",
 	      out);
 }
 
