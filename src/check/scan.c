@@ -443,6 +443,11 @@ bool check_scan_poll(struct check_scan *s, const struct check_progress **list, s
 
 /* --- settling and looking --- */
 
+static bool go_on(struct err *err)
+{
+	return !stop_requested() || err_set(err, ERR_STOPPED, "stopped");
+}
+
 static bool settle_tables(struct check_scan *s, struct err *err)
 {
 	const struct schema *sc = &s->scratch.schema;
@@ -452,7 +457,7 @@ static bool settle_tables(struct check_scan *s, struct err *err)
 			is_junction |= sc->junctions[j].table == (int)t;
 		if (is_junction)
 			continue;
-		if (!sink_settle_primary_key(s->pg, sc, (int)t, s->run, 0, s->ledger, err))
+		if (!go_on(err) || !sink_settle_primary_key(s->pg, sc, (int)t, s->run, 0, s->ledger, err))
 			return err_where(err, "keys of %s", sc->tables[t].name);
 		for (size_t i = 0; i < sc->tables[t].nindexes; i++)
 			if (sc->tables[t].indexes[i].unique &&
@@ -485,10 +490,11 @@ static bool settle(struct check_scan *s, struct err *err)
 		return false;
 	size_t n = sink_orphan_groups(sc, s->arena, &groups);
 	for (size_t g = 0; g < n; g++)
-		if (!sink_settle_orphan_group(s->pg, sc, groups[g].refs, groups[g].nrefs, s->run, 0, s->ledger, err))
+		if (!go_on(err) ||
+		    !sink_settle_orphan_group(s->pg, sc, groups[g].refs, groups[g].nrefs, s->run, 0, s->ledger, err))
 			return err_where(err, "orphans");
 	for (size_t j = 0; j < sc->njunctions; j++)
-		if (!sink_settle_pairs(s->pg, sc, (int)j, s->run, 0, s->ledger, err))
+		if (!go_on(err) || !sink_settle_pairs(s->pg, sc, (int)j, s->run, 0, s->ledger, err))
 			return err_where(err, "pairs of %s", sc->tables[sc->junctions[j].table].name);
 	return true;
 }
@@ -579,13 +585,20 @@ bool check_scan_finish(struct check_scan *s, check_look *look, void *ctx, struct
 		*err = s->error;
 		return false;
 	}
-	if (stop_requested())
-		return err_set(err, ERR_STOPPED, "stopped");
+	if (!go_on(err))
+		return false;
 	merge(s);
 	bool ok = count_parts(s, err) && settle(s, err) && state_note_counts(s->pg, s->run, s->ledger, err) &&
 		  look(ctx, s->pg, s->run, err);
 	pg_rollback(s->pg);
+	if (!ok && stop_requested()) /* a statement that was given up is no trouble of the server's */
+		err_set(err, ERR_STOPPED, "stopped");
 	return ok;
+}
+
+void check_scan_interrupt(struct check_scan *s)
+{
+	pg_cancel(s->pg);
 }
 
 /* --- the end --- */

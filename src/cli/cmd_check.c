@@ -1,4 +1,6 @@
 /* cmd_check.c - docrow check: what stands in the way of a migration, and what it would meet. Changes nothing. */
+#include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,6 +20,7 @@
 #include "text.h"
 
 #define POLL_MS        200
+#define SETTLE_POLL_MS 50
 #define SAMPLE_DEFAULT 5000
 
 enum scan { SCAN_NONE, SCAN_SAMPLE, SCAN_FULL }; /* order of the choices of --scan */
@@ -292,34 +295,6 @@ static void look_at_mapping(struct job *j)
 
 /* --- the documents --- */
 
-static void watch(struct job *j, struct check_scan *scan)
-{
-	struct engine_table *tables = arena_alloc(j->c->arena, (j->plan->ncollections + 1) * sizeof *tables);
-	struct engine_snapshot s = {.phase = STATE_LOAD, .tables = tables, .started_at = clock_seconds()};
-	struct progress *progress = cli_progress(j->c);
-	const struct check_progress *list;
-
-	while (!s.finished) {
-		s.finished = check_scan_poll(scan, &list, &s.ntables);
-		for (size_t i = 0; i < s.ntables; i++) {
-			struct engine_table *t = &tables[i];
-			t->collection = t->table = list[i].collection;
-			t->present = list[i].present;
-			t->est_docs = list[i].est_docs;
-			t->docs = list[i].docs;
-			t->rejects = list[i].rejects;
-			if (t->docs > 0 && t->started_at == 0)
-				t->started_at = clock_seconds();
-			t->started = t->started_at > 0;
-		}
-		progress_update(progress, &s, clock_seconds());
-		if (!s.finished)
-			stop_wait(POLL_MS);
-	}
-	progress_end(progress, stop_requested() ? "stopped" : "done", clock_seconds());
-	cli_progress_close(progress);
-}
-
 /* By table and key: how many rows have what another one has, by which index, and the first of their documents. */
 static const char duplicates_sql[] =
 	"SELECT table_name, column_name, n, array_to_string(ids, ', '), is_reject, index FROM ("
@@ -368,6 +343,103 @@ static bool read_scan(void *ctx, struct pg *pg, int64_t run, struct err *err)
 	j->page.facts_of_scan.is_scan = true;
 	account_build(&j->page.account, &j->page.facts_of_scan, j->c->arena);
 	return list_duplicates(j, pg, run, err);
+}
+
+/* The display knows runs: a scan is shown as one that loads. */
+struct display {
+	struct progress *progress;
+	struct engine_snapshot s;
+	struct engine_table *tables;
+};
+
+static void show(struct display *d, struct check_scan *scan)
+{
+	const struct check_progress *list;
+
+	d->s.finished = check_scan_poll(scan, &list, &d->s.ntables);
+	for (size_t i = 0; i < d->s.ntables; i++) {
+		struct engine_table *t = &d->tables[i];
+		t->collection = t->table = list[i].collection;
+		t->present = list[i].present;
+		t->est_docs = list[i].est_docs;
+		t->docs = list[i].docs;
+		t->rejects = list[i].rejects;
+		if (t->docs > 0 && t->started_at == 0)
+			t->started_at = clock_seconds();
+		t->started = t->started_at > 0;
+	}
+	progress_update(d->progress, &d->s, clock_seconds());
+}
+
+static void answer_stop(struct display *d)
+{
+	d->s.stopping = true;
+	progress_log(d->progress, LOG_INFO, "stopping: nothing is left behind (once more leaves at once)");
+}
+
+static void watch(struct display *d, struct check_scan *scan)
+{
+	while (!d->s.finished) {
+		if (stop_is_new())
+			answer_stop(d);
+		show(d, scan);
+		if (!d->s.finished)
+			stop_wait(POLL_MS);
+	}
+}
+
+/* Settling may take long: it has a thread of its own, so that a stop is answered meanwhile. */
+struct settling {
+	struct job *j;
+	struct check_scan *scan;
+	struct err err;
+	bool ok;
+	atomic_bool is_over;
+};
+
+static void *settle_main(void *arg)
+{
+	struct settling *w = arg;
+
+	w->ok = check_scan_finish(w->scan, read_scan, w->j, &w->err);
+	atomic_store(&w->is_over, true);
+	return NULL;
+}
+
+static bool settle(struct display *d, struct job *j, struct check_scan *scan, struct err *err)
+{
+	struct settling w = {.j = j, .scan = scan};
+	pthread_t thread;
+
+	if (pthread_create(&thread, NULL, settle_main, &w) != 0)
+		return err_set(err, ERR_INTERNAL, "cannot start a thread");
+	d->s.doing = "keys and references";
+	while (!atomic_load(&w.is_over)) {
+		if (stop_is_new()) {
+			answer_stop(d);
+			check_scan_interrupt(scan);
+		}
+		show(d, scan);
+		stop_wait(SETTLE_POLL_MS);
+	}
+	pthread_join(thread, NULL);
+	*err = w.err;
+	return w.ok;
+}
+
+/* Shown from beginning to end. */
+static bool run_scan(struct job *j, struct check_scan *scan, struct err *err)
+{
+	struct display d = {.progress = cli_progress(j->c),
+			    .s = {.phase = STATE_LOAD, .started_at = clock_seconds()},
+			    .tables = arena_alloc(j->c->arena, (j->plan->ncollections + 1) * sizeof *d.tables)};
+
+	d.s.tables = d.tables;
+	watch(&d, scan);
+	bool ok = settle(&d, j, scan, err);
+	progress_end(d.progress, stop_requested() ? "stopped" : "done", clock_seconds());
+	cli_progress_close(d.progress);
+	return ok;
 }
 
 static void tell_long(struct job *j, struct check_scan *scan)
@@ -448,10 +520,7 @@ static void scan_documents(struct job *j)
 	struct err err;
 
 	bool ok = check_scan_start(&scan, j->plan, j->source, &o, &err);
-	if (ok) {
-		watch(j, scan);
-		ok = check_scan_finish(scan, read_scan, j, &err);
-	}
+	ok = ok && run_scan(j, scan, &err);
 	if (ok)
 		keep_result(j, scan, o.sample, started);
 	else

@@ -231,8 +231,12 @@ static void watch(struct job *j)
 	validate_poll(j->validation, &s);
 	j->tables = arena_alloc(j->c->arena, (s.ncollections + 1) * sizeof *j->tables);
 	for (;;) {
-		if (stop_is_new())
+		if (stop_is_new()) {
 			validate_stop(j->validation);
+			progress_log(j->progress, LOG_INFO,
+				     "stopping: what was compared so far is kept for --resume (once more leaves at "
+				     "once)");
+		}
 		validate_poll(j->validation, &s);
 		show(j, &s);
 		if (s.finished)
