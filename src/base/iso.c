@@ -36,7 +36,7 @@ static bool number(struct cursor *c, int n, int lo, int hi, int *out)
 }
 
 /* Days since 1970-01-01: years begin in March here, so that the leap day is the last of its year. */
-static int64_t days_from_civil(int64_t y, int m, int d)
+int64_t iso_days(int64_t y, int m, int d)
 {
 	y -= m <= 2;
 	int64_t era = (y >= 0 ? y : y - 399) / 400;
@@ -45,7 +45,7 @@ static int64_t days_from_civil(int64_t y, int m, int d)
 	return era * 146097 + year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year - 719468;
 }
 
-static int days_in_month(int y, int m)
+int iso_days_in_month(int y, int m)
 {
 	static const int days[] = {31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};
 	bool leap = (y % 4 == 0 && y % 100 != 0) || y % 400 == 0;
@@ -65,9 +65,9 @@ static bool read_date(struct cursor *c, struct iso_time *t)
 		return false;
 	if (sign < 0)
 		y = -y;
-	t->days = days_from_civil(y, m, d);
+	t->days = iso_days(y, m, d);
 	t->has_date = true;
-	return d <= days_in_month(y, m);
+	return d <= iso_days_in_month(y, m);
 }
 
 static bool read_fraction(struct cursor *c, int64_t *us, bool *finer)
@@ -216,7 +216,7 @@ bool iso_parse_interval(const char *s, size_t n, int32_t *months, int32_t *days,
 
 /* --- writing --- */
 
-static void civil_from_days(int64_t z, int64_t *y, int *m, int *d)
+void iso_date(int64_t z, int64_t *y, int *m, int *d)
 {
 	z += 719468;
 	int64_t era = (z >= 0 ? z : z - 146096) / 146097;
@@ -234,7 +234,7 @@ int iso_format(int64_t ms, char out[48])
 	/* Of the first days of an int64, day * 86400000 would be below the least one. */
 	int64_t day = ms / 86400000 - (ms % 86400000 < 0), rest = (ms % 86400000 + 86400000) % 86400000, y;
 	int m, d, n = 0;
-	civil_from_days(day, &y, &m, &d);
+	iso_date(day, &y, &m, &d);
 	if (y >= 0 && y <= 9999)
 		n = snprintf(out, 48, "%04d", (int)y);
 	else

@@ -1,4 +1,4 @@
-/* iso.h - ISO 8601 texts of instants, times of day and durations. Pure. */
+/* iso.h - ISO 8601 texts of instants, times of day and durations; days of the Gregorian calendar. Pure. */
 #ifndef DOCROW_ISO_H
 #define DOCROW_ISO_H
 
@@ -18,5 +18,9 @@ bool iso_parse(const char *s, size_t n, struct iso_time *out);
 bool iso_parse_interval(const char *s, size_t n, int32_t *months, int32_t *days, int64_t *us);
 /* "2026-11-25T03:39:00.123Z" of any int64; at least 48 bytes. Returns the length. */
 int iso_format(int64_t ms, char out[48]);
+/* Days since 1970-01-01 of a date, and the date of such a day. */
+int64_t iso_days(int64_t year, int month, int day);
+void iso_date(int64_t days, int64_t *year, int *month, int *day);
+int iso_days_in_month(int year, int month);
 
 #endif

@@ -255,6 +255,47 @@ bool text_unhex(const char *s, size_t n, uint8_t *out)
 	return true;
 }
 
+static int base64_value(char c)
+{
+	if (c >= 'A' && c <= 'Z')
+		return c - 'A';
+	if (c >= 'a' && c <= 'z')
+		return c - 'a' + 26;
+	if (c >= '0' && c <= '9')
+		return c - '0' + 52;
+	return c == '+' ? 62 : c == '/' ? 63 : -1;
+}
+
+/* Without its padding: digits only, and bits of the last one that stand for nothing are 0. */
+static bool is_base64(const char *s, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		if (base64_value(s[i]) < 0)
+			return false;
+	if (n % 4 == 2)
+		return (base64_value(s[n - 1]) & 15) == 0;
+	return n % 4 != 1 && (n % 4 == 0 || (base64_value(s[n - 1]) & 3) == 0);
+}
+
+bool text_unbase64(const char *s, size_t n, uint8_t *out, size_t *len)
+{
+	uint32_t bits = 0;
+
+	*len = 0;
+	if (n % 4 != 0)
+		return false;
+	for (int padding = 0; padding < 2 && n > 0 && s[n - 1] == '='; padding++)
+		n--;
+	if (!is_base64(s, n))
+		return false;
+	for (size_t i = 0; i < n; i++) {
+		bits = bits << 6 | (uint32_t)base64_value(s[i]);
+		if (i % 4 != 0)
+			out[(*len)++] = (uint8_t)(bits >> (6 - 2 * (i % 4)));
+	}
+	return true;
+}
+
 bool text_parse_i64(const char *s, size_t n, int64_t *out)
 {
 	bool negative = n > 0 && s[0] == '-';

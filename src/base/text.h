@@ -31,6 +31,9 @@ void text_json_string(struct buf *out, const char *s, size_t n);
 
 void text_hex(const uint8_t *data, size_t n, char *out); /* 2n+1 bytes, lower case */
 bool text_unhex(const char *s, size_t n, uint8_t *out);  /* n even, either case    */
+/* Whole base64 with its padding, nothing thrown away: out gets *len <= n / 4 * 3 bytes. It may lie before s in the
+ * same memory: no byte is written before its digits were read. */
+bool text_unbase64(const char *s, size_t n, uint8_t *out, size_t *len);
 /* Shortest decimal text that reads back as the same double (JSON number syntax where finite: 1.0, 1e+21, 5e-324,
  * -0.0). Returns the length; out holds at least 32 bytes. Infinity, -Infinity, NaN as such. */
 int text_double(double v, char out[32]);

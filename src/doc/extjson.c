@@ -11,6 +11,7 @@
 
 #include "decimal.h"
 #include "id.h"
+#include "iso.h"
 #include "sys.h"
 #include "text.h"
 
@@ -212,25 +213,6 @@ static void put_decimal(struct writer *w, const struct val *v)
 		buf_puts(w->out, "\"}");
 }
 
-/* Year, month, day of a number of days since 1970-01-01 in the Gregorian calendar, counted from a 1 March so that
- * the leap day is the year's last. */
-static void civil_date(int64_t days, int64_t *year, unsigned *month, unsigned *day)
-{
-	int64_t era, y;
-	unsigned of_era, year_of_era, day_of_year, m;
-
-	days += 719468; /* 0000-03-01 */
-	era = (days >= 0 ? days : days - 146096) / 146097;
-	of_era = (unsigned)(days - era * 146097);
-	year_of_era = (of_era - of_era / 1460 + of_era / 36524 - of_era / 146096) / 365;
-	day_of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-	m = (5 * day_of_year + 2) / 153;
-	y = (int64_t)year_of_era + era * 400;
-	*day = day_of_year - (153 * m + 2) / 5 + 1;
-	*month = m < 10 ? m + 3 : m - 9;
-	*year = y + (*month <= 2);
-}
-
 static char *put_number(char *o, unsigned x, int digits)
 {
 	int i;
@@ -244,13 +226,14 @@ static void put_iso_date(struct buf *out, int64_t ms)
 {
 	int64_t days = ms / 86400000, rest = ms % 86400000, year;
 	char text[48], *o = text;
-	unsigned month, day, t;
+	int month, day;
+	unsigned t;
 
 	if (rest < 0) {
 		rest += 86400000;
 		days--;
 	}
-	civil_date(days, &year, &month, &day);
+	iso_date(days, &year, &month, &day);
 	t = (unsigned)rest;
 	*o++ = '"';
 	if (year >= 0 && year <= 9999) {
@@ -261,9 +244,9 @@ static void put_iso_date(struct buf *out, int64_t ms)
 		o = put_number(o, (unsigned)year, year > 999999 ? 9 : 6);
 	}
 	*o++ = '-';
-	o = put_number(o, month, 2);
+	o = put_number(o, (unsigned)month, 2);
 	*o++ = '-';
-	o = put_number(o, day, 2);
+	o = put_number(o, (unsigned)day, 2);
 	*o++ = 'T';
 	o = put_number(o, t / 3600000, 2);
 	*o++ = ':';

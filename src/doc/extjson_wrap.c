@@ -181,53 +181,6 @@ static enum bson_kind timestamp(struct wrapper *w)
 
 /* ---- binary ---- */
 
-static int base64_value(uint8_t c)
-{
-	if (c >= 'A' && c <= 'Z')
-		return c - 'A';
-	if (c >= 'a' && c <= 'z')
-		return c - 'a' + 26;
-	if (c >= '0' && c <= '9')
-		return c - '0' + 52;
-	return c == '+' ? 62 : c == '/' ? 63 : -1;
-}
-
-static size_t without_padding(const char *s, size_t n)
-{
-	size_t padding = 0;
-	while (padding < 2 && padding < n && s[n - 1 - padding] == '=')
-		padding++;
-	return n - padding;
-}
-
-static bool is_base64(const char *s, size_t n)
-{
-	if (n % 4 != 0)
-		return false;
-	n = without_padding(s, n);
-	for (size_t i = 0; i < n; i++)
-		if (base64_value((uint8_t)s[i]) < 0)
-			return false;
-	/* Bits of the last digit that stand for nothing are 0, so that nothing is thrown away. */
-	if (n % 4 == 2)
-		return (base64_value((uint8_t)s[n - 1]) & 15) == 0;
-	return n % 4 != 1 && (n % 4 == 0 || (base64_value((uint8_t)s[n - 1]) & 3) == 0);
-}
-
-/* `out` lies before `s`, and no byte is written before its digits were read. */
-static size_t decode_base64(const char *s, size_t n, uint8_t *out)
-{
-	uint32_t bits = 0;
-	size_t k = 0;
-	n = without_padding(s, n);
-	for (size_t i = 0; i < n; i++) {
-		bits = bits << 6 | (uint32_t)base64_value((uint8_t)s[i]);
-		if (i % 4 != 0)
-			out[k++] = (uint8_t)(bits >> (6 - 2 * (i % 4)));
-	}
-	return k;
-}
-
 /* Hexadecimal, one or two digits; version 1 of some drivers wrote eight for subtypes from 80 up (ffffff80). */
 static bool is_subtype(const struct val *v, uint8_t *out)
 {
@@ -251,11 +204,12 @@ static enum bson_kind give_binary(struct wrapper *w, const struct val *base64, c
 	const char *s;
 	size_t n, len;
 	uint8_t subtype;
-	if (!base64 || !is_text(base64, &s, &n) || !is_subtype(type, &subtype) || !is_base64(s, n))
+	if (!base64 || !is_text(base64, &s, &n) || !is_subtype(type, &subtype))
 		return none;
 	/* The old subtype 2 has its length once more inside. */
 	size_t head = subtype == 2 ? 9 : 5;
-	len = decode_base64(s, n, w->out + head);
+	if (!text_unbase64(s, n, w->out + head, &len)) /* out lies before the text */
+		return none;
 	int32_t inner = (int32_t)len, outer = (int32_t)(subtype == 2 ? len + 4 : len);
 	memcpy(w->out, &outer, 4);
 	w->out[4] = subtype;

@@ -10,6 +10,7 @@
 #include "decimal.h"
 #include "doc.h"
 #include "id.h"
+#include "iso.h"
 #include "map_private.h"
 #include "text.h"
 
@@ -263,20 +264,6 @@ static bool read_zone(const char *s, int *minutes)
 	return true;
 }
 
-static int64_t days_of(int y, int m, int d)
-{
-	y -= m <= 2; /* years from March on, so that the leap day is the last */
-	int64_t era = (y >= 0 ? y : y - 399) / 400, in_era = y - era * 400;
-	int64_t day = (153 * (m + (m > 2 ? -3 : 9)) + 2) / 5 + d - 1;
-	return era * 146097 + in_era * 365 + in_era / 4 - in_era / 100 + day - 719468;
-}
-
-static int days_in(int y, int m)
-{
-	static const int days[] = {31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};
-	return m == 2 && y % 4 == 0 && (y % 100 != 0 || y % 400 == 0) ? 29 : days[m - 1];
-}
-
 /* .5, .123: milliseconds; more digits are not held by a date. */
 static bool read_fraction(const char **p, int64_t *ms)
 {
@@ -300,7 +287,7 @@ static bool read_date(const char *s, int64_t *ms)
 		return false;
 	y = atoi(s);
 	s += 4;
-	if (!two_digits(&s, '-', 1, 12, &m) || !two_digits(&s, '-', 1, 31, &d) || d > days_in(y, m))
+	if (!two_digits(&s, '-', 1, 12, &m) || !two_digits(&s, '-', 1, 31, &d) || d > iso_days_in_month(y, m))
 		return false;
 	if (*s != '\0') {
 		if ((*s != 'T' && *s != ' ') || !two_digits(&s, *s, 0, 23, &hour) ||
@@ -311,7 +298,7 @@ static bool read_date(const char *s, int64_t *ms)
 		if (!read_zone(s, &zone))
 			return false;
 	}
-	*ms = ((days_of(y, m, d) * 24 + hour) * 60 + minute - zone) * 60000 + second * 1000 + fraction;
+	*ms = ((iso_days(y, m, d) * 24 + hour) * 60 + minute - zone) * 60000 + second * 1000 + fraction;
 	return true;
 }
 
@@ -326,31 +313,10 @@ static bool put_date(struct writer *w, const char *key, const yaml_node_t *v)
 	return ok;
 }
 
-static int base64_digit(char c)
+static bool read_base64(const yaml_node_t *v, struct buf *out)
 {
-	static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-	const char *at = c != '\0' ? strchr(digits, c) : NULL;
-	return at != NULL ? (int)(at - digits) : -1;
-}
-
-static bool read_base64(const char *s, size_t n, struct buf *out)
-{
-	uint32_t bits = 0;
-	int held = 0;
-	while (n > 0 && s[n - 1] == '=')
-		n--;
-	for (size_t i = 0; i < n; i++) {
-		int d = base64_digit(s[i]);
-		if (d < 0)
-			return false;
-		bits = bits << 6 | (uint32_t)d;
-		held += 6;
-		if (held < 8)
-			continue;
-		held -= 8;
-		buf_putc(out, (char)(bits >> held));
-	}
-	return n % 4 != 1;
+	size_t n = v->data.scalar.length;
+	return buf_reserve(out, n) && text_unbase64(text_of(v), n, out->data, &out->len);
 }
 
 static void put_bytes(struct writer *w, const char *key, uint8_t subtype, const void *bytes, size_t n)
@@ -369,7 +335,7 @@ static bool put_binary(struct writer *w, const char *key, const yaml_node_t *v)
 	uint8_t subtype;
 	bool ok = data != NULL && type != NULL && data->type == YAML_SCALAR_NODE && type->type == YAML_SCALAR_NODE &&
 		  strlen(text_of(type)) == 2 && text_unhex(text_of(type), 2, &subtype) && subtype != 2 &&
-		  read_base64(text_of(data), data->data.scalar.length, &bytes);
+		  read_base64(data, &bytes);
 	if (ok)
 		put_bytes(w, key, subtype, bytes.data, bytes.len);
 	return ok;

@@ -151,6 +151,32 @@ static void hex(void **state)
 	assert_false(text_unhex("\x10\x11", 2, bytes)); /* control characters that | 0x20 would make digits */
 }
 
+static void base64(void **state)
+{
+	static const struct {
+		const char *s, *want; /* NULL: refused */
+	} cases[] = {{"", ""},        {"YQ==", "a"},        {"YWI=", "ab"},
+		     {"YWJj", "abc"}, {"YWJjZA==", "abcd"}, {"+/+/", "\xfb\xff\xbf"},
+		     {"YQ", NULL},    {"YR==", NULL},       {"YWJ=", NULL},
+		     {"YQ=", NULL},   {"Y===", NULL},       {"====", NULL},
+		     {"Y=Q=", NULL},  {"YW-_", NULL},       {"YW=j", NULL},
+		     {"YQ==\n", NULL}};
+	size_t i, len;
+
+	(void)state;
+	for (i = 0; i < N(cases); i++) {
+		char both[32]; /* the text is read out of the memory that gets the bytes */
+		size_t n = strlen(cases[i].s);
+		memcpy(both + 1, cases[i].s, n);
+		assert_int_equal(text_unbase64(both + 1, n, (uint8_t *)both, &len), cases[i].want != NULL);
+		if (cases[i].want != NULL) {
+			assert_int_equal(len, strlen(cases[i].want));
+			assert_memory_equal(both, cases[i].want, len);
+		}
+	}
+	assert_false(text_unbase64("YQ\0=", 4, (uint8_t[3]){0}, &len));
+}
+
 static const struct {
 	double v;
 	const char *want;
@@ -358,6 +384,7 @@ int main(void)
 					   cmocka_unit_test(utf8_every_place),
 					   cmocka_unit_test(writers),
 					   cmocka_unit_test(hex),
+					   cmocka_unit_test(base64),
 					   cmocka_unit_test(doubles),
 					   cmocka_unit_test(doubles_at_random),
 					   cmocka_unit_test(parsing_doubles),
