@@ -56,31 +56,6 @@ static void put_number(struct buf *out, const struct number *x)
 
 /* --- from fields --- */
 
-static bool numeric_field(struct field_bytes f, struct buf *scratch, struct number *x)
-{
-	unsigned sign;
-	int groups;
-
-	if (f.len < 8)
-		return false;
-	groups = (int)big_endian(f.data, 2);
-	sign = (unsigned)big_endian(f.data + 4, 2);
-	*x = (struct number){.negative = sign == 0x4000 || sign == 0xf000};
-	if ((sign & 0xc000) == 0xc000) {
-		x->kind = sign == 0xc000 ? NUMBER_NAN : NUMBER_INFINITE;
-		return true;
-	}
-	if (f.len != 8 + 2 * groups)
-		return false;
-	buf_reset(scratch);
-	for (int g = 0; g < groups; g++)
-		buf_printf(scratch, "%04u", (unsigned)big_endian(f.data + 8 + 2 * g, 2));
-	x->digits = (const char *)scratch->data;
-	x->n = scratch->len;
-	x->exponent = 4 * ((int64_t)(int16_t)big_endian(f.data + 2, 2) - groups + 1);
-	return true;
-}
-
 static int64_t sign_extended(struct field_bytes f)
 {
 	unsigned unused = (unsigned)(64 - 8 * f.len);
@@ -112,7 +87,7 @@ bool key_of_field(struct judge *j, const struct pgtype *t, struct field_bytes f,
 		put_double(out, (double)single);
 		return true;
 	case PGT_NUMERIC:
-		if (!numeric_field(f, &j->key, &x))
+		if (!number_of_numeric(f, &j->key, &x, NULL))
 			return false;
 		put_number(out, &x);
 		return true;

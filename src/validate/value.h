@@ -73,6 +73,9 @@ struct number { /* value = digits x 10^exponent; digits without leading zeros; n
 /* Whole text as a decimal number: sign, digits, point, exponent; NaN and Infinity in any case. Borrows scratch. */
 bool number_parse(const char *s, size_t n, struct buf *scratch, struct number *out);
 void number_of_decimal128(const struct val *v, struct number *out);
+/* PostgreSQL's numeric: groups of four digits, the weight of the first, a sign word, digits after the point (*scale;
+ * NULL where it does not matter). Borrows scratch. */
+bool number_of_numeric(struct field_bytes f, struct buf *scratch, struct number *out, int *scale);
 /* Shortest digits that read back as d. */
 void number_of_double(double d, struct number *out);
 /* Takes zeros off both ends. */

@@ -493,8 +493,7 @@ enum verdict check_float(struct judge *j, const struct spec *s, const struct val
 
 /* --- numeric --- */
 
-/* PostgreSQL's numeric: groups of four digits, the weight of the first, a sign word, digits after the point. */
-static bool read_numeric(struct judge *j, struct field_bytes f, struct number *x, int *dscale)
+bool number_of_numeric(struct field_bytes f, struct buf *scratch, struct number *x, int *scale)
 {
 	unsigned sign;
 	int groups, weight;
@@ -504,7 +503,8 @@ static bool read_numeric(struct judge *j, struct field_bytes f, struct number *x
 	groups = (int)big_endian(f.data, 2);
 	weight = (int16_t)big_endian(f.data + 2, 2);
 	sign = (unsigned)big_endian(f.data + 4, 2);
-	*dscale = (int)big_endian(f.data + 6, 2);
+	if (scale != NULL)
+		*scale = (int)big_endian(f.data + 6, 2);
 	*x = (struct number){.negative = sign == 0x4000 || sign == 0xf000};
 	if ((sign & 0xc000) == 0xc000) {
 		x->kind = sign == 0xc000 ? NUMBER_NAN : NUMBER_INFINITE;
@@ -512,11 +512,11 @@ static bool read_numeric(struct judge *j, struct field_bytes f, struct number *x
 	}
 	if (f.len != 8 + 2 * groups)
 		return false;
-	buf_reset(&j->key);
+	buf_reset(scratch);
 	for (int g = 0; g < groups; g++)
-		buf_printf(&j->key, "%04u", (unsigned)big_endian(f.data + 8 + 2 * g, 2));
-	x->digits = (const char *)j->key.data;
-	x->n = j->key.len;
+		buf_printf(scratch, "%04u", (unsigned)big_endian(f.data + 8 + 2 * g, 2));
+	x->digits = (const char *)scratch->data;
+	x->n = scratch->len;
 	x->exponent = 4 * ((int64_t)weight - groups + 1);
 	number_trim(x);
 	return true;
@@ -559,7 +559,7 @@ enum verdict check_numeric(struct judge *j, const struct spec *s, const struct v
 	number_trim(&bare);
 	if (!fits_numeric(j, s, &want, &bare))
 		return UNFIT;
-	if (f.len < 0 || !read_numeric(j, f, &got, &dscale))
+	if (f.len < 0 || !number_of_numeric(f, &j->key, &got, &dscale))
 		return DIFFERENT;
 	if (want.kind != NUMBER_FINITE || got.kind != NUMBER_FINITE)
 		return same_if(number_equal(&want, &got));
