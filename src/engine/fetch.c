@@ -25,7 +25,7 @@ struct fetch {
 	struct conv *conv;     /* counts into the scratch ledger */
 	struct buf keep, name; /* statements: fetch_sql */
 	struct id_list ids;
-	const char *shared; /* the collection's table, if others feed it, too; else "" */
+	const char *shared; /* tables of the collection that others feed, too: {"a","b"} */
 	int64_t last;       /* docrow.reject.id or docrow.finding.id */
 	uint64_t wanted, found;
 	uint64_t sure; /* of the wanted: those that must be in this collection */
@@ -33,17 +33,17 @@ struct fetch {
 
 /* What is this collection's, or may be. $1 run, $2 collection, $3 shared */
 #define OF_COLLECTION                                                                                                \
-	"run = $1::bigint AND (collection = $2::text OR (collection IS NULL AND table_name = $3::text)) "            \
+	"run = $1::bigint AND (collection = $2::text OR (collection IS NULL AND table_name = ANY ($3::text[]))) "    \
 	"AND step IS NOT NULL "
 #define OPEN_REJECTS  OF_COLLECTION "AND document IS NULL "
-#define OPEN_FINDINGS "run = $1::bigint AND $2 <> '' AND collection IS NULL AND table_name = $3::text "
+#define OPEN_FINDINGS "run = $1::bigint AND $2 <> '' AND collection IS NULL AND table_name = ANY ($3::text[]) "
 
 /* A document that gave up its key to another one is no row: the row of that key is the other's. */
 #define IS_NO_LOSER                                                                                                  \
 	"AND NOT EXISTS (SELECT FROM docrow.reject l WHERE l.run = $1::bigint AND l.collection = $2::text "          \
-	"AND l.doc_id = $5::bytea AND l.fault = 'duplicate' AND l.path = '_id' AND $3 <> '') "                       \
+	"AND l.doc_id = $5::bytea AND l.fault = 'duplicate' AND l.path = '_id' AND $3 <> '{}') "                     \
 	"AND NOT EXISTS (SELECT FROM docrow.finding l WHERE l.run = $1::bigint AND l.collection = $2::text "         \
-	"AND l.doc_id = $5::bytea AND l.kind = 'dropped' AND l.path = '_id' AND $3 <> '') "
+	"AND l.doc_id = $5::bytea AND l.kind = 'dropped' AND l.path = '_id' AND $3 <> '{}') "
 
 /* The next rows of a query by (run, collection, shared, last id): their _ids go into f->ids. *n is how many, and
  * f->wanted and f->sure grow by them. */
@@ -221,10 +221,28 @@ static bool fetch_all(struct fetch *f, struct err *err)
 	    !worker_read_all(f->w, f->collection, keep_one_of_all, f, err))
 		return false;
 	uint64_t sure = f->sure, wanted = f->wanted;
-	bool ok = f->shared[0] == '\0' || fetch_by(f, findings, name_findings, err);
+	bool ok = strcmp(f->shared, "{}") == 0 || fetch_by(f, findings, name_findings, err);
 	f->sure = sure;
 	f->wanted = wanted;
 	return ok;
+}
+
+static void list_shared(const struct plan *p, const struct plan_collection *c, struct buf *out)
+{
+	buf_putc(out, '{');
+	for (size_t o = 0; o < c->noutputs; o++) {
+		const struct schema_table *t = &p->schema.tables[c->outputs[o].copy.table];
+		if (c->outputs[o].kind == PLAN_OUTPUT_PAIRS || t->nfeeders < 2)
+			continue;
+		buf_puts(out, out->len > 1 ? ",\"" : "\"");
+		for (const char *s = t->name; *s != '\0'; s++) {
+			if (*s == '"' || *s == '\\')
+				buf_putc(out, '\\');
+			buf_putc(out, *s);
+		}
+		buf_putc(out, '"');
+	}
+	buf_putc(out, '}');
 }
 
 bool fetch_rejects(struct worker *w, const struct state_unit *u, struct err *err)
@@ -233,11 +251,12 @@ bool fetch_rejects(struct worker *w, const struct state_unit *u, struct err *err
 	int c = plan_find_collection(p, u->collection);
 	if (c < 0)
 		return err_set(err, ERR_INTERNAL, "step of a collection that the plan lacks: %s", u->collection);
-	const struct schema_table *table = &p->schema.tables[p->collections[c].outputs[0].copy.table];
+	_cleanup_(buf_free) struct buf shared = {0};
+	list_shared(p, &p->collections[c], &shared);
 	struct fetch f = {.w = w,
 			  .collection = u->collection,
 			  .plan = &p->collections[c],
-			  .shared = table->nfeeders > 1 ? table->name : "",
+			  .shared = buf_cstr(&shared),
 			  .arena = arena_new()};
 	snprintf(f.run, sizeof f.run, "%lld", (long long)w->engine->run);
 	f.conv = engine_conv(w->engine, c, w->scratch);

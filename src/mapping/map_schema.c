@@ -214,10 +214,10 @@ static bool is_out(const struct schema_builder *b, const struct map_collection *
 static bool is_made(const struct schema_builder *b, const struct map_owner *o)
 {
 	bool made = !is_out(b, o->collection);
-	for (size_t i = 0; !made && o->child == NULL && i < b->nowners; i++) {
+	for (size_t i = 0; !made && i < b->nowners; i++) {
 		const struct map_owner *other = &b->owners[i];
-		made = other->child == NULL && other->table != NULL && strcmp(other->table, o->table) == 0 &&
-		       !is_out(b, other->collection);
+		made = (other->child == NULL) == (o->child == NULL) && other->table != NULL &&
+		       strcmp(other->table, o->table) == 0 && !is_out(b, other->collection);
 	}
 	return made;
 }
@@ -274,6 +274,16 @@ static void add_feeder(struct schema_builder *b, struct schema_table *t, const s
 	t->collection = l.list[0];
 }
 
+/* Several collections may feed one table, and one child table where their rows are of one table. Arrays of one
+ * document may not: nothing would tell their elements apart. */
+static bool can_share(const struct schema_builder *b, const struct map_owner *o, const struct map_owner *first)
+{
+	if (o->child == NULL || first->child == NULL)
+		return o->child == NULL && first->child == NULL;
+	return o->collection != first->collection && b->owner_table[o->parent] >= 0 &&
+	       b->owner_table[o->parent] == b->owner_table[first->parent];
+}
+
 static int table_of_owner(struct schema_builder *b, size_t owner)
 {
 	const struct map_owner *o = &b->owners[owner];
@@ -287,12 +297,17 @@ static int table_of_owner(struct schema_builder *b, size_t owner)
 		return (int)b->s->ntables++;
 	}
 	const struct map_owner *first = &b->owners[b->table_owner[known]];
-	if (o->child != NULL || first->child != NULL) {
+	if (can_share(b, o, first))
+		return known;
+	if (o->child != NULL && first->child != NULL && o->collection != first->collection)
+		complain(b->c, o->line, o->col,
+			 "table \"%s\" is made in line %d, too: several collections may feed one child table only "
+			 "where its rows hang on one table",
+			 o->table, first->line);
+	else
 		complain(b->c, o->line, o->col, "table \"%s\" is made twice, first in line %d", o->table,
 			 first->line);
-		return -1;
-	}
-	return known;
+	return -1;
 }
 
 static void make_room(struct schema_builder *b)

@@ -242,10 +242,30 @@ static void check_same_collection(struct schema_builder *b, const struct map_own
 			 y->table, p->name, x->line, what);
 }
 
+static void check_same_child(struct schema_builder *b, const struct map_owner *x, const struct map_owner *y)
+{
+	const struct map_child *p = x->child, *q = y->child;
+	const char *kept[] = {p->unmapped.how == MAP_UNMAPPED_KEEP ? p->unmapped.column : NULL,
+			      q->unmapped.how == MAP_UNMAPPED_KEEP ? q->unmapped.column : NULL};
+	const char *what = !same_text(p->parent, q->parent)     ? "parent"
+			   : !same_text(p->ordinal, q->ordinal) ? "ordinal"
+			   : !same_text(p->key, q->key)         ? "key"
+			   : !same_text(kept[0], kept[1])       ? "the column of unmapped: keep"
+			   : q->primary_key_name != NULL && !same_text(p->primary_key_name, q->primary_key_name)
+				   ? "primary_key_name"
+				   : NULL;
+	if (what != NULL)
+		complain(b->c, y->line, y->col, "table \"%s\" is fed by collection \"%s\" (line %d), too: %s differs",
+			 y->table, x->collection->name, x->line, what);
+}
+
 void check_same_shape(struct schema_builder *b, size_t first, size_t second)
 {
 	const struct map_owner *x = &b->owners[first], *y = &b->owners[second];
-	check_same_collection(b, x, y);
+	if (y->child != NULL)
+		check_same_child(b, x, y);
+	else
+		check_same_collection(b, x, y);
 	if (x->ncolumns != y->ncolumns)
 		complain(b->c, y->line, y->col,
 			 "table \"%s\" has %zu columns here, %zu in line %d: the same ones in the same order are "

@@ -385,7 +385,7 @@ static void put_their_rejects(struct buf *sql, const struct sink_retry *r, const
 	buf_puts(sql, ", ");
 	sql_text_or_null(sql, b->column);
 	buf_puts(sql, ", ");
-	sql_text_or_null(sql, t->collection);
+	buf_puts(sql, "(SELECT l.collection FROM docrow.reject l WHERE l.id = i.lead)");
 	buf_puts(sql, ", g.docrow_message, i.doc_id, i.doc_id_text, g.docrow_key, g.docrow_ordinal, w.document, "
 		      "w.document_text, row_to_json((SELECT x FROM (SELECT ");
 	retry_columns(sql, t, NULL, "g");

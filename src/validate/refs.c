@@ -12,8 +12,12 @@ static bool is_a_key(const struct schema_table *t, int column)
 	return t->nprimary_key == 1 && t->primary_key[0] == column;
 }
 
+/* Where several collections feed a table, once. */
 static void add(struct validation *v, struct reference r)
 {
+	for (size_t i = 0; i < v->nreferences; i++)
+		if (v->references[i].table == r.table && v->references[i].column == r.column)
+			return;
 	v->references[v->nreferences++] = r;
 }
 
@@ -40,9 +44,6 @@ static void list_column(struct validation *v, const struct feed_table *t, const 
 			r.checked = true;
 			r.policy = s->refs[i].policy == ORPHAN_MOVE_TO ? s->refs[i].otherwise : s->refs[i].policy;
 		}
-	for (size_t i = 0; i < v->nreferences; i++)
-		if (v->references[i].table == r.table && v->references[i].column == r.column)
-			return; /* two collections feed the table */
 	add(v, r);
 }
 

@@ -447,6 +447,75 @@ def test_rows_of_a_junction_that_were_taken_out(docrow, mongo, pg15):
     assert states(pg15) == {"open": 6, "retried": 3}
 
 
+ENTRY = """
+  - collection: {source}
+    name: {name}{where}
+    table: people
+    columns: [{KEY}, {{ name: n, type: integer }}]
+    children:
+      - from: {array}
+        table: orders
+        parent: person
+        ordinal: position
+        key: id
+        columns:
+          - {{ name: shop, type: uuid, references: {{ table: shops, if_orphan: reject }} }}
+          - {{ name: code, type: text }}
+        indexes: [{{ columns: [code], unique: true }}]
+        children: [{{ from: lines, table: lines, parent: an_order, ordinal: n, columns: [{{ name: l, from: ., type: integer{{FIX}} }}] }}]
+"""
+SHARED = f"""
+collections:
+  - {{ collection: shops, columns: [{KEY}, {{ name: n, type: integer, not_null: true{{FIX}} }}] }}
+""".replace("{{", "{").replace("}}", "}") + "".join(
+    ENTRY.format(source=s, name=n, array=a, KEY=KEY, where=w).replace("{{", "{").replace("}}", "}").rstrip()
+    for s, n, a, w in (
+        ("people", "young", "orders", "\n    where: { n: { $lt: 20 } }"),
+        ("people", "grown", "purchases", "\n    where: { n: { $gte: 20 } }"),
+        ("former", "former", "orders", ""),
+    )
+)
+
+
+def some_orders(k):
+    """One is null, one points to no shop, one has a code that others have, too."""
+    return [None] + [{"shop": oid(900 + s), "code": f"{k}-{s}" if s != 4 else f"same-{k % 3}", "lines": [1, 2, 3]} for s in (1, 2, 4, 9)]
+
+
+def test_a_child_table_of_several_collections(mend, docrow, pg15):
+    """Parts of a collection and another one, whose arrays have other names, fill one table and its children."""
+    people = [{"_id": oid(k), "n": k, "orders" if k < 20 else "purchases": some_orders(k)} for k in range(12, 28)]
+    former = [{"_id": oid(k), "n": k, "orders": some_orders(100 + k)} for k in (10, 11, 40)]
+    shops = [{"_id": oid(900 + n), "n": str(n) if n == 2 else n} for n in range(1, 6)]
+    mend(
+        SHARED.replace("{FIX}", ""), SHARED.replace("{FIX}", ", accept: [numeric-string]"),
+        {"shops": shops, "people": people, "former": former}, status=1,
+    )  # fmt: skip
+    docrow.run("validate", "--full", status=0)
+    taken = "SELECT collection, state, count(*)::int, count(document)::int FROM docrow.reject WHERE fault = 'orphan' GROUP BY 1, 2"
+    assert sorted(pg15.query(taken)) == [
+        ("former", "open", 3, 3), ("former", "retried", 3, 3), ("grown", "open", 8, 8), ("grown", "retried", 8, 8),
+        ("young", "open", 8, 8), ("young", "retried", 8, 8),
+    ]  # fmt: skip
+    assert pg15.query("SELECT count(*)::int, count(document)::int FROM docrow.reject WHERE fault = 'duplicate'") == [(16, 16)]
+
+
+def test_equal_keys_of_collections_with_a_child_table(docrow, mongo, pg15):
+    """The document that gives its key up gives its child rows up, whichever collection filled the table."""
+    mongo["people"].insert_many([{"_id": oid(k), "n": k, "orders" if k < 20 else "purchases": some_orders(k)} for k in range(12, 28)])
+    mongo["former"].insert_many([{"_id": oid(k), "n": 100 + k, "orders": some_orders(100 + k)[:3]} for k in (10, 11, 12, 25, 40)])
+    mongo["shops"].insert_many([{"_id": oid(900 + n), "n": n} for n in range(1, 6)])
+    (docrow.folder / "m.yaml").write_text("docrow: 1\n" + SHARED.replace("{FIX}", ""))
+    docrow.run("check", "--mapping", "./m.yaml", "--scan", "full", status=1)
+    docrow.run("migrate", "--mapping", "./m.yaml", "--batch-size", "3", status=1)
+    got = pg15.query("SELECT n, code FROM people JOIN orders ON person = people.id WHERE n % 100 IN (12, 25) ORDER BY 1, 2")
+    assert got == [(12, "12-1"), (12, "12-2"), (25, "25-1"), (25, "25-2")]
+    docrow.run("validate", "--full", status=0)
+    docrow.run("migrate", "--mapping", "./m.yaml", "--clean", "--only", "former,shops", status=1)
+    assert pg15.one("SELECT count(*) FROM orders") == 10
+    docrow.run("validate", "--full", status=0)
+
+
 USERS = f"""
 collections:
   - collection: users
