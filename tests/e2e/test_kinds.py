@@ -11,12 +11,9 @@ from bson import Decimal128, Int64, ObjectId
 from bson.raw_bson import RawBSONDocument
 
 from lib import raw_bson
+from lib.ids import oid
 
 KEY = {"name": "id", "from": "_id", "type": "uuid", "primary_key": True}
-
-
-def oid(n):
-    return ObjectId(f"{n:024x}")
 
 
 @pytest.fixture

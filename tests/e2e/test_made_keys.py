@@ -7,11 +7,8 @@ import uuid
 import bson
 import pytest
 
+from lib.ids import oid
 from lib.made_keys import key_bytes, made_key
-
-
-def oid(n):
-    return bson.ObjectId(f"{n:024x}")
 
 
 def validate(docrow, status=0):

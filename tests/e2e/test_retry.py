@@ -12,10 +12,7 @@ from bson import json_util
 
 from lib import nextcrm_dirt, nextcrm_sample, program
 from lib.databases import PostgresDatabase
-
-
-def oid(n):
-    return bson.ObjectId(f"{n:024x}")
+from lib.ids import oid
 
 
 KEY = "{ name: id, from: _id, type: uuid, primary_key: true }"
@@ -127,12 +124,8 @@ junctions:
 """
 
 
-def test_everything_at_once(mend, pg15, other):
-    broken = PARENTS.format(KEY=KEY, AGE="", OWNER="reject", STARS="", ACCEPT="")
-    mended = PARENTS.format(
-        KEY=KEY, AGE=", accept: [numeric-string], if_missing: '0'", OWNER="reject", STARS=", accept: [numeric-string]",
-        ACCEPT=", accept: [hex-id]",
-    )
+def parents():
+    """Documents for PARENTS with everything that it may reject."""
     users = [
         {"_id": oid(n), "age": n if n % 3 else str(n), "email": f"u{n}", "watching": [oid(100 + n), oid(100 + n), str(oid(101))]}
         for n in range(1, 20)
@@ -148,7 +141,16 @@ def test_everything_at_once(mend, pg15, other):
         }
         for n in range(1, 20)
     ]
-    result = mend(broken, mended, {"users": users, "boards": boards}, status=1)
+    return {"users": users, "boards": boards}
+
+
+def test_everything_at_once(mend, pg15, other):
+    broken = PARENTS.format(KEY=KEY, AGE="", OWNER="reject", STARS="", ACCEPT="")
+    mended = PARENTS.format(
+        KEY=KEY, AGE=", accept: [numeric-string], if_missing: '0'", OWNER="reject", STARS=", accept: [numeric-string]",
+        ACCEPT=", accept: [hex-id]",
+    )
+    result = mend(broken, mended, parents(), status=1)
     assert states(pg15) == {"retried": pg15.one("SELECT count(*)::int FROM docrow.reject WHERE state = 'retried'"), "open": 19}
     assert "element_null" in result.stdout
 

@@ -5,9 +5,7 @@ import collections
 import bson
 import pytest
 
-
-def oid(n):
-    return bson.ObjectId(f"{n:024x}")
+from lib.ids import oid
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ import bson
 import pytest
 
 from lib import databases, deployed, nextcrm_dirt, nextcrm_sample, program
-from test_retry import KEY, PARENTS, oid, states
+from test_retry import KEY, PARENTS, oid, parents, states
 
 NEXTCRM = program.ROOT / "mappings" / "nextcrm.yaml"
 
@@ -32,26 +32,6 @@ def write(docrow, **mappings):
 # --- after docrow retry ---
 
 
-def fill_parents(mongo):
-    users = [
-        {"_id": oid(n), "age": n if n % 3 else str(n), "email": f"u{n}", "watching": [oid(100 + n), str(oid(101))]}
-        for n in range(1, 20)
-    ]
-    users[4].pop("age")
-    boards = [
-        {
-            "_id": oid(100 + n),
-            "owner": oid(n),
-            "second": oid((n * 7) % 20 + 1),
-            "notes": [{"stars": 1}, {"stars": "2"}, {"stars": 3}],
-            "watchers": [oid(n), oid(n + 1), str(oid(3)), None],
-        }
-        for n in range(1, 20)
-    ]
-    mongo["users"].insert_many(users)
-    mongo["boards"].insert_many(boards)
-
-
 BROKEN = "docrow: 1\n" + PARENTS.format(KEY=KEY, AGE="", OWNER="reject", STARS="", ACCEPT="")
 AGE = ", accept: [numeric-string], if_missing: '0'"
 HALF = "docrow: 1\n" + PARENTS.format(KEY=KEY, AGE=AGE.replace(", if_missing: '0'", ""), OWNER="reject", STARS="", ACCEPT="")
@@ -59,7 +39,8 @@ WHOLE = "docrow: 1\n" + PARENTS.format(KEY=KEY, AGE=AGE, OWNER="reject", STARS="
 
 
 def test_after_retry(mongo, docrow, pg15):
-    fill_parents(mongo)
+    for name, documents in parents().items():
+        mongo[name].insert_many(documents)
     write(docrow, broken=BROKEN, half=HALF, whole=WHOLE)
     docrow.run("migrate", "--mapping", "./broken.yaml", status=1)
     validate(docrow)

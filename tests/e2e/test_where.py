@@ -8,10 +8,7 @@ import bson
 import bson.json_util
 import pytest
 
-
-def oid(n):
-    return bson.ObjectId(f"{n:024x}")
-
+from lib.ids import oid
 
 KEY = "{ name: id, from: _id, type: uuid, primary_key: true }"
 

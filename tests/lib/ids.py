@@ -1,4 +1,10 @@
-"""Ids as the mapping makes them."""
+"""Ids of tests that count, and ids as the mapping makes them."""
+
+import bson
+
+
+def oid(n):
+    return bson.ObjectId(f"{n:024x}")
 
 
 def uuid_of(i):

@@ -16,47 +16,14 @@
 
 #include "doc.h"
 #include "source.h"
+#include "test_folder.h"
 #include "text.h"
 
-static char root[128]; /* temporary folder of the test that runs */
-
 /* ---- files ---- */
-
-static int make_root(void **state)
-{
-	const char *tmp = getenv("TMPDIR");
-	snprintf(root, sizeof(root), "%s/docrow-test-XXXXXX", tmp && *tmp ? tmp : "/tmp");
-	return mkdtemp(root) ? 0 : -1;
-}
-
-static int remove_root(void **state)
-{
-	char command[256];
-	snprintf(command, sizeof(command), "rm -rf '%s'", root);
-	return system(command);
-}
-
-static const char *at(const char *name)
-{
-	static char path[4][1024];
-	static unsigned turn;
-	char *p = path[turn++ % 4];
-	snprintf(p, sizeof(path[0]), "%s/%s", root, name);
-	return p;
-}
 
 static void make_folder(const char *name)
 {
 	assert_int_equal(mkdir(at(name), 0700), 0);
-}
-
-static void write_file(const char *name, const void *data, size_t n)
-{
-	FILE *f = fopen(at(name), "wb");
-	assert_non_null(f);
-	if (n > 0)
-		assert_int_equal(fwrite(data, 1, n, f), n);
-	fclose(f);
 }
 
 static void write_text(const char *name, const char *text)

@@ -15,43 +15,11 @@
 #include "doc.h"
 #include "source.h"
 #include "sys.h"
-
-static char root[128];
-
-static int make_root(void **state)
-{
-	const char *tmp = getenv("TMPDIR");
-	snprintf(root, sizeof(root), "%s/docrow-test-XXXXXX", tmp && *tmp ? tmp : "/tmp");
-	return mkdtemp(root) ? 0 : -1;
-}
-
-static int remove_root(void **state)
-{
-	char command[256];
-	snprintf(command, sizeof(command), "rm -rf '%s'", root);
-	return system(command);
-}
-
-static const char *at(const char *name)
-{
-	static char path[4][1024];
-	static unsigned turn;
-	char *p = path[turn++ % 4];
-	snprintf(p, sizeof(path[0]), "%s/%s", root, name);
-	return p;
-}
-
-static void write_bytes(const char *name, const void *data, size_t n)
-{
-	FILE *f = fopen(at(name), "wb");
-	assert_non_null(f);
-	assert_int_equal(fwrite(data, 1, n, f), n);
-	fclose(f);
-}
+#include "test_folder.h"
 
 static void write_text(const char *name, const char *text)
 {
-	write_bytes(name, text, strlen(text));
+	write_file(name, text, strlen(text));
 }
 
 static void write_gzip(const char *name, const struct buf *b)
@@ -168,7 +136,7 @@ static void ranges_of_every_shape(void **state)
 			struct buf b;
 			buf_init(&b, 0);
 			put_documents(&b, (enum shape)shape, counts[i]);
-			write_bytes("items.json", b.data ? (const void *)b.data : "", b.len);
+			write_file("items.json", b.data ? (const void *)b.data : "", b.len);
 			struct source *s = open_export(root, &plain);
 			check_ranges(s, counts[i], 0, 300);
 			check_ranges(s, counts[i], 7, 0);
@@ -202,7 +170,7 @@ static void documents_by_id(void **state)
 	struct buf b;
 	buf_init(&b, 0);
 	put_documents(&b, PRETTY, 90);
-	write_bytes("items.json", b.data, b.len);
+	write_file("items.json", b.data, b.len);
 	struct source *s = open_export(root, &plain);
 	assert_true(source_reader_open(&r, s, &err));
 	for (int round = 0; round < 2; round++) {
@@ -289,7 +257,7 @@ static void read_all(const char *text, size_t len, struct err *err, uint64_t *do
 	struct source_reader *r;
 	const uint8_t *doc;
 	size_t n;
-	write_bytes("items.json", text, len);
+	write_file("items.json", text, len);
 	struct source *s = open_export(root, &plain);
 	assert_true(source_reader_open(&r, s, err));
 	assert_true(source_read_ids(r, "items", NULL, NULL, 0, err));
