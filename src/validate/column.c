@@ -49,7 +49,7 @@ void view_set(struct view *v, const struct val *val)
 
 static bool has_key(const struct field *f, const char *key, size_t len)
 {
-	return f->key_len == len && memcmp(f->key, key, len) == 0;
+	return f->key_len == len && f->key[0] == key[0] && memcmp(f->key, key, len) == 0;
 }
 
 /* From where the last one was found: documents keep the order of the columns mostly. */

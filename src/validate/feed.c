@@ -128,7 +128,7 @@ static int find_key(const struct feed_table *t, const struct schema_table *st, b
 	return -1;
 }
 
-static void put_select(struct buf *sql, const struct plan *p, const struct feed_table *t, int by)
+static void put_columns(struct buf *sql, const struct plan *p, const struct feed_table *t, int by)
 {
 	const struct schema_table *st = &p->schema.tables[t->table];
 
@@ -141,6 +141,11 @@ static void put_select(struct buf *sql, const struct plan *p, const struct feed_
 	sql_table(sql, &p->schema, st);
 	buf_puts(sql, " WHERE ");
 	sql_ident(sql, t->columns[by].name);
+}
+
+static void put_select(struct buf *sql, const struct plan *p, const struct feed_table *t, int by)
+{
+	put_columns(sql, p, t, by);
 	buf_puts(sql, " = ANY ($1::");
 	pgtype_sql(sql, &t->columns[by].spec.type, p->schema.name);
 	buf_puts(sql, "[])");
@@ -178,6 +183,12 @@ static void compile_table(struct arena *a, const struct plan *p, const struct pl
 	buf_init(&sql, 0);
 	put_select(&sql, p, t, by);
 	t->select = arena_strdup(a, buf_cstr(&sql));
+	buf_reset(&sql);
+	if (o->kind == PLAN_OUTPUT_MAIN && t->columns[by].spec.type.base == PGT_UUID) {
+		put_columns(&sql, p, t, by);
+		buf_puts(&sql, " BETWEEN $1::pg_catalog.uuid AND $2::pg_catalog.uuid LIMIT $3::bigint");
+		t->select_between = arena_strdup(a, buf_cstr(&sql));
+	}
 	buf_free(&sql);
 }
 

@@ -72,6 +72,11 @@ static void add(struct listed *l, uint64_t hash, enum fault fault)
 	*s = (struct slot){hash, (uint8_t)fault, 1};
 }
 
+bool listed_is_empty(const struct listed *l)
+{
+	return l->n == 0;
+}
+
 bool listed_has(const struct listed *l, uint64_t hash, enum fault *fault)
 {
 	const struct slot *s = place(l, hash);

@@ -147,13 +147,56 @@ bool tally_writer_close(struct tally_writer *w, struct err *err)
 
 /* --- comparing --- */
 
-static int compare_entries(const void *a, const void *b)
-{
-	const struct entry *x = a, *y = b;
+#define SMALL 24
 
-	if (x->hash != y->hash)
-		return x->hash < y->hash ? -1 : 1;
-	return (x->set > y->set) - (x->set < y->set);
+static bool is_before(const struct entry *x, const struct entry *y)
+{
+	return x->hash != y->hash ? x->hash < y->hash : x->set < y->set;
+}
+
+static void sort_few(struct entry *e, size_t n)
+{
+	for (size_t i = 1; i < n; i++) {
+		struct entry x = e[i];
+		size_t k = i;
+		for (; k > 0 && is_before(&x, &e[k - 1]); k--)
+			e[k] = e[k - 1];
+		e[k] = x;
+	}
+}
+
+static unsigned byte_of(const struct entry *e, int shift)
+{
+	return (shift >= 0 ? (unsigned)(e->hash >> shift) : e->set >> (shift + 32)) & 255;
+}
+
+/* By one byte after another, in place: those of the hash, the highest first, then those of the set (shift < 0). */
+static void sort_by_byte(struct entry *e, size_t n, int shift)
+{
+	size_t from[257] = {0}, next[256];
+
+	if (n <= SMALL) {
+		sort_few(e, n);
+		return;
+	}
+	for (size_t i = 0; i < n; i++)
+		from[byte_of(&e[i], shift) + 1]++;
+	for (int b = 0; b < 256; b++)
+		from[b + 1] += from[b];
+	memcpy(next, from, sizeof next);
+	for (unsigned b = 0; b < 256; b++)
+		while (next[b] < from[b + 1]) {
+			unsigned to = byte_of(&e[next[b]], shift);
+			struct entry x = e[next[b]];
+			if (to == b) {
+				next[b]++;
+				continue;
+			}
+			e[next[b]] = e[next[to]];
+			e[next[to]++] = x;
+		}
+	for (int b = 0; shift > -32 && b < 256; b++)
+		sort_by_byte(e + from[b], from[b + 1] - from[b], shift - 8);
 }
 
 static void walk(const struct tally *t, const struct entry *e, size_t n,
@@ -182,7 +225,7 @@ bool tally_compare(struct tally *t, int part, void (*each)(void *ctx, const stru
 		free(e);
 		return cannot_keep(err, errno);
 	}
-	qsort(e, p->n, sizeof *e, compare_entries);
+	sort_by_byte(e, p->n, 56);
 	walk(t, e, p->n, each, ctx);
 	free(e);
 	return true;

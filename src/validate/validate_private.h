@@ -52,6 +52,7 @@ struct feed_table {
 	enum map_unmapped unmapped; /* fields that no column takes */
 	struct known *known;        /* paths that the mapping names */
 	const char *select;         /* rows by key (main) or by parent (child): text array as $1; NULL   */
+	const char *select_between; /* main tables with a uuid key: from $1 to $2, at most $3; NULL       */
 	struct feed_table *children;
 	size_t nchildren;
 };
@@ -75,6 +76,7 @@ struct feed {
 	uint64_t documents; /* by the source's own count          */
 	uint64_t below;     /* a hash below it is in the sample   */
 	atomic_uint_least64_t done, found;
+	atomic_bool sparse; /* between its documents' keys stand many others */
 };
 
 struct validation;
@@ -127,6 +129,8 @@ uint64_t listed_cell(enum listed_kind k, const char *table, const char *column, 
 		     int64_t ordinal);
 uint64_t listed_cell_key(enum listed_kind k, const char *table, const char *column, const char *key, size_t n);
 uint64_t listed_stub(const char *table, const void *key, size_t n);
+/* Nothing is: no hash need be made. */
+bool listed_is_empty(const struct listed *l);
 /* Is it listed? *fault (may be NULL): of a reject, FAULT_OK for others. Thread-safe after loading. */
 bool listed_has(const struct listed *l, uint64_t hash, enum fault *fault);
 /* Counts by table: rejects, dropped, stubs; by (table, column): references set to NULL. */

@@ -229,6 +229,27 @@ def test_columns_changed_after_the_run(mongo, docrow, pg15):
     assert "did not write down its tables' columns" in report["notes"][0]
 
 
+def test_many_rows_between(mongo, docrow, pg15):
+    """Rows are asked for by ranges of keys where few others stand between, else key by key: either way all are compared."""
+    mongo["goods"].insert_many({"_id": oid(2 * n), "part": n % 3, "name": f"n{n}"} for n in range(3000))
+    part = "  - { collection: goods, name: p%d, where: { part: %d }, table: goods, columns: [{ name: id, from: _id, type: uuid, primary_key: true }, { name: name, type: text }] }\n"
+    write(docrow, goods="docrow: 1\ncollections:\n" + "".join(part % (n, n) for n in range(3)))
+    docrow.run("migrate", "--mapping", "./goods.yaml", status=0)
+    _, report = validate(docrow)
+    assert compared(report) == {"goods": 3000} and report["findings"] == []
+    pg15.execute("UPDATE goods SET name = 'x' WHERE name IN ('n5', 'n2999'); DELETE FROM goods WHERE name = 'n7'")
+    assert found(validate(docrow, status=1)[1]) == {("value", "goods", "name"), ("missing_row", "goods", None)}
+    write(docrow, goods="docrow: 1\ncollections:\n" + (part % (0, 0)).replace("where: { part: 0 }, ", ""))
+    pg15.execute("TRUNCATE goods")
+    docrow.run("migrate", "--clean", "--mapping", "./goods.yaml", status=0)
+    # as many rows that no document explains, each between two that one does
+    pg15.execute("INSERT INTO goods SELECT overlay(id::text PLACING '1' FROM 36)::uuid, 'more' FROM goods; UPDATE goods SET name = 'x' WHERE name = 'n1500'")
+    _, report = validate(docrow, status=1)
+    assert compared(report) == {"goods": 3000} and report["mismatched"] == 1
+    (goods,) = report["tables"]
+    assert goods["findings"] == {"extra_row": 3000, "value": 1}
+
+
 # --- tables without a primary key ---
 
 
