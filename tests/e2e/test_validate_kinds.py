@@ -357,7 +357,7 @@ KEYLESS_DAMAGE = [
      {("missing_row", "logs"), ("duplicate_row", "logs")}),
     ("reference set to NULL, not listed", "DELETE FROM docrow.finding WHERE kind = 'orphan_null'", {("nulled", "logs")}),
     ("replaced value taken off the list", "DELETE FROM docrow.finding WHERE kind = 'invalid_replaced'", {("unlisted", "logs")}),
-    ("rejected document taken off the list", "DELETE FROM docrow.reject", {("missing_row", "logs")}),
+    ("rejected document taken off the list", "DELETE FROM docrow.reject", {("missing_row", "logs"), ("misfit", "logs")}),
     ("two rows exchange a value", "UPDATE logs a SET data = b.data FROM logs b WHERE a.n IN (100, 104) AND b.n IN (100, 104) AND a.n <> b.n", {("value", "logs")}),
     ("nothing can be foretold: changed", "UPDATE logs2 SET data = '{\"n\": 5.0}' WHERE data = '{\"n\": 5}'", {("value", "logs2")}),
     ("nothing can be foretold: deleted", "DELETE FROM logs2 WHERE data = '{\"n\": 5}'", {("missing_row", "logs2")}),
