@@ -266,7 +266,7 @@ def test_a_signal_stops_and_resume_goes_on_exactly_there(job, pg15, undisturbed,
     sent = time.monotonic()
     stdout, stderr = process.communicate(timeout=20)
     assert process.returncode == 130, stderr
-    assert time.monotonic() - sent < 5
+    assert time.monotonic() - sent < 10
     assert "docrow migrate" in stderr and "--resume" in stderr
     done = pg15.query("SELECT id, xid FROM docrow.chunk WHERE state = 'done' ORDER BY id")
     assert pg15.one("SELECT count(*) FROM docrow.chunk WHERE state = 'running'") == 0
