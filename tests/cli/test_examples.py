@@ -9,7 +9,7 @@ import shutil
 import subprocess
 
 import pytest
-from lib import dumps, nextcrm_sample
+from lib import deployed, dumps, nextcrm_sample
 from lib.databases import MongoDatabase, PostgresDatabase
 from lib.processes import wait_for
 from lib.program import BINARY, ROOT, Docrow
@@ -23,6 +23,7 @@ PROGRAM = re.compile(r"(?:[A-Z_]+=\S+ +)*(?:docrow(?![.\w])|mongodump|make|npm|j
 #   source   a source and an empty target; nothing is written to the target
 #   run      a finished run with rejects, shared by all that only look at it
 #   fresh    an empty target of its own      own run   a finished run of its own
+#   there    a target that has the tables
 #   stopped  a run that stopped on the way   half      a validation that was interrupted
 #   name     only names a command or an option: it is looked up in the help
 #   dry      make -n: the targets are there
@@ -30,9 +31,10 @@ PROGRAM = re.compile(r"(?:[A-Z_]+=\S+ +)*(?:docrow(?![.\w])|mongodump|make|npm|j
 RULES = [
     (r"docrow \w+ .*\[(OPTIONS|ID)", "name"),
     (r"docrow (migrate|retry|check|synth|schema)$|docrow mapping (check|show)$|docrow.* --fault$", "name"),
-    (r"docrow schema --from-source$", "name"),
+    (r"docrow schema --from-source$|docrow check --append$", "name"),
     (r"docrow( --help| --version)?$|docrow (help|id|mapping|config|check|schema|synth)\b", "source"),
     (r"docrow migrate .*--dry-run", "source"),
+    (r"docrow migrate .*(--append|--keep-indexes)", "there"),
     (r"docrow migrate .*--resume", "stopped"),
     (r"docrow migrate .*--clean", "own run"),
     (r"(mongodump --archive \| )?docrow migrate ", "fresh"),
@@ -186,6 +188,8 @@ def prepare(kind, make_world, request):
     world = make_world()
     if kind in ("own run", "half"):
         world.migrate(status=1)
+    if kind == "there":
+        deployed.nextcrm(world.pg, task_nullable=True)
     if kind == "half":
         interrupt_validation(world)
     if kind == "stopped":
@@ -214,7 +218,7 @@ def test_example(example, make_world, request):
     elif kind == "dry":
         line = re.sub(r"(sudo )?make\b", "make -n", example)
         subprocess.run(["bash", "-c", line], cwd=ROOT, check=True, capture_output=True)
-    elif kind in ("source", "run", "fresh", "own run", "stopped", "half"):
+    elif kind in ("source", "run", "fresh", "there", "own run", "stopped", "half"):
         program = re.match(r"(npm|jq)\b", example)
         if program and shutil.which(program[0]) is None:
             pytest.skip(f"{program[0]} is not installed")
