@@ -46,6 +46,7 @@ struct found {
 	struct arena *arena; /* own */
 	const struct plan *plan;
 	struct validate_table *tables;
+	uint32_t (*kept)[VALIDATE_KIND_COUNT]; /* by table: how many of them are in the list */
 	struct validate_finding *list;
 	size_t n, cap;
 	uint64_t total;
@@ -61,6 +62,7 @@ struct found *found_new(const struct plan *p)
 	f->arena = arena_new();
 	f->plan = p;
 	f->tables = mem_zalloc((p->schema.ntables + 1) * sizeof *f->tables);
+	f->kept = mem_zalloc((p->schema.ntables + 1) * sizeof *f->kept);
 	for (size_t i = 0; i < p->schema.ntables; i++) {
 		f->tables[i].name = p->schema.tables[i].name;
 		f->tables[i].collection = p->schema.tables[i].collection;
@@ -75,6 +77,7 @@ void found_free(struct found *f)
 	pthread_mutex_destroy(&f->lock);
 	arena_free(f->arena);
 	free(f->tables);
+	free(f->kept);
 	free(f->list);
 	free(f->notes);
 	free(f);
@@ -90,6 +93,7 @@ void found_reset(struct found *f)
 {
 	for (size_t i = 0; i < f->plan->schema.ntables; i++)
 		clear_table(&f->tables[i]);
+	memset(f->kept, 0, f->plan->schema.ntables * sizeof *f->kept);
 	f->n = f->nnotes = 0;
 	f->total = 0;
 	arena_reset(f->arena);
@@ -133,8 +137,13 @@ static void add(struct found *f, const struct validate_finding *x)
 	int t = table_of(f, x);
 
 	f->total++;
-	if (t < 0 || f->tables[t].found[x->kind]++ < VALIDATE_MAX_FINDINGS)
-		keep(f, x);
+	if (t >= 0) {
+		f->tables[t].found[x->kind]++;
+		if (f->kept[t][x->kind] == VALIDATE_MAX_FINDINGS)
+			return;
+		f->kept[t][x->kind]++;
+	}
+	keep(f, x);
 }
 
 void found_add(struct found *f, const struct validate_finding *x)

@@ -196,6 +196,7 @@ static bool match_tables(struct validation *v)
 {
 	if (!wants_layer(v, LAYER_VALUES))
 		return true;
+	v->doing = "matching rows";
 	if (!match_sort(v, &v->first_error)) {
 		v->failed = true;
 		return false;

@@ -12,24 +12,30 @@ struct sums {
 };
 
 struct part {
+	struct worker *w;
 	struct validation *v;
 	struct sums *sums;                        /* by table */
 	const struct schema_junction **junctions; /* by table, NULL: none */
 };
 
-static void add_odd(struct validation *v, const struct tally_key *k, enum validate_kind kind, uint64_t n)
+/* To be named later; beyond the limit only counted. */
+static void add_odd(struct worker *w, const struct tally_key *k, enum validate_kind kind, uint64_t n)
 {
+	struct validation *v = w->v;
+
 	pthread_mutex_lock(&v->lock);
-	if (v->nodd < MAX_ODD) {
+	bool listed = v->nodd < MAX_ODD;
+	if (listed) {
 		if (v->nodd == v->odd_cap) {
 			v->odd_cap = v->odd_cap > 0 ? 2 * v->odd_cap : 64;
 			v->odd = mem_realloc(v->odd, v->odd_cap * sizeof *v->odd);
 		}
 		v->odd[v->nodd++] = (struct odd){k->set, k->hash, kind, n};
-	} else {
-		v->odd_lost++;
 	}
 	pthread_mutex_unlock(&v->lock);
+	if (!listed)
+		found_count(w->found, (int)k->set, offsetof(struct validate_table, found) + kind * sizeof(uint64_t),
+			    n);
 }
 
 static bool is_taken(const struct schema_junction *j, const struct tally_key *k)
@@ -58,11 +64,11 @@ static void judge_pair(struct part *p, const struct schema_junction *j, const st
 	s->expected += p->v->o.appended && !taken && maybe && there;
 	s->explained += taken && !there && maybe;
 	if (taken && !there && !maybe)
-		add_odd(p->v, k, FOUND_MISSING_PAIR, 1);
+		add_odd(p->w, k, FOUND_MISSING_PAIR, 1);
 	else if (there && !taken && !maybe)
-		add_odd(p->v, k, FOUND_EXTRA_PAIR, k->n[TALLY_ROW]);
+		add_odd(p->w, k, FOUND_EXTRA_PAIR, k->n[TALLY_ROW]);
 	else if (k->n[TALLY_ROW] > 1)
-		add_odd(p->v, k, FOUND_DUPLICATE_ROW, k->n[TALLY_ROW] - 1);
+		add_odd(p->w, k, FOUND_DUPLICATE_ROW, k->n[TALLY_ROW] - 1);
 }
 
 static void judge_row(struct part *p, const struct tally_key *k)
@@ -78,9 +84,9 @@ static void judge_row(struct part *p, const struct tally_key *k)
 	s->expected += docs + (rows > docs ? (rows - docs < maybe ? rows - docs : maybe) : 0);
 	s->explained += maybe;
 	if (rows < docs)
-		add_odd(p->v, k, child ? FOUND_MISSING_ELEMENT : FOUND_MISSING_ROW, docs - rows);
+		add_odd(p->w, k, child ? FOUND_MISSING_ELEMENT : FOUND_MISSING_ROW, docs - rows);
 	else if (rows > docs + maybe)
-		add_odd(p->v, k,
+		add_odd(p->w, k,
 			docs > 0 && !child ? FOUND_DUPLICATE_ROW
 			: child            ? FOUND_EXTRA_ELEMENT
 					   : FOUND_EXTRA_ROW,
@@ -100,7 +106,7 @@ static void judge(void *ctx, const struct tally_key *k)
 bool part_compare(struct worker *w, int part, struct err *err)
 {
 	const struct schema *s = &w->v->plan->schema;
-	struct part p = {.v = w->v};
+	struct part p = {.w = w, .v = w->v};
 	bool ok;
 
 	p.sums = mem_zalloc((s->ntables + 1) * sizeof *p.sums);

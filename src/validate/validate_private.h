@@ -250,7 +250,6 @@ struct validation {
 	struct row_stats **row_stats;
 	struct odd *odd;
 	size_t nodd, odd_cap;
-	uint64_t odd_lost;   /* beyond the limit */
 	struct listed *left; /* documents that no row of a matched table is like */
 	bool has_left;
 	atomic_bool **foretold; /* of matched tables, by column: what the column holds can be told from the document

@@ -264,6 +264,27 @@ def test_an_interrupted_validation_goes_on(moved):
 
 
 @pytest.mark.plain_only
+def test_all_findings_are_counted(moved):
+    """However many: the report lists some, and counts all."""
+    moved.mongo.db.counters.insert_many({"_id": 100000 + n} for n in range(215000))
+    moved.run("migrate", "--clean", "--mapping", "./proof.yaml", status=1)
+    moved.pg.execute("TRUNCATE counters")
+    moved.run("validate", "--layers", "counts", status=1)
+    report = report_of(moved)
+    counters = next(t for t in report["tables"] if t["table"] == "counters")
+    assert counters["findings"] == {"missing_row": 215012} and report["findings_total"] == 215012
+    assert len(report["findings"]) == report["findings_limit"] == 1000
+
+
+def test_a_source_can_be_spared(moved):
+    """--max-rate is documents a second, of all threads together."""
+    moved.mongo.db.counters.insert_many({"_id": 10000 + n} for n in range(3000))
+    moved.run("migrate", "--clean", "--mapping", "./proof.yaml", status=1)
+    moved.run("validate", "--full", "--workers", "4", "--max-rate", "1500", status=0)
+    assert report_of(moved)["seconds"] > 1.8
+
+
+@pytest.mark.plain_only
 def test_from_a_dump(moved):
     dump = moved.folder / "dump"
     moved.run("synth", "--mapping", NEXTCRM, "--to", dump, "--docs", "600", "--dirt", "2%", status=0)
