@@ -26,6 +26,7 @@ struct check_scan_options {
 	uint64_t chunk_bytes;
 	uint64_t sample; /* documents a collection, from its beginning, middle and end; 0: every document. A sample
 			    has no orphans and no duplicates: what is missing from it may be elsewhere. */
+	double max_rate; /* documents a second of all readers; 0: no limit */
 	const char *version;
 	struct arena *results; /* what check_scan_paths and check_scan_enums give lives in it */
 };

@@ -13,6 +13,7 @@
 #include "convert.h"
 #include "enums.h"
 #include "paths.h"
+#include "rate.h"
 #include "scratch.h"
 #include "sink.h"
 #include "sys.h"
@@ -39,6 +40,7 @@ struct reader {
 	struct ledger *ledger; /* all that this reader counted                */
 	struct sink_notes *notes;
 	struct paths *paths;
+	unsigned since_rate; /* rate_count */
 };
 
 struct check_scan {
@@ -50,6 +52,7 @@ struct check_scan {
 	struct range *ranges;
 	size_t nranges, cap;
 	atomic_size_t next;
+	struct rate rate;
 	struct pg *pg;
 	pthread_mutex_t pg_lock; /* one lump of rows at a time */
 	int64_t run;
@@ -220,6 +223,7 @@ static bool read_range(struct reader *r, const struct range *range, struct err *
 		return false;
 	while ((range->limit == 0 || n < range->limit) && (got = source_next(r->source, &doc, &len, err)) == 1) {
 		convert_one(r, c, doc, len);
+		rate_count(&s->rate, &r->since_rate);
 		if (++n % POLL_DOCS != 0)
 			continue;
 		atomic_fetch_add(&s->docs[c], POLL_DOCS);
@@ -418,6 +422,7 @@ bool check_scan_start(struct check_scan **out, const struct plan *p, struct sour
 	s->arena = arena_new();
 	pthread_mutex_init(&s->pg_lock, NULL);
 	pthread_mutex_init(&s->err_lock, NULL);
+	rate_init(&s->rate, o->max_rate);
 	s->docs = mem_zalloc((p->ncollections + 1) * sizeof *s->docs);
 	s->rejects = mem_zalloc((p->ncollections + 1) * sizeof *s->rejects);
 	s->shown = mem_zalloc((p->ncollections + 1) * sizeof *s->shown);
@@ -640,6 +645,7 @@ void check_scan_free(struct check_scan *s)
 	pg_close(s->pg);
 	pthread_mutex_destroy(&s->pg_lock);
 	pthread_mutex_destroy(&s->err_lock);
+	rate_free(&s->rate);
 	free(s->ranges);
 	free(s->docs);
 	free(s->rejects);

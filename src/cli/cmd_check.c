@@ -512,6 +512,7 @@ static void scan_documents(struct job *j)
 		.workers = cli_workers(j->c, OPT_WORKERS),
 		.chunk_bytes = (uint64_t)16 << 20,
 		.sample = j->scan == SCAN_SAMPLE ? SAMPLE_DEFAULT : 0,
+		.max_rate = j->c->settings.v[OPT_MAX_RATE].number,
 		.version = DOCROW_VERSION,
 		.results = j->c->arena,
 	};

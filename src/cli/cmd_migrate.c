@@ -197,7 +197,8 @@ static void watch(struct job *j)
 			say_stopping(j, &s);
 			engine_poll(j->engine, &s);
 		}
-		progress_update(j->progress, &s, clock_seconds());
+		if (j->mode != ENGINE_CLEAN_ONLY) /* which has no documents to show */
+			progress_update(j->progress, &s, clock_seconds());
 		if (s.finished)
 			return;
 		stop_wait(POLL_MS);
@@ -336,12 +337,13 @@ static void tell_notes(const struct job *j)
 		log_line(LOG_WARN, "%s", notes[i]);
 }
 
-/* As lines and for machines: a picture shows the collections in this order. */
+/* As lines and for machines: a picture shows the collections in this order. One phase is no order. */
 static void tell_order(const struct job *j)
 {
 	_cleanup_(buf_free) struct buf names = {0};
 	const char *last = NULL;
 	struct engine_snapshot s;
+	size_t n = 0;
 
 	if (cli_progress_mode(j->c) != PROGRESS_PLAIN && cli_progress_mode(j->c) != PROGRESS_JSON)
 		return;
@@ -349,10 +351,10 @@ static void tell_order(const struct job *j)
 	for (size_t i = 0; i < s.ntables; i++) {
 		const char *name = s.tables[i].load_phase;
 		if (name && s.tables[i].present && (!last || strcmp(name, last) != 0))
-			buf_printf(&names, "%s%s", last ? ", " : "", name);
+			buf_printf(&names, "%s%s", n++ > 0 ? ", " : "", name);
 		last = name && s.tables[i].present ? name : last;
 	}
-	if (names.len > 0)
+	if (n > 1)
 		log_line(LOG_INFO, "order of loading: %s", buf_cstr(&names));
 }
 

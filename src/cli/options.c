@@ -168,20 +168,17 @@ const struct option options[OPT_COUNT] = {
 		 .help = "How many documents of one collection may be rejected before the run stops, resumable: a "
 			 "number, or a share of its documents such as 1%. Without it the mapping's limits hold, else "
 			 "10,000 or 1 % of the collection, whichever is more."},
-	[OPT_MAX_RATE] =
-		{.name = "max-rate",
-		 .kind = OPT_KIND_COUNT,
-		 .value = "N",
-		 .commands = BIT(MIGRATE) | BIT(VALIDATE),
-		 .env =
-			 "DOCROW_MAX_RATE",
-		 .min =
-			 1,
-		 .max =
-			 1e9,
-		 .help = "At most N documents a second are read by this process and written to the target: for "
-			 "servers that others need, too. Building keys and indexes is not slowed "
-			 "(--index-jobs 1 is gentlest there)."},
+	[OPT_MAX_RATE] = {.name = "max-rate",
+			  .kind = OPT_KIND_COUNT,
+			  .value = "N",
+			  .commands = BIT(MIGRATE) | BIT(VALIDATE) | BIT(CHECK),
+			  .env = "DOCROW_MAX_RATE",
+			  .min = 1,
+			  .max = 1e9,
+			  .help = "At most N documents a second are read by this process (by check, with --scan) and "
+				  "written to the target: for servers that others need, too. Building keys and "
+				  "indexes is not slowed "
+				  "(--index-jobs 1 is gentlest there)."},
 	[OPT_MAX_LAG] = {.name = "max-lag",
 			 .kind = OPT_KIND_SIZE,
 			 .value = "SIZE",

@@ -33,8 +33,8 @@ struct feed {
 	uint64_t *read, *bytes;        /* ledger slots                                 */
 	uint64_t main_rows;            /* converted since COPY began                   */
 	uint64_t shown, shown_rejects; /* added to the display by this unit      */
-	uint32_t since_poll, since_pace;
-	unsigned pace_step; /* documents between looks at the rate; 0: none is set     */
+	uint32_t since_poll;
+	unsigned since_rate; /* rate_count */
 	bool copying;
 };
 
@@ -65,7 +65,6 @@ static void feed_init(struct feed *f, struct worker *w, int collection, const st
 	f->progress = &w->engine->tables[collection];
 	f->conv = worker_conv(w, collection);
 	load_reset_rows(f->conv, c);
-	f->pace_step = pace_step(&w->engine->pace);
 	f->read = ledger_slot(w->ledger, LEDGER_READ, c->name, "");
 	f->bytes = ledger_slot(w->ledger, LEDGER_BYTES, c->name, "");
 }
@@ -359,19 +358,11 @@ static bool poll_now_and_then(struct feed *f, struct err *err)
 	return too_many_rejects(f, err);
 }
 
-static void keep_pace(struct feed *f)
-{
-	if (f->pace_step == 0 || ++f->since_pace < f->pace_step)
-		return;
-	pace_take(&f->w->engine->pace, f->since_pace);
-	f->since_pace = 0;
-}
-
 static bool feed_document(struct feed *f, const uint8_t *doc, size_t len, struct err *err)
 {
 	++*f->read;
 	*f->bytes += len;
-	keep_pace(f);
+	rate_count(&f->w->engine->pace.rate, &f->since_rate);
 	if (len > BIG_DOCUMENT) {
 		if (!convert_big(f, doc, len, err))
 			return false;

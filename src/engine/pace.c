@@ -3,44 +3,17 @@
 
 #include "sys.h"
 
-#define STEPS_A_SECOND 20
-#define STEP_MAX       128
-
 void pace_init(struct pace *p, double rate, uint64_t max_lag)
 {
-	p->rate = rate;
+	rate_init(&p->rate, rate);
 	p->max_lag = max_lag;
-	p->next = 0;
 	p->has_warned = false;
 	atomic_init(&p->lagging, false);
-	pthread_mutex_init(&p->lock, NULL);
 }
 
 void pace_free(struct pace *p)
 {
-	pthread_mutex_destroy(&p->lock);
-}
-
-unsigned pace_step(const struct pace *p)
-{
-	double step = p->rate / STEPS_A_SECOND;
-	if (p->rate <= 0)
-		return 0;
-	return step < 1 ? 1 : step > STEP_MAX ? STEP_MAX : (unsigned)step;
-}
-
-/* Time that nobody used is not saved up: after a pause the rate is the same as before. */
-void pace_take(struct pace *p, unsigned n)
-{
-	double now = clock_seconds();
-	pthread_mutex_lock(&p->lock);
-	if (p->next < now)
-		p->next = now;
-	double at = p->next;
-	p->next += n / p->rate;
-	pthread_mutex_unlock(&p->lock);
-	while ((now = clock_seconds()) < at && !stop_requested())
-		clock_sleep_ms((unsigned)((at - now) * 1000) + 1);
+	rate_free(&p->rate);
 }
 
 /* Without pg_monitor the server shows that there are replicas, but not where they are. */

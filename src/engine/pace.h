@@ -1,30 +1,24 @@
 /* pace.h - going slower than one could: documents a second, and waiting for the target's replicas.
  *
- *   pace_init → pace_take* (by workers, while they read)   pace_look (now and then, by the heartbeat)   → pace_free
+ *   pace_init → rate_count* (by workers, while they read)   pace_look (now and then, by the heartbeat)   → pace_free
  */
 #ifndef DOCROW_PACE_H
 #define DOCROW_PACE_H
 
-#include <pthread.h>
 #include <stdatomic.h>
 
 #include "pg.h"
+#include "rate.h"
 
 struct pace {
-	double rate;      /* documents a second of this process; 0: as fast as can be */
-	uint64_t max_lag; /* bytes of WAL a replica may be behind; 0: don't look      */
-	pthread_mutex_t lock;
-	double next; /* when the next document may be read, clock_seconds        */
+	struct rate rate;
+	uint64_t max_lag; /* bytes of WAL a replica may be behind; 0: don't look */
 	atomic_bool lagging;
 	bool has_warned; /* pace_look only */
 };
 
 void pace_init(struct pace *p, double rate, uint64_t max_lag);
 void pace_free(struct pace *p);
-/* How many documents to read before asking again: a twentieth of a second, at least one. 0: no limit is set. */
-unsigned pace_step(const struct pace *p);
-/* Waits until n more documents may be read; returns early when a stop was asked for. */
-void pace_take(struct pace *p, unsigned n);
 /* Asks the target how far its replicas are behind; *behind gets the bytes. A failure changes nothing. */
 bool pace_look(struct pace *p, struct pg *pg, uint64_t *behind, struct err *err) MUST_CHECK;
 /* A replica is further behind than allowed: begin nothing new. */

@@ -184,7 +184,8 @@ def test_finished_run_is_not_run_again(job, mongo, pg15):
     assert "DR-2206" in job.run("migrate", "--resume", status=2).stderr
     result = migrate(job, "--clean", status=0)
     assert result.stdout.startswith("Run 2: done")
-    assert "taken back" in job.run("migrate", "--clean-only", status=0).stderr
+    result = job.run("migrate", "--clean-only", status=0)
+    assert "taken back" in result.stderr and "documents" not in result.stderr
     assert pg15.tables() == []
     assert "nothing to take back" in job.run("migrate", "--clean-only", status=0).stderr
 
@@ -291,13 +292,13 @@ def test_stop_and_the_way_on(job, mongo, pg15, with_signal):
     "command, answer",
     [
         (["migrate", *SLOW], "the work in hand is finished"),
-        (["check", "--scan", "full"], "nothing is left behind"),
+        (["check", "--scan", "full", "--max-rate", "200"], "nothing is left behind"),
         (["validate", "--full", "--max-rate", "200"], "kept for --resume"),
     ],
     ids=["migrate", "check", "validate"],
 )
 def test_a_stop_is_answered_within_a_second(job, mongo, pg15, command, answer):
-    fill(mongo, 1500 if command[0] != "check" else 60_000)
+    fill(mongo, 1500)
     if command[0] == "validate":
         migrate(job, status=0)
     process = job.start(*command, "--mapping", "./m.yaml", "--progress", "json", env=PACE if command[0] == "migrate" else {})
