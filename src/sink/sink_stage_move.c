@@ -1,10 +1,10 @@
 /* sink_stage_move.c - rows go from their stages into the tables, all keys in force.
  *
- * A unit goes in by one statement. When the server refuses a row (a CHECK of a domain, a trigger, an exclusion or
- * foreign key that the mapping does not know, a row that someone else has put in meanwhile), the stage is halved in
- * savepoints until the guilty rows are found; these become rejects and the others go in. Tables of a circle need each
- * other's rows: there the halves are tried without the references among themselves, and taken back; then orphans of
- * the rows that had to go are settled, and the whole goes in again.
+ * A table goes in by statements of some MB each, tables that need each other by one. When the server refuses a row (a
+ * CHECK of a domain, a trigger, an exclusion or foreign key that the mapping does not know, a row that someone else
+ * has put in meanwhile), the stage is halved in savepoints until the guilty rows are found; these become rejects and
+ * the others go in. Tables of a circle need each other's rows: there the halves are tried without the references
+ * among themselves, and taken back; then orphans of the rows that had to go are settled, and the whole goes in again.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,6 +13,7 @@
 #include "sink_stage.h"
 
 #define REMOVED_AT_ONCE 1000
+#define BLOCKS_AT_ONCE  2048 /* 16 MB */
 #define THERE           "docrow_there"
 
 struct refusal {
@@ -24,7 +25,8 @@ struct move {
 	struct settle st;
 	const struct sink_moving *m;
 	struct arena *arena;
-	bool bare; /* without the references inside the unit */
+	bool bare;             /* without the references inside the unit         */
+	uint64_t first, after; /* blocks of the stage in hand; after 0: all of it */
 	struct refusal *refused;
 	size_t nrefused, cap;
 	uint64_t total; /* refused, over all tables and rounds */
@@ -91,7 +93,14 @@ static bool replaces(const struct move *m, int table)
 /* " FROM <the stage, or the rows of the range> AS row" */
 static void put_stage(struct buf *sql, const struct move *m, int table, const struct range *r)
 {
-	buf_printf(sql, " FROM %s AS " ROW_ALIAS, table_at(m, table)->stage);
+	const char *stage = table_at(m, table)->stage;
+	if (m->after > 0)
+		buf_printf(sql,
+			   " FROM (SELECT * FROM %s WHERE ctid >= '(%llu,0)'::tid AND ctid < '(%llu,0)'::tid) "
+			   "AS " ROW_ALIAS,
+			   stage, (unsigned long long)m->first, (unsigned long long)m->after);
+	else
+		buf_printf(sql, " FROM %s AS " ROW_ALIAS, stage);
 	if (r != NULL)
 		buf_printf(sql,
 			   " JOIN pg_temp.docrow_move m ON m.spot = " ROW_ALIAS
@@ -208,13 +217,40 @@ static bool put_table(struct move *m, int table, const struct range *r, uint64_t
 	return true;
 }
 
+/* The server remembers each row whose foreign keys it has yet to check, until the statement ends: a table that needs
+ * no row of its own goes in by several. Before version 14 each of them would read the whole stage. */
+static bool put_by_blocks(struct move *m, int table, uint64_t *taken, uint64_t *replaced)
+{
+	_cleanup_(buf_free) struct buf sql = {0};
+	uint64_t blocks, n, old;
+	if (pg_server_version(m->st.pg) < 140000)
+		return put_table(m, table, NULL, taken, replaced);
+	buf_printf(&sql,
+		   "SELECT pg_catalog.pg_relation_size('%s') / pg_catalog.current_setting('block_size')::bigint",
+		   table_at(m, table)->stage);
+	if (!sink_counts(m->st.pg, buf_cstr(&sql), &blocks, 1, m->st.err))
+		return false;
+	bool ok = true;
+	*taken = *replaced = 0;
+	for (m->first = 0; ok && m->first < blocks; m->first += BLOCKS_AT_ONCE) {
+		m->after = m->first + BLOCKS_AT_ONCE;
+		ok = put_table(m, table, NULL, &n, &old);
+		*taken += ok ? n : 0;
+		*replaced += ok ? old : 0;
+	}
+	m->after = 0;
+	return ok;
+}
+
 /* The foreign keys among the tables are checked when the whole statement ends. */
 static bool put_unit(struct move *m, uint64_t *taken, uint64_t *replaced)
 {
 	const struct sink_unit *u = m->m->unit;
 	_cleanup_(buf_free) struct buf sql = {0};
-	if (!u->cyclic)
+	if (u->ntables == 1 && u->cyclic && !replaces(m, u->tables[0]))
 		return put_table(m, u->tables[0], NULL, &taken[0], &replaced[0]);
+	if (!u->cyclic)
+		return put_by_blocks(m, u->tables[0], &taken[0], &replaced[0]);
 	for (size_t i = 0; i < u->ntables; i++) {
 		buf_puts(&sql, i == 0 ? "WITH " : ", ");
 		if (replaces(m, u->tables[i])) {

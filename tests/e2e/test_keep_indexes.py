@@ -251,6 +251,29 @@ def test_a_row_refused_in_a_circle(mongo, docrow, pg15, null):
     ]
 
 
+def test_a_stage_of_many_blocks(mongo, docrow, pg15):
+    """It goes in by several statements, be rows refused or not; every row is there once."""
+    mongo["people"].insert_one({"_id": oid(1), "email": "a@x"})
+    mongo["pets"].insert_many({"_id": oid(100 + n), "owner": oid(1), "name": f"{n:05d}" + "x" * 1900} for n in range(10500))
+    write(docrow, SMALL.replace("varchar(20)", "text"))
+    pg15.execute(
+        IN_FORCE.split("CREATE TABLE pets")[0] + "CREATE TABLE pets (id uuid PRIMARY KEY, owner uuid REFERENCES people, name text);"
+        "CREATE UNIQUE INDEX people_email_key ON people (email); ALTER TABLE people ADD FOREIGN KEY (boss) REFERENCES people"
+    )
+    docrow.run(*KEEP, status=0)
+    assert pg15.one("SELECT pg_relation_size('pets') / 8192") > 2 * 1024
+    assert pg15.query("SELECT count(*), count(DISTINCT left(name, 5)) FROM pets") == [(10500, 10500)]
+    docrow.run("migrate", "--clean-only", status=0)
+    pg15.execute(
+        "CREATE FUNCTION choose() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN"
+        " IF left(NEW.name, 5) IN ('00000', '10400') THEN RAISE 'not this one'; END IF; RETURN NEW; END$$;"
+        "CREATE TRIGGER choose BEFORE INSERT ON pets FOR EACH ROW EXECUTE FUNCTION choose();"
+    )
+    docrow.run(*KEEP, status=1)
+    assert pg15.query("SELECT count(*), count(DISTINCT left(name, 5)) FROM pets") == [(10498, 10498)]
+    assert pg15.one("SELECT count(*) FROM docrow.reject WHERE fault = 'refused'") == 2
+
+
 def test_orphans_cannot_be_kept_under_a_key(mongo, docrow, pg15):
     fill_circle(mongo)
     write(docrow, CIRCLE.replace("table: teams, if_orphan: reject", "table: teams, if_orphan: keep"))
