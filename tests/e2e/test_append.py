@@ -310,3 +310,38 @@ def test_rejects_are_loaded_once_the_old_rows_are_gone(job, pg15):
         ("pets", "orphan"),
     ]
     job.run("validate", "--full", status=0)
+
+
+def test_replaced_rows_of_a_unique_index(mongo, docrow, pg15):
+    """One that frees a value for a new row; two that trade theirs, which no order of single rows can do."""
+    mongo["users"].insert_many({"_id": oid(n), "email": email} for n, email in enumerate(["new@x", "a@x", "c@x", "b@x"]))
+    write(
+        docrow,
+        """
+docrow: 1
+collections:
+  - collection: users
+    columns:
+      - { name: id,    from: _id, type: uuid, primary_key: true }
+      - { name: email, type: text }
+""",
+    )
+    pg15.execute("CREATE TABLE users (id uuid PRIMARY KEY, email text UNIQUE, note text)")
+    for n, email in ((0, "a@x"), (2, "b@x"), (3, "c@x")):
+        pg15.execute("INSERT INTO users VALUES (%s, %s, 'old')", uuid_of(oid(n)), email)
+    before = pg15.contents()
+    docrow.run(*APPEND, "--on-conflict", "replace", status=1)
+    assert pg15.query("SELECT email, note FROM users ORDER BY id") == [
+        ("new@x", "old"),
+        ("a@x", None),
+        ("b@x", "old"),
+        ("c@x", "old"),
+    ]
+    assert pg15.query("SELECT fault, sqlstate, document_text::json ->> 'email' FROM docrow.reject ORDER BY 3") == [
+        ("refused", "23505", "b@x"),
+        ("refused", "23505", "c@x"),
+    ]
+    assert ledger(pg15, "replaced") == {("replaced", "users"): 1}
+    docrow.run("validate", "--full", status=0)
+    docrow.run("migrate", "--clean-only", status=0)
+    assert pg15.contents() == before
