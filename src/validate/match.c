@@ -14,8 +14,9 @@
 
 #include "batch.h"
 
-#define ROWS_AT_ONCE 2000
-#define MOST_ALIKE   2000 /* rows of one hash that are looked at for a document */
+#define ROWS_AT_ONCE  2000
+#define BYTES_AT_ONCE ((size_t)8 << 20) /* rows are about as large as their documents */
+#define MOST_ALIKE    2000              /* rows of one hash that are looked at for a document */
 
 /* --- which tables, which columns --- */
 
@@ -526,7 +527,14 @@ static void match_group(struct match *m, struct group *g, size_t from, size_t to
 	g->left = left;
 }
 
-/* One question to the server for all groups that still want something. False when nothing was asked. */
+static size_t rows_at_once(const struct batch *b)
+{
+	size_t size = b->docs.len / b->n + 1, n = BYTES_AT_ONCE / size;
+
+	return n < 1 ? 1 : n > ROWS_AT_ONCE ? ROWS_AT_ONCE : n;
+}
+
+/* One question to the server for all groups that still want something. *asked false: there is nothing to ask for. */
 static bool match_round(struct match *m, bool *asked, struct err *err)
 {
 	size_t *ends = arena_alloc(m->b->w->arena, (m->ngroups + 1) * sizeof *ends);
@@ -534,7 +542,7 @@ static bool match_round(struct match *m, bool *asked, struct err *err)
 	m->nfound = 0;
 	for (size_t i = 0; i < m->ngroups; i++) {
 		if (m->groups[i].left > 0)
-			gather(m, &m->groups[i], ROWS_AT_ONCE);
+			gather(m, &m->groups[i], rows_at_once(m->b));
 		ends[i] = m->nfound;
 	}
 	*asked = m->nfound > 0;
