@@ -211,7 +211,7 @@ def test_resume_after_kill(job, pg15):
         )[0]
         return 0 < done < all_of_them
 
-    job.kill_when(is_running, "migrate", *options, "--clean")
+    job.kill_when(is_running, "migrate", *options, "--clean", "--max-rate", "40")
     assert pg15.query("SELECT status FROM docrow.run WHERE status <> 'cleaned'") == [("running",)]
     job.run("migrate", *options, "--resume", status=1)
     assert (pg15.contents(), last_ledger(pg15)) == want
