@@ -11,8 +11,7 @@
 #include "extjson.h"
 #include "id.h"
 
-#define FEW       16 /* documents: others between their keys may be large */
-#define RATE_STEP 16
+#define FEW 16 /* documents: others between their keys may be large */
 
 static struct item document_of(const uint8_t *doc, size_t len)
 {
@@ -1188,23 +1187,6 @@ static void note_document(struct batch *b, const uint8_t *doc, size_t len)
 
 /* --- a chunk --- */
 
-/* --max-rate: documents of all threads together. */
-static void wait_for_turn(struct validation *v, uint64_t documents)
-{
-	double now, until;
-
-	if (v->o.max_rate <= 0 || documents % RATE_STEP != 0)
-		return;
-	pthread_mutex_lock(&v->lock);
-	now = clock_seconds();
-	until = v->next_slot > now ? v->next_slot : now;
-	v->next_slot = until + RATE_STEP / v->o.max_rate;
-	pthread_mutex_unlock(&v->lock);
-	while ((now = clock_seconds()) < until && !validation_stopped(v))
-		clock_sleep_ms((unsigned)((until - now) * 1000) + 1 > 200 ? 200
-									  : (unsigned)((until - now) * 1000) + 1);
-}
-
 static bool batch_is_full(const struct batch *b)
 {
 	return b->n >= BATCH_DOCUMENTS || b->docs.len >= BATCH_BYTES;
@@ -1220,7 +1202,7 @@ static bool read_chunk(struct batch *b, struct err *err)
 	while ((got = source_next(b->w->reader, &doc, &len, err)) == 1) {
 		if (validation_stopped(v))
 			return err_set(err, ERR_STOPPED, "stopped by a signal");
-		wait_for_turn(v, b->documents);
+		rate_count(&v->rate, &b->w->since_rate);
 		note_document(b, doc, len);
 		if (b->look == LOOK_ALL)
 			atomic_fetch_add_explicit(&b->feed->done, 1, memory_order_relaxed);

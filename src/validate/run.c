@@ -507,6 +507,7 @@ bool validate_start(struct validation **out, const struct plan *p, struct source
 	v->result.started = arena_strdup(v->arena, now);
 	pthread_mutex_init(&v->lock, NULL);
 	pthread_mutex_init(&v->big_slot, NULL);
+	rate_init(&v->rate, v->o.max_rate);
 	pthread_mutex_init(&v->connecting, NULL);
 	for (size_t i = 0; i < v->nfeeds; i++)
 		v->progress[i].name = v->feeds[i].collection->name;
@@ -571,6 +572,7 @@ void validate_free(struct validation *v)
 	pthread_mutex_destroy(&v->lock);
 	pthread_mutex_destroy(&v->connecting);
 	pthread_mutex_destroy(&v->big_slot);
+	rate_free(&v->rate);
 	free(v->tasks);
 	free(v->odd);
 	arena_free(v->arena);

@@ -29,6 +29,7 @@
 #include "key.h"
 #include "matrix.h"
 #include "pg.h"
+#include "rate.h"
 #include "spots.h"
 #include "state.h"
 #include "sys.h"
@@ -264,7 +265,7 @@ struct validation {
 	struct validate_result result;
 	double started;
 	struct resume *resume;
-	double next_slot; /* --max-rate: when the next document may be read */
+	struct rate rate; /* --max-rate */
 };
 
 /* What a task took that others must not take, until it is done. */
@@ -294,6 +295,7 @@ struct worker {
 	struct view view, inner;
 	struct undo undo;
 	struct patience patience;
+	unsigned since_rate; /* rate_count */
 };
 
 /* --- resume.c --- */
