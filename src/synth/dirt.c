@@ -5,7 +5,7 @@
 #include "synth_private.h"
 
 static const char *const names[DIRT_COUNT] = {
-#define X(NAME, name, sentence) [DIRT_##NAME] = name,
+#define X(NAME, name, sentence) [DIRT_##NAME] = (name),
 	DIRTS(X)
 #undef X
 };
