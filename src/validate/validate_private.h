@@ -8,10 +8,10 @@
  *   refs.c     orphans, by set queries
  *   types.c    counts of a table's columns
  *   rows.c     keys of a table or junction into the tally
- *   chunk.c    a stretch of documents: keys, elements and pairs into the tally; fields against rows
+ *   chunk.c    a stretch of documents, and what is done with each; elements.c: keys, elements and pairs into the
+ * tally batch.c    a row against its document, field by field; children.c: rows of child tables against elements
  *   match.c    tables without a key: rows and documents as multisets
  *   spots.c    where the rows of such a table are
- *   batch.h    what chunk.c and match.c share
  *   sets.c     the tally's verdict, sums, and what is to be named by a second look
  *   drift.c    what changed after the copy
  *   resume.c   which chunks are proved, for going on after an interruption
