@@ -39,7 +39,8 @@ def wait_for(condition, timeout=30.0, what="the condition"):
 
 
 def die_with_parent(with_signal=signal.SIGKILL):
-    """For preexec_fn: the kernel sends with_signal to the child when the thread that started it ends.
+    """For preexec_fn: the kernel sends with_signal to the child when the thread that started it ends. SIGHUP does what it
+    does by default, also when the runner was started by nohup, which would be inherited.
 
     Popen changes the user before preexec_fn, so the setting is not lost by that. Start servers from the main thread.
     """
@@ -47,6 +48,7 @@ def die_with_parent(with_signal=signal.SIGKILL):
 
     def set_it():
         _libc.prctl(PR_SET_PDEATHSIG, int(with_signal))
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)
         if os.getppid() != parent:
             os._exit(1)
 
