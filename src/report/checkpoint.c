@@ -22,15 +22,19 @@ static json_t *collections(const struct report_facts *f, const struct account *a
 
 	for (size_t i = 0; i < a->ncollections; i++) {
 		const struct account_collection *c = &a->collections[i];
+		const struct account_table *t = &a->tables[c->table];
 		const struct state_progress *p = progress_of(f, c->name);
 		json_t *o = json_object();
 		json_put_text(o, "collection", c->name);
-		json_put_text(o, "table", a->tables[c->table].name);
+		json_put_text(o, "table", t->name);
 		json_put_count(o, "chunks", p ? p->total : 0);
 		json_put_count(o, "chunks_done", p ? p->done : 0);
 		json_put_count(o, "documents", c->read);
-		json_put_count(o, "rows", a->tables[c->table].rows);
-		json_put_count(o, "rejects", c->rejects + a->tables[c->table].reject_rows);
+		json_put_count(o, "rows", t->rows);
+		json_put_count(o, "rejects", c->rejects + t->reject_rows);
+		json_put_count(o, "dropped", t->dropped);
+		json_put_count(o, "skipped", t->skipped);
+		json_put_count(o, "replaced", t->replaced);
 		json_array_append_new(list, o);
 	}
 	return list;

@@ -99,6 +99,10 @@ def test_the_rules(job, pg15, rule):
     assert f"tables    were there: append, on-conflict {rule}" in status and "8 rows were there before the run" in status
     page = json.loads(job.run("status", "--json").stdout)
     assert (page["before"], page["skipped"], page["replaced"]) == (8, 6 if rule == "skip" else 0, 6 if rule == "replace" else 0)
+    written = json.loads((job.folder / "migration-checkpoint.json").read_text())["collections"]
+    people = next(c for c in written if c["table"] == "people")
+    assert people["documents"] == people["rows"] + people["rejects"] + people["dropped"] + people["skipped"] == 100
+    assert [people[word] for word in ("dropped", "skipped", "replaced")] == [10, 5 * (rule == "skip"), 5 * (rule == "replace")]
     proof = job.run("validate", "--full", status=0).stdout
     assert "rows that the run did not write are left alone" in proof
     taken_back(job, pg15)
