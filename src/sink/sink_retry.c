@@ -653,13 +653,56 @@ static bool block_unique_twice(struct sink_retry *r, int table, struct unique *u
 	return block_unique(r, table, u, buf_cstr(&rows));
 }
 
-/* What the mapping does not feed the server alone knows. */
-static bool is_mapped(const struct schema_table *t, const struct schema_index *i)
+/* Columns of an index that computes something or takes some rows only: the server knows which it looks at. */
+static bool has_mapped_columns(struct sink_retry *r, const struct schema_table *t, const struct schema_index *i,
+			       bool *yes)
 {
-	for (size_t k = 0; i->expression == NULL && k < i->ncolumns; k++)
-		if (schema_find_column(t, i->columns[k]) < 0)
-			return false;
+	const struct pg_param p[] = {PG_TEXT(r->st.s->name), PG_TEXT(i->name)};
+	struct pg_result *columns;
+
+	if (!pg_query(
+		    r->st.pg,
+		    "SELECT a.attname FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = "
+		    "c.relnamespace "
+		    "JOIN pg_catalog.pg_depend d ON d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass AND "
+		    "d.objid = "
+		    "c.oid AND d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.refobjsubid > 0 JOIN "
+		    "pg_catalog.pg_attribute a ON a.attrelid = d.refobjid AND a.attnum = d.refobjsubid "
+		    "WHERE n.nspname = $1 AND c.relname = $2",
+		    p, 2, &columns, r->st.err))
+		return false;
+	*yes = true;
+	for (int row = 0; row < pg_rows(columns); row++)
+		*yes &= schema_find_column(t, pg_get(columns, row, 0)) >= 0;
+	pg_result_free(columns);
 	return true;
+}
+
+/* What the mapping does not feed the server alone knows: it refuses the row then. */
+static bool is_mapped(struct sink_retry *r, const struct schema_table *t, const struct schema_index *i, bool *yes)
+{
+	if (i->expression != NULL || i->where != NULL)
+		return has_mapped_columns(r, t, i, yes);
+	*yes = true;
+	for (size_t k = 0; k < i->ncolumns; k++)
+		*yes &= schema_find_column(t, i->columns[k]) >= 0;
+	return true;
+}
+
+static bool block_by_index(struct sink_retry *r, int table, const struct schema_index *i)
+{
+	const struct schema_table *t = &r->st.s->tables[table];
+	struct unique u;
+	bool mapped;
+
+	if (!is_mapped(r, t, i, &mapped))
+		return false;
+	if (!mapped)
+		return true;
+	unique_init(&u, t, i);
+	bool ok = block_unique_taken(r, table, &u) && block_unique_twice(r, table, &u);
+	unique_free(&u);
+	return ok;
 }
 
 static bool block_duplicates(struct sink_retry *r, int table)
@@ -667,16 +710,9 @@ static bool block_duplicates(struct sink_retry *r, int table)
 	const struct schema_table *t = &r->st.s->tables[table];
 	if (t->nprimary_key > 0 && (!block_key_twice(r, table) || !block_key_taken(r, table)))
 		return false;
-	for (size_t i = 0; i < t->nindexes; i++) {
-		struct unique u;
-		if (!t->indexes[i].unique || !is_mapped(t, &t->indexes[i]))
-			continue;
-		unique_init(&u, t, &t->indexes[i]);
-		bool ok = block_unique_taken(r, table, &u) && block_unique_twice(r, table, &u);
-		unique_free(&u);
-		if (!ok)
+	for (size_t i = 0; i < t->nindexes; i++)
+		if (t->indexes[i].unique && !block_by_index(r, table, &t->indexes[i]))
 			return err_where(r->st.err, "unique index %s", t->indexes[i].name);
-	}
 	return true;
 }
 

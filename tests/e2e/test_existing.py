@@ -712,3 +712,21 @@ def test_types_of_extensions_and_identities(mongo, make_docrow, pg18):
     ]
     # the server goes on behind the largest key
     assert pg18.one("INSERT INTO people (email) VALUES ('new') RETURNING id") == 9
+
+
+@pytest.mark.parametrize("way", [[], ["--keep-indexes"], ["--append"]], ids=["away", "keep", "append"])
+def test_unique_indexes_over_columns_that_only_the_target_has(mongo, docrow, pg15, way):
+    """Plain ones, expressions and partial ones: they are the server's business, and retry does not ask for what it has not."""
+    fill_small(mongo)
+    (docrow.folder / "m.yaml").write_text(SMALL)
+    pg15.execute(
+        deployed.IN_FORCE + "ALTER TABLE people ADD COLUMN slug text DEFAULT gen_random_uuid()::text, ADD COLUMN live boolean DEFAULT true;"
+        "CREATE UNIQUE INDEX people_slug ON people (slug, n); CREATE UNIQUE INDEX people_lower_slug ON people (lower(slug));"
+        "CREATE UNIQUE INDEX people_live ON people (id) WHERE live; ALTER TABLE people ADD CONSTRAINT no_fifty CHECK (n <> 50);"
+    )
+    docrow.run("migrate", "--mapping", "./m.yaml", *way, status=1)
+    assert pg15.one("SELECT count(*) FROM people WHERE n = 50") == 0
+    pg15.execute("ALTER TABLE people DROP CONSTRAINT no_fifty")
+    docrow.run("retry", status=1)
+    assert pg15.query("SELECT count(*), count(DISTINCT slug) FROM people WHERE live") == [(90, 90)]
+    docrow.run("validate", "--full", status=0)
