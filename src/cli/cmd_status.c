@@ -69,6 +69,7 @@ static bool read_mapping(struct pg *pg, struct arena *a, struct status *s, struc
 	if (mapping_parse(&m, s->run.mapping_name, s->run.mapping_text, strlen(s->run.mapping_text), NULL,
 			  &ignored) &&
 	    plan_build_part(&p, m, s->run.left_out, NULL, &ignored)) {
+		plan_use_schema(p, s->run.schema);
 		name_phases(s, p, a);
 		if (s->run.phase == STATE_DONE)
 			ok = gather_kept_keys(pg, s->run.id, &p->schema, a, &s->kept, &s->nkept, err);

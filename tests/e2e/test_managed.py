@@ -6,6 +6,7 @@ import subprocess
 import time
 import urllib.parse
 
+import bson
 import psycopg
 import pytest
 from lib import nextcrm_dirt, nextcrm_sample, processes, program
@@ -192,6 +193,14 @@ def test_prisma_parameters(things, pg15):
     # The run knows where its tables are.
     things(pg15.uri + "?schema=other").run("migrate", "--clean-only", status=0)
     assert pg15.tables("crm") == []
+
+
+def test_status_knows_where_the_tables_are(mongo, things, pg15):
+    mongo["things"].insert_one({"n": -1, "up": bson.ObjectId()})
+    docrow = things(pg15.uri + "?schema=crm")
+    (docrow.folder / "things.yaml").write_text(MAPPING.replace('if_orphan: "null"', "if_orphan: keep"))
+    migrate(docrow, status=1)
+    assert "Foreign keys left NOT VALID (orphans were kept)\n  things_up_fkey" in docrow.run("status", "--target", pg15.uri, status=0).stdout
 
 
 def test_variables_of_postgresql_and_pgpass(things, pg15, tmp_path):
