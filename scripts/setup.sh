@@ -189,4 +189,6 @@ else
 	look_for_tools $tools
 fi
 [ "$what" = build ] || [ "$what" = deb ] || install_python
-[ "$what" != test ] || install_old_postgres
+case $what in
+test | lint) install_old_postgres ;; # make test and .ci/run ask for lint, which has all that test has
+esac
