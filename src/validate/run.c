@@ -84,7 +84,7 @@ static bool count_collections(struct validation *v, struct err *err)
 		if (f->present && !source_count(v->source, f->collection->name, &f->documents, err))
 			return false;
 		f->below = key_sample(f->documents, v->o.sample, v->o.sample_share);
-		v->progress[i].total = f->documents;
+		atomic_store(&f->total, f->documents);
 	}
 	return true;
 }
@@ -526,6 +526,7 @@ void validate_poll(struct validation *v, struct validate_snapshot *out)
 	for (size_t i = 0; i < v->nfeeds; i++) {
 		uint64_t done = atomic_load_explicit(&v->feeds[i].done, memory_order_relaxed);
 		struct validate_progress *p = &v->progress[i];
+		p->total = atomic_load_explicit(&v->feeds[i].total, memory_order_relaxed);
 		p->done = done < p->total ? done : p->total;
 		p->found = atomic_load_explicit(&v->feeds[i].found, memory_order_relaxed);
 		p->is_done = p->total > 0 && done >= p->total;

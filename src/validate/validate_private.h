@@ -76,7 +76,7 @@ struct feed {
 	bool present;       /* the source has the collection      */
 	uint64_t documents; /* by the source's own count          */
 	uint64_t below;     /* a hash below it is in the sample   */
-	atomic_uint_least64_t done, found;
+	atomic_uint_least64_t total, done, found;
 	atomic_bool sparse; /* between its documents' keys stand many others */
 };
 
@@ -242,7 +242,8 @@ struct validation {
 	bool has_coordinator;
 	pthread_mutex_t lock; /* what follows */
 	struct task *tasks;
-	size_t ntasks, next_task;
+	atomic_size_t ntasks; /* also read by validate_poll */
+	size_t next_task;
 	atomic_size_t tasks_done;
 	atomic_uint_least64_t resumed; /* chunks that were proved before an interruption */
 	struct err first_error;
@@ -260,7 +261,7 @@ struct validation {
 	uint64_t layer_checked[LAYER_COUNT];
 
 	atomic_bool stop, finished;
-	const char *doing;
+	_Atomic(const char *) doing;
 	struct validate_progress *progress;
 	struct validate_result result;
 	double started;
