@@ -66,6 +66,11 @@ mongoc_collection_t *mongo_collection(const struct mongo_conn *c, const char *na
 bool mongo_connect(struct source_mongo *s, const char *uri, const struct source_options *opts,
 		   struct err *err) MUST_CHECK;
 
+/* {name: 1} without a session, as the driver sends it; the reply is the caller's to destroy, also after a failure. */
+bool mongo_ask(mongoc_client_t *client, const char *db, const char *name, bson_t *reply, bson_error_t *e);
+const char *mongo_text_at(const bson_t *doc, const char *key); /* NULL: no text there; lent */
+bool mongo_yes_at(const bson_t *doc, const char *key);
+
 /* Fills err from the driver's error: `code` unless the error itself says authentication, privilege or connection.
  * `reply` may be NULL. Always returns false. */
 bool mongo_fail(const struct source_mongo *s, struct err *err, enum err_code code, const bson_error_t *e,

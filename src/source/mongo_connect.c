@@ -233,7 +233,7 @@ static mongoc_uri_t *bare_uri(const mongoc_uri_t *uri, const char *host)
 	return bare;
 }
 
-static bool run_simple(mongoc_client_t *client, const char *db, const char *name, bson_t *reply, bson_error_t *e)
+bool mongo_ask(mongoc_client_t *client, const char *db, const char *name, bson_t *reply, bson_error_t *e)
 {
 	bson_t command = BSON_INITIALIZER;
 	BSON_APPEND_INT32(&command, name, 1);
@@ -242,13 +242,13 @@ static bool run_simple(mongoc_client_t *client, const char *db, const char *name
 	return ok;
 }
 
-static const char *find_utf8(const bson_t *doc, const char *key)
+const char *mongo_text_at(const bson_t *doc, const char *key)
 {
 	bson_iter_t it;
 	return bson_iter_init_find(&it, doc, key) && BSON_ITER_HOLDS_UTF8(&it) ? bson_iter_utf8(&it, NULL) : NULL;
 }
 
-static bool find_bool(const bson_t *doc, const char *key)
+bool mongo_yes_at(const bson_t *doc, const char *key)
 {
 	bson_iter_t it;
 	return bson_iter_init_find(&it, doc, key) && bson_iter_as_bool(&it);
@@ -257,8 +257,8 @@ static bool find_bool(const bson_t *doc, const char *key)
 /* The first host answers when asked alone: then the set's name or its members' names are the trouble. */
 static void explain_hello(const struct source_mongo *s, const bson_t *hello, const char *unreachable, struct err *err)
 {
-	const char *wanted = mongoc_uri_get_replica_set(s->uri), *name = find_utf8(hello, "setName");
-	if (!name && find_bool(hello, "isreplicaset")) {
+	const char *wanted = mongoc_uri_get_replica_set(s->uri), *name = mongo_text_at(hello, "setName");
+	if (!name && mongo_yes_at(hello, "isreplicaset")) {
 		err_hint(err,
 			 "the server answers, but it is in no working replica set: initiate the set, or see that "
 			 "the server can resolve its own name in it");
@@ -295,7 +295,7 @@ static bool ask_alone(const struct source_mongo *s, const char *host, bson_t *he
 	mongoc_client_t *alone = uri ? new_client(uri, s->app_name) : NULL;
 	bool ok = false;
 	if (alone)
-		ok = run_simple(alone, "admin", "isMaster", hello, &e);
+		ok = mongo_ask(alone, "admin", "isMaster", hello, &e);
 	else
 		bson_init(hello);
 	if (alone)
@@ -360,8 +360,8 @@ static bool check_version(struct source_mongo *s, mongoc_client_t *client, char 
 {
 	bson_t reply;
 	bson_error_t e = {0};
-	bool ok = run_simple(client, "admin", "buildInfo", &reply, &e);
-	const char *text = ok ? find_utf8(&reply, "version") : NULL;
+	bool ok = mongo_ask(client, "admin", "buildInfo", &reply, &e);
+	const char *text = ok ? mongo_text_at(&reply, "version") : NULL;
 	snprintf(version, 32, "%s", text ? text : "(version not told)");
 	bson_destroy(&reply);
 	if (!ok && !mongo_is_refusal(&e))
@@ -388,12 +388,12 @@ static bool is_shard(mongoc_client_t *client, const bson_t *hello)
 	bson_error_t e;
 	if (bson_iter_init_find(&it, hello, "configsvr"))
 		return true;
-	bool yes = run_simple(client, "admin", "shardingState", &reply, &e) && find_bool(&reply, "enabled");
+	bool yes = mongo_ask(client, "admin", "shardingState", &reply, &e) && mongo_yes_at(&reply, "enabled");
 	yes = yes || bson_has_field(&reply, "$gleStats");
 	bson_destroy(&reply);
 	if (yes)
 		return true;
-	yes = run_simple(client, "admin", "getCmdLineOpts", &reply, &e) && has_cluster_role(&reply);
+	yes = mongo_ask(client, "admin", "getCmdLineOpts", &reply, &e) && has_cluster_role(&reply);
 	bson_destroy(&reply);
 	return yes;
 }
@@ -443,7 +443,7 @@ static bool take_time(struct source_mongo *s, mongoc_client_t *client, struct er
 {
 	bson_t reply;
 	bson_error_t e = {0};
-	bool ok = run_simple(client, "admin", "ping", &reply, &e);
+	bool ok = mongo_ask(client, "admin", "ping", &reply, &e);
 	if (!ok)
 		mongo_fail(s, err, ERR_SOURCE_READ, &e, &reply, "cannot ask MongoDB for its operation time");
 	else if (s->topology != MONGO_STANDALONE && find_time(&reply, "operationTime", &s->after))
@@ -460,7 +460,7 @@ static void describe(struct source_mongo *s, const mongoc_server_description_t *
 {
 	const char *host =
 		mongoc_server_description_host((mongoc_server_description_t *)(uintptr_t)sd)->host_and_port;
-	const char *set = find_utf8(mongoc_server_description_hello_response(sd), "setName");
+	const char *set = mongo_text_at(mongoc_server_description_hello_response(sd), "setName");
 	struct buf b;
 	buf_init(&b, 0);
 	buf_printf(&b, "MongoDB %s, ", version);
@@ -491,11 +491,11 @@ static bool examine(struct source_mongo *s, mongoc_client_t *client, const mongo
 	const bson_t *hello = mongoc_server_description_hello_response(sd);
 	if (strcmp(type, "Mongos") == 0 || strcmp(type, "LoadBalancer") == 0)
 		s->topology = MONGO_SHARDED;
-	else if (find_utf8(hello, "setName"))
+	else if (mongo_text_at(hello, "setName"))
 		s->topology = MONGO_REPLICA_SET;
 	else
 		s->topology = MONGO_STANDALONE;
-	s->is_hidden = find_bool(hello, "hidden");
+	s->is_hidden = mongo_yes_at(hello, "hidden");
 	if (!check_version(s, client, version, err) || !refuse_shard(s, client, hello, err) ||
 	    !take_time(s, client, err))
 		return false;

@@ -12,25 +12,10 @@
 #define SHORT_OPLOG 3600.0 /* seconds */
 #define FULL_OPLOG  0.9    /* of its size: old entries make room for new ones */
 
-static bool ask(mongoc_client_t *client, const char *db, const char *name, bson_t *reply, bson_error_t *e)
-{
-	bson_t command = BSON_INITIALIZER;
-	BSON_APPEND_INT32(&command, name, 1);
-	bool ok = mongoc_client_command_simple(client, db, &command, NULL, reply, e);
-	bson_destroy(&command);
-	return ok;
-}
-
 static const char *text_at(const bson_t *doc, const char *key)
 {
-	bson_iter_t it;
-	return bson_iter_init_find(&it, doc, key) && BSON_ITER_HOLDS_UTF8(&it) ? bson_iter_utf8(&it, NULL) : "";
-}
-
-static bool yes_at(const bson_t *doc, const char *key)
-{
-	bson_iter_t it;
-	return bson_iter_init_find(&it, doc, key) && bson_iter_as_bool(&it);
+	const char *text = mongo_text_at(doc, key);
+	return text != NULL ? text : "";
 }
 
 static double number_at(const bson_t *doc, const char *key)
@@ -49,7 +34,8 @@ static void put_member(struct buf *all, struct buf *ill, const bson_t *m)
 	bool is_well = false;
 	for (size_t i = 0; i < sizeof well / sizeof well[0]; i++)
 		is_well |= strcmp(state, well[i]) == 0;
-	buf_printf(all, "%s%s %s%s", all->len > 0 ? ", " : "", name, state, yes_at(m, "self") ? " (read from)" : "");
+	buf_printf(all, "%s%s %s%s", all->len > 0 ? ", " : "", name, state,
+		   mongo_yes_at(m, "self") ? " (read from)" : "");
 	if (!is_well)
 		buf_printf(ill, "%s%s is %s", ill->len > 0 ? ", " : "", name, state);
 }
@@ -59,7 +45,7 @@ static bool put_status(mongoc_client_t *client, struct buf *all, struct buf *ill
 	bson_iter_t it, members;
 	bson_error_t e;
 	bson_t reply;
-	bool ok = ask(client, "admin", "replSetGetStatus", &reply, &e) &&
+	bool ok = mongo_ask(client, "admin", "replSetGetStatus", &reply, &e) &&
 		  bson_iter_init_find(&it, &reply, "members") && bson_iter_recurse(&it, &members);
 	while (ok && bson_iter_next(&members)) {
 		const uint8_t *data;
@@ -106,8 +92,8 @@ static void tell_set(mongoc_client_t *client, const bson_t *hello, struct source
 
 static void tell_reading(const bson_t *hello, struct source_facts *f)
 {
-	const char *hidden = yes_at(hello, "hidden") ? ", a hidden member" : "";
-	if (yes_at(hello, "ismaster") || yes_at(hello, "isWritablePrimary")) {
+	const char *hidden = mongo_yes_at(hello, "hidden") ? ", a hidden member" : "";
+	if (mongo_yes_at(hello, "ismaster") || mongo_yes_at(hello, "isWritablePrimary")) {
 		source_add_fact(f, "read from", "the primary, %s", text_at(hello, "me"));
 		return;
 	}
@@ -218,8 +204,8 @@ static void tell_cluster(mongoc_client_t *client, struct source_facts *f)
 	bson_error_t e;
 	bson_t reply;
 	int n = 0;
-	bool ok = ask(client, "admin", "listShards", &reply, &e) && bson_iter_init_find(&it, &reply, "shards") &&
-		  bson_iter_recurse(&it, &shards);
+	bool ok = mongo_ask(client, "admin", "listShards", &reply, &e) &&
+		  bson_iter_init_find(&it, &reply, "shards") && bson_iter_recurse(&it, &shards);
 	while (ok && bson_iter_next(&shards))
 		n++;
 	bson_destroy(&reply);
@@ -236,7 +222,7 @@ static void tell_replica_set(mongoc_client_t *client, struct source_facts *f)
 {
 	bson_error_t e;
 	bson_t hello;
-	if (ask(client, "admin", "isMaster", &hello, &e)) {
+	if (mongo_ask(client, "admin", "isMaster", &hello, &e)) {
 		tell_set(client, &hello, f);
 		tell_reading(&hello, f);
 	}
