@@ -226,46 +226,47 @@ static const char *column_difference(const struct map_column *x, const struct ma
 	return same_reference(&x->references, &y->references) ? NULL : "references";
 }
 
-static void check_same_collection(struct schema_builder *b, const struct map_owner *x, const struct map_owner *y)
+/* The column that keeps what no other one takes; NULL: there is none. */
+static const char *keeping_column(const struct map_leftover *l)
 {
-	const struct map_collection *p = x->collection, *q = y->collection;
-	const char *kept[] = {p->unmapped.how == MAP_UNMAPPED_KEEP ? p->unmapped.column : NULL,
-			      q->unmapped.how == MAP_UNMAPPED_KEEP ? q->unmapped.column : NULL};
-	const char *what = p->id != q->id                   ? "id"
-			   : p->duplicates != q->duplicates ? "duplicates"
-			   : !same_text(kept[0], kept[1])   ? "the column of unmapped: keep"
-			   : q->primary_key_name != NULL && !same_text(p->primary_key_name, q->primary_key_name)
-				   ? "primary_key_name"
-				   : NULL;
-	if (what != NULL)
-		complain(b->c, y->line, y->col, "table \"%s\" is fed by collection \"%s\" (line %d), too: %s differs",
-			 y->table, p->name, x->line, what);
+	return l->how == MAP_UNMAPPED_KEEP ? l->column : NULL;
 }
 
-static void check_same_child(struct schema_builder *b, const struct map_owner *x, const struct map_owner *y)
+/* The later entry may leave the name out. */
+static bool is_named_alike(const char *first, const char *second)
 {
-	const struct map_child *p = x->child, *q = y->child;
-	const char *kept[] = {p->unmapped.how == MAP_UNMAPPED_KEEP ? p->unmapped.column : NULL,
-			      q->unmapped.how == MAP_UNMAPPED_KEEP ? q->unmapped.column : NULL};
-	const char *what = !same_text(p->parent, q->parent)     ? "parent"
-			   : !same_text(p->ordinal, q->ordinal) ? "ordinal"
-			   : !same_text(p->key, q->key)         ? "key"
-			   : !same_text(kept[0], kept[1])       ? "the column of unmapped: keep"
-			   : q->primary_key_name != NULL && !same_text(p->primary_key_name, q->primary_key_name)
-				   ? "primary_key_name"
-				   : NULL;
-	if (what != NULL)
-		complain(b->c, y->line, y->col, "table \"%s\" is fed by collection \"%s\" (line %d), too: %s differs",
-			 y->table, x->collection->name, x->line, what);
+	return second == NULL || same_text(first, second);
+}
+
+static const char *collection_difference(const struct map_collection *p, const struct map_collection *q)
+{
+	return p->id != q->id                   ? "id"
+	       : p->duplicates != q->duplicates ? "duplicates"
+	       : !same_text(keeping_column(&p->unmapped), keeping_column(&q->unmapped))
+		       ? "the column of unmapped: keep"
+	       : !is_named_alike(p->primary_key_name, q->primary_key_name) ? "primary_key_name"
+									   : NULL;
+}
+
+static const char *child_difference(const struct map_child *p, const struct map_child *q)
+{
+	return !same_text(p->parent, q->parent)     ? "parent"
+	       : !same_text(p->ordinal, q->ordinal) ? "ordinal"
+	       : !same_text(p->key, q->key)         ? "key"
+	       : !same_text(keeping_column(&p->unmapped), keeping_column(&q->unmapped))
+		       ? "the column of unmapped: keep"
+	       : !is_named_alike(p->primary_key_name, q->primary_key_name) ? "primary_key_name"
+									   : NULL;
 }
 
 void check_same_shape(struct schema_builder *b, size_t first, size_t second)
 {
 	const struct map_owner *x = &b->owners[first], *y = &b->owners[second];
-	if (y->child != NULL)
-		check_same_child(b, x, y);
-	else
-		check_same_collection(b, x, y);
+	const char *other = y->child != NULL ? child_difference(x->child, y->child)
+					     : collection_difference(x->collection, y->collection);
+	if (other != NULL)
+		complain(b->c, y->line, y->col, "table \"%s\" is fed by collection \"%s\" (line %d), too: %s differs",
+			 y->table, x->collection->name, x->line, other);
 	if (x->ncolumns != y->ncolumns)
 		complain(b->c, y->line, y->col,
 			 "table \"%s\" has %zu columns here, %zu in line %d: the same ones in the same order are "
