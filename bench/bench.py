@@ -11,6 +11,7 @@ Figures are medians of the runs; every run takes its turn at both, so that a dri
 """
 
 import argparse
+import contextlib
 import json
 import os
 import pathlib
@@ -248,26 +249,47 @@ def report(options, figures):
             "validate --full / docrow": round(middle["full"] / middle["docrow"], 2),
             "validate --full peak MB": round(middle["full peak"] / 1e6, 1),
         }
+    tell(lines, options)
+
+
+def tell(lines, options):
     for name, value in lines.items():
-        print(f"{name:28} {value}")
+        print(f"{name:30} {value}")
     if options.json:
         pathlib.Path(options.json).write_text(json.dumps(lines, indent=2) + "\n")
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--docs", type=int, default=300_000)
+def parser_of(text, documents):
+    """The options that every bench of whole runs has."""
+    parser = argparse.ArgumentParser(description=text, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--docs", type=int, default=documents)
     parser.add_argument("--sessions", type=int, default=2)
     parser.add_argument("--runs", type=int, default=3)
-    parser.add_argument("--whole", action="store_true")
     parser.add_argument("--json")
-    options = parser.parse_args()
+    return parser
+
+
+@contextlib.contextmanager
+def private_servers():
+    """(folder, mongod, PostgreSQL), gone afterwards."""
     resource.setrlimit(resource.RLIMIT_NOFILE, (4096, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
     folder = processes.temp_folder()
-    mongo_server = servers.Mongo(folder / "mongo").start()
-    pg_server = servers.Postgres(folder / "postgres", settings=POSTGRES_SETTINGS).start()
-    options.folder = folder
+    mongo = servers.Mongo(folder / "mongo").start()
+    pg = servers.Postgres(folder / "postgres", settings=POSTGRES_SETTINGS).start()
     try:
+        yield folder, mongo, pg
+    finally:
+        mongo.stop()
+        pg.stop()
+        processes.remove_folder(folder)
+
+
+def main():
+    parser = parser_of(__doc__, 300_000)
+    parser.add_argument("--whole", action="store_true")
+    options = parser.parse_args()
+    with private_servers() as (folder, mongo_server, pg_server):
+        options.folder = folder
         mongo, pg = MongoDatabase(mongo_server), PostgresDatabase(pg_server)
         fill(mongo, options.docs)
         figures = {"docrow": [], "cpu": [], "peak": [], "read": [], "copy": [], "structure": []}
@@ -278,10 +300,6 @@ def main():
         for _ in range(options.runs):
             one_round(options, mongo, pg, yard, figures)
         report(options, figures)
-    finally:
-        mongo_server.stop()
-        pg_server.stop()
-        processes.remove_folder(folder)
 
 
 if __name__ == "__main__":

@@ -11,14 +11,11 @@ in force   the same with --keep-indexes
 Figures are the best of the runs. What is timed is `docrow migrate` alone; taking back the run before it is not.
 """
 
-import argparse
 import json
-import pathlib
-import resource
 import sys
 
 import bench  # also makes tests/lib known
-from lib import deployed, processes, servers
+from lib import deployed
 from lib.databases import MongoDatabase, PostgresDatabase
 
 WAYS = {"owned": ["--no-search-indexes"], "existing": [], "in force": ["--keep-indexes"]}
@@ -65,25 +62,13 @@ def report(options, targets):
         }
     owned, *others = targets
     lines |= {f"{target.way} / owned": round(target.best()[0] / owned.best()[0], 3) for target in others}
-    for name, value in lines.items():
-        print(f"{name:30} {value}")
-    if options.json:
-        pathlib.Path(options.json).write_text(json.dumps(lines, indent=2) + "\n")
+    bench.tell(lines, options)
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--docs", type=int, default=150_000)
-    parser.add_argument("--sessions", type=int, default=2)
-    parser.add_argument("--runs", type=int, default=3)
-    parser.add_argument("--json")
-    options = parser.parse_args()
-    resource.setrlimit(resource.RLIMIT_NOFILE, (4096, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
-    folder = processes.temp_folder()
-    options.folder = folder
-    mongo_server = servers.Mongo(folder / "mongo").start()
-    pg_server = servers.Postgres(folder / "postgres", settings=bench.POSTGRES_SETTINGS).start()
-    try:
+    options = bench.parser_of(__doc__, 150_000).parse_args()
+    with bench.private_servers() as (folder, mongo_server, pg_server):
+        options.folder = folder
         mongo = MongoDatabase(mongo_server)
         bench.fill(mongo, options.docs)
         targets = [Target(way, pg_server) for way in WAYS]
@@ -91,10 +76,6 @@ def main():
             for target in targets if number % 2 == 0 else reversed(targets):
                 target.move(options, mongo)
         report(options, targets)
-    finally:
-        mongo_server.stop()
-        pg_server.stop()
-        processes.remove_folder(folder)
 
 
 if __name__ == "__main__":

@@ -21,7 +21,6 @@ import threading
 import time
 
 import bench
-from lib import processes, servers
 from lib.databases import MongoDatabase, PostgresDatabase
 
 
@@ -77,20 +76,14 @@ def main():
     parser.add_argument("--batch", type=int, default=200)
     parser.add_argument("--runs", type=int, default=5)
     options = parser.parse_args()
-    options.folder = folder = processes.temp_folder()
-    mongo_server = servers.Mongo(folder / "mongo").start()
-    pg_server = servers.Postgres(folder / "postgres", settings=bench.POSTGRES_SETTINGS).start()
-    try:
+    with bench.private_servers() as (folder, mongo_server, pg_server):
+        options.folder = folder
         mongo, pg = MongoDatabase(mongo_server), PostgresDatabase(pg_server)
         bench.fill(mongo, options.docs)
         found = {"none": [], "auto": []}
         for _ in range(options.runs):
             for how, list_ in found.items():
                 list_.append(move(options, mongo, pg, how))
-    finally:
-        mongo_server.stop()
-        pg_server.stop()
-        processes.remove_folder(folder)
     middle = {how: [statistics.median(column) for column in zip(*runs)] for how, runs in found.items()}
     for how, (wall, taken, written) in middle.items():
         print(f"{how:5} {wall:8.2f} s   first thread {taken * 1000:7.1f} ms   written {written / 1e3:8.1f} kB")
