@@ -20,3 +20,24 @@ def dirty_nextcrm(mongo_server, postgres_servers, tmp_path_factory):
     yield mongo, account_of(pg)
     pg.drop()
     mongo.drop()
+
+
+@pytest.fixture(scope="module")
+def nextcrm_source(mongo_server):
+    """A dirty NextCRM database for tables that are there already."""
+    sample = nextcrm_sample.make(1500, seed=7, dirt=0.04)
+    nextcrm_dirt.spoil(sample, seed=7)
+    mongo = MongoDatabase(mongo_server)
+    sample.insert(mongo.db)
+    yield mongo
+    mongo.drop()
+
+
+@pytest.fixture(scope="module")
+def nextcrm_owned(nextcrm_source, postgres_servers, tmp_path_factory):
+    """The same database, moved into tables that docrow makes."""
+    pg = PostgresDatabase(postgres_servers("debian"))
+    mapping = program.ROOT / "mappings" / "nextcrm.yaml"
+    program.Docrow(tmp_path_factory.mktemp("owned"), nextcrm_source, pg).run("migrate", "--mapping", mapping, status=1)
+    yield pg
+    pg.drop()

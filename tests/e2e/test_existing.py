@@ -10,56 +10,28 @@ import bson
 import psycopg
 import pytest
 
-from lib import deployed, nextcrm_dirt, nextcrm_sample, processes, program
-from lib.databases import MongoDatabase, PostgresDatabase
-from lib.deployed import EVERYTHING, PEOPLE, SMALL, fill_small, oid
+from lib import deployed, nextcrm_sample, processes, program
+from lib.databases import PostgresDatabase
+from lib.deployed import EVERYTHING, PEOPLE, SMALL, account, fill_small, oid
 from lib.pooler import PgBouncer
 
 MAPPING = program.ROOT / "mappings" / "nextcrm.yaml"
-DOCUMENTS = 1500
 
 
 # --- NextCRM's schema, deployed beforehand ---
 
 
-@pytest.fixture(scope="module")
-def source(mongo_server):
-    sample = nextcrm_sample.make(DOCUMENTS, seed=7, dirt=0.04)
-    nextcrm_dirt.spoil(sample, seed=7)
-    mongo = MongoDatabase(mongo_server)
-    sample.insert(mongo.db)
-    yield mongo
-    mongo.drop()
-
-
-@pytest.fixture(scope="module")
-def owned(source, postgres_servers, tmp_path_factory):
-    """The same database, moved into tables that docrow makes."""
-    pg = PostgresDatabase(postgres_servers("debian"))
-    program.Docrow(tmp_path_factory.mktemp("owned"), source, pg).run("migrate", "--mapping", MAPPING, status=1)
-    yield pg
-    pg.drop()
-
-
-def account(pg):
-    return (
-        pg.query("SELECT kind, object, path, n FROM docrow.ledger ORDER BY 1, 2, 3"),
-        sorted(pg.query("SELECT collection, table_name, column_name, doc_id_text, fault, ordinal, md5(document) FROM docrow.reject"), key=repr),
-        sorted(pg.query("SELECT kind, table_name, column_name, key, doc_id_text, ordinal FROM docrow.finding"), key=repr),
-    )
-
-
 @pytest.mark.parametrize("kind", ["debian", "16", "18"])
-def test_nextcrm(kind, source, owned, postgres_servers, make_docrow):
+def test_nextcrm(kind, nextcrm_source, nextcrm_owned, postgres_servers, make_docrow):
     pg = PostgresDatabase(postgres_servers(kind))
     deployed.nextcrm(pg, task_nullable=True)
     before = deployed.catalog(pg)
     assert len([r for r in before["indexes"] if not r[3]]) == 121
     assert len([r for r in before["constraints"] if r[2] == "f"]) == 52
-    result = make_docrow(source, pg).run("migrate", "--mapping", MAPPING, "--batch-size", "97", status=1)
+    result = make_docrow(nextcrm_source, pg).run("migrate", "--mapping", MAPPING, "--batch-size", "97", status=1)
     assert deployed.differences(before, deployed.catalog(pg)) == {}
-    assert pg.contents() == owned.contents()
-    assert account(pg) == account(owned)
+    assert pg.contents() == nextcrm_owned.contents()
+    assert account(pg) == account(nextcrm_owned)
     assert "39 of 39 tables are in schema public already" in result.stderr
     assert "14 indexes of the mapping are not in the target and are not made" in result.stderr
     assert dict(pg.query("SELECT kind, count(*) FROM docrow.ddl WHERE state IN ('restored', 'filled') GROUP BY 1")) == {
@@ -94,11 +66,11 @@ def test_nextcrm_with_bigint_and_time_zones(mongo, docrow, pg15):
     assert given and all(times[key] == at for key, at in given.items())
 
 
-def test_nextcrm_as_it_is_deployed(source, make_docrow, pg15):
+def test_nextcrm_as_it_is_deployed(nextcrm_source, make_docrow, pg15):
     """tasksComments.task takes no NULL there: those comments are rejects, and the hint says how to keep them."""
     deployed.nextcrm(pg15)
     before = deployed.catalog(pg15)
-    docrow = make_docrow(source, pg15)
+    docrow = make_docrow(nextcrm_source, pg15)
     result = docrow.run("migrate", "--mapping", MAPPING, status=1)
     assert 'ALTER TABLE "tasksComments" ALTER COLUMN "task" DROP NOT NULL' in result.stderr
     assert deployed.differences(before, deployed.catalog(pg15)) == {}
@@ -113,10 +85,10 @@ def test_nextcrm_as_it_is_deployed(source, make_docrow, pg15):
     assert pg15.query("SELECT * FROM docrow.ddl") == []
 
 
-def test_nextcrm_deployed_and_mended_before_the_move(source, owned, make_docrow, pg15):
+def test_nextcrm_deployed_and_mended_before_the_move(nextcrm_source, nextcrm_owned, make_docrow, pg15):
     deployed.nextcrm(pg15)
     before = deployed.catalog(pg15)
-    docrow = make_docrow(source, pg15)
+    docrow = make_docrow(nextcrm_source, pg15)
     drop = 'ALTER TABLE "public"."tasksComments" ALTER COLUMN "task" DROP NOT NULL'
     page = json.loads(docrow.run("check", "--mapping", MAPPING, "--json", status=1).stdout)
     assert page["fixes"] == [{"sql": drop, "done": False}]
@@ -130,17 +102,17 @@ def test_nextcrm_deployed_and_mended_before_the_move(source, owned, make_docrow,
     assert list(deployed.differences(before, after)) == ["columns"]
     assert "nothing that --apply-fixes could mend" in docrow.run("check", "--mapping", MAPPING, "--apply-fixes", status=0).stdout
     docrow.run("migrate", "--mapping", MAPPING, status=1)
-    assert account(pg15) == account(owned)
+    assert account(pg15) == account(nextcrm_owned)
 
 
-def test_nextcrm_deployed_and_mended_after_the_move(source, owned, make_docrow, pg15):
+def test_nextcrm_deployed_and_mended_after_the_move(nextcrm_source, nextcrm_owned, make_docrow, pg15):
     """The comments that were rejects go in, and hang on the tasks of accounts."""
     deployed.nextcrm(pg15)
-    docrow = make_docrow(source, pg15)
+    docrow = make_docrow(nextcrm_source, pg15)
     docrow.run("migrate", "--mapping", MAPPING, status=1)
     pg15.execute('ALTER TABLE "tasksComments" ALTER COLUMN task DROP NOT NULL')
     docrow.run("retry", status=1)
-    assert pg15.contents() == owned.contents()
+    assert pg15.contents() == nextcrm_owned.contents()
 
 
 # --- everything that can hang on a table ---
@@ -653,7 +625,7 @@ def test_tables_in_use_are_waited_for_and_then_left_alone(mongo, docrow, pg15):
 # --- the ways to the server ---
 
 
-def test_nextcrm_through_a_pooler_with_a_limit_on_statements(source, owned, make_docrow, pg15):
+def test_nextcrm_through_a_pooler_with_a_limit_on_statements(nextcrm_source, nextcrm_owned, make_docrow, pg15):
     """PgBouncer in transaction mode, and a statement_timeout that the operator set: the catalog and the rows all the same."""
     deployed.nextcrm(pg15, task_nullable=True)
     before = deployed.catalog(pg15)
@@ -666,12 +638,12 @@ def test_nextcrm_through_a_pooler_with_a_limit_on_statements(source, owned, make
     folder = processes.temp_folder()
     pooler = PgBouncer(folder / "pool", pg15.server).start()
     try:
-        docrow = make_docrow(source, pooler.address(pg15.name) + "?pgbouncer=true")
+        docrow = make_docrow(nextcrm_source, pooler.address(pg15.name) + "?pgbouncer=true")
         docrow.run("migrate", "--mapping", MAPPING, "--batch-size", "97", status=1)
         with pg15.admin() as admin:
             admin.execute("DROP EVENT TRIGGER slow; DROP FUNCTION slow()")
         assert deployed.differences(before, deployed.catalog(pg15)) == {}
-        assert account(pg15) == account(owned)
+        assert account(pg15) == account(nextcrm_owned)
         docrow.run("migrate", "--clean-only", status=0)
         assert deployed.differences(before, deployed.catalog(pg15)) == {}
     finally:

@@ -5,22 +5,13 @@ import re
 
 import pytest
 
-from lib import deployed, nextcrm_dirt, nextcrm_sample, program
-from lib.databases import MongoDatabase, PostgresDatabase
-from lib.deployed import IN_FORCE, SMALL, fill_small, oid
+from lib import deployed, program
+from lib.databases import PostgresDatabase
+from lib.deployed import IN_FORCE, SMALL, account, fill_small, oid
 from lib.ids import uuid_of
 
 MAPPING = program.ROOT / "mappings" / "nextcrm.yaml"
-DOCUMENTS = 1500
 KEEP = ["migrate", "--mapping", "./m.yaml", "--keep-indexes"]
-
-
-def account(pg):
-    return (
-        pg.query("SELECT kind, object, path, n FROM docrow.ledger ORDER BY 1, 2, 3"),
-        sorted(pg.query("SELECT collection, table_name, column_name, doc_id_text, fault, ordinal, md5(document) FROM docrow.reject"), key=repr),
-        sorted(pg.query("SELECT kind, table_name, column_name, key, doc_id_text, ordinal FROM docrow.finding"), key=repr),
-    )
 
 
 def write(docrow, mapping=SMALL):
@@ -31,27 +22,8 @@ def stages(pg):
     return pg.query("SELECT relname::text FROM pg_class WHERE relnamespace = 'docrow'::regnamespace AND relname LIKE 'rows%%'")
 
 
-@pytest.fixture(scope="module")
-def source(mongo_server):
-    sample = nextcrm_sample.make(DOCUMENTS, seed=7, dirt=0.04)
-    nextcrm_dirt.spoil(sample, seed=7)
-    mongo = MongoDatabase(mongo_server)
-    sample.insert(mongo.db)
-    yield mongo
-    mongo.drop()
-
-
-@pytest.fixture(scope="module")
-def owned(source, postgres_servers, tmp_path_factory):
-    """The same database, moved into tables that docrow makes."""
-    pg = PostgresDatabase(postgres_servers("debian"))
-    program.Docrow(tmp_path_factory.mktemp("owned"), source, pg).run("migrate", "--mapping", MAPPING, status=1)
-    yield pg
-    pg.drop()
-
-
 @pytest.mark.parametrize("kind", ["debian", "16", "18"])
-def test_nextcrm(kind, source, owned, postgres_servers, make_docrow):
+def test_nextcrm(kind, nextcrm_source, nextcrm_owned, postgres_servers, make_docrow):
     pg = PostgresDatabase(postgres_servers(kind))
     deployed.nextcrm(pg, task_nullable=True)
     before = deployed.catalog(pg)
@@ -62,13 +34,13 @@ def test_nextcrm(kind, source, owned, postgres_servers, make_docrow):
             " pg_event_trigger_dropped_objects() WHERE schema_name = 'public') THEN RAISE 'something is away'; END IF; END$$;"
             " CREATE EVENT TRIGGER away ON sql_drop EXECUTE FUNCTION away()"
         )
-    docrow = make_docrow(source, pg)
+    docrow = make_docrow(nextcrm_source, pg)
     result = docrow.run("migrate", "--mapping", MAPPING, "--keep-indexes", "--batch-size", "97", status=1)
     with pg.admin() as admin:
         admin.execute("DROP EVENT TRIGGER away; DROP FUNCTION away()")
     assert deployed.differences(before, deployed.catalog(pg)) == {}
-    assert pg.contents() == owned.contents()
-    assert account(pg) == account(owned)
+    assert pg.contents() == nextcrm_owned.contents()
+    assert account(pg) == account(nextcrm_owned)
     assert "with their keys and indexes in force" in result.stderr
     assert stages(pg) == []
     assert dict(pg.query("SELECT kind || ' ' || state, count(*) FROM docrow.ddl GROUP BY 1")) == {

@@ -106,6 +106,15 @@ def catalog(pg, schemas=("public",)):
     return {what: sorted(pg.query(sql.format(schemas=names)), key=repr) for what, sql in QUERIES.items()}
 
 
+def account(pg):
+    """What a run says of its work and that must not depend on where the tables came from."""
+    return (
+        pg.query("SELECT kind, object, path, n FROM docrow.ledger ORDER BY 1, 2, 3"),
+        sorted(pg.query("SELECT collection, table_name, column_name, doc_id_text, fault, ordinal, md5(document) FROM docrow.reject"), key=repr),
+        sorted(pg.query("SELECT kind, table_name, column_name, key, doc_id_text, ordinal FROM docrow.finding"), key=repr),
+    )
+
+
 def differences(before, after):
     """Short and readable."""
     return {
