@@ -352,11 +352,12 @@ struct display {
 	struct engine_table *tables;
 };
 
-static void show(struct display *d, struct check_scan *scan)
+/* True when everything is read. */
+static bool show(struct display *d, struct check_scan *scan)
 {
 	const struct check_progress *list;
+	bool is_read = check_scan_poll(scan, &list, &d->s.ntables);
 
-	d->s.finished = check_scan_poll(scan, &list, &d->s.ntables);
 	for (size_t i = 0; i < d->s.ntables; i++) {
 		struct engine_table *t = &d->tables[i];
 		t->collection = t->table = list[i].collection;
@@ -369,6 +370,7 @@ static void show(struct display *d, struct check_scan *scan)
 		t->started = t->started_at > 0;
 	}
 	progress_update(d->progress, &d->s, clock_seconds());
+	return is_read;
 }
 
 static void answer_stop(struct display *d)
@@ -379,12 +381,12 @@ static void answer_stop(struct display *d)
 
 static void watch(struct display *d, struct check_scan *scan)
 {
-	while (!d->s.finished) {
+	for (;;) {
 		if (stop_is_new())
 			answer_stop(d);
-		show(d, scan);
-		if (!d->s.finished)
-			stop_wait(POLL_MS);
+		if (show(d, scan))
+			return;
+		stop_wait(POLL_MS);
 	}
 }
 
@@ -437,6 +439,8 @@ static bool run_scan(struct job *j, struct check_scan *scan, struct err *err)
 	d.s.tables = d.tables;
 	watch(&d, scan);
 	bool ok = settle(&d, j, scan, err);
+	d.s.finished = true; /* the last update is one that every kind of display shows */
+	show(&d, scan);
 	progress_end(d.progress, stop_requested() ? "stopped" : "done", clock_seconds());
 	cli_progress_close(d.progress);
 	return ok;

@@ -363,3 +363,13 @@ def test_killed_while_scanning(things, mongo, pg15):
     process.communicate(timeout=10)
     assert process.returncode in (130, 0, 1)
     untouched(pg15)
+
+
+def test_a_long_settling_is_not_told_line_by_line(docrow, dirty_nextcrm, pg15):
+    """Once a second, also when everything is read and keys and references are looked at."""
+    docrow.environment["MONGODB_URI"] = dirty_nextcrm[0].uri
+    started = time.monotonic()
+    result = docrow.run("check", "--mapping", "nextcrm", "--scan", "full", "--progress", "json", status=1)
+    told = [json.loads(line) for line in result.stderr.splitlines() if line.startswith('{"event":"progress"')]
+    assert 1 <= len(told) <= 3 + (time.monotonic() - started)
+    assert told[-1]["documents"] > 1500
