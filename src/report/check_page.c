@@ -325,7 +325,7 @@ static size_t shown_bytes(const struct check_text *t)
 static void put_strangers(struct buf *out, const struct check_page *p, const struct check_enum *e)
 {
 	size_t texts = 0, shortest = SIZE_MAX, longest = 0;
-	uint64_t all = e->more;
+	uint64_t all = 0;
 	char n[2][32];
 	for (size_t i = 0; i < e->ntexts; i++) {
 		const struct check_text *t = &e->texts[i];
@@ -341,10 +341,13 @@ static void put_strangers(struct buf *out, const struct check_page *p, const str
 		}
 		texts++;
 	}
-	if (all > 0 && (!p->log_values || texts > PATHS_SHOWN || e->more > 0))
-		buf_printf(out, "      no label: %s values, %s%zu texts of %zu to %zu bytes%s\n",
-			   text_thousands(all, n[0]), e->more > 0 ? "more than " : "", texts, shortest, longest,
+	if (texts > 0 && (!p->log_values || texts > PATHS_SHOWN))
+		buf_printf(out, "      no label: %s values, %zu texts of %zu to %zu bytes%s\n",
+			   text_thousands(all, n[0]), texts, shortest, longest,
 			   p->log_values ? "" : "; --log-values shows them");
+	if (e->more > 0)
+		buf_printf(out, "      not told: %s values of further texts, after the first %d\n",
+			   text_thousands(e->more, n[0]), CHECK_MAX_TEXTS);
 }
 
 static bool is_used(const struct check_enum *e, const char *label)
@@ -358,7 +361,7 @@ static bool is_used(const struct check_enum *e, const char *label)
 static void put_unused(struct buf *out, const struct check_page *p, const struct check_enum *e)
 {
 	bool first = true;
-	for (size_t i = 0; e->type != NULL && i < e->type->nlabels; i++) {
+	for (size_t i = 0; e->type != NULL && e->more == 0 && i < e->type->nlabels; i++) { /* else: not known */
 		if (is_used(e, e->type->labels[i]))
 			continue;
 		buf_puts(out, first ? p->sample > 0 ? "      not in the sample: " : "      never: " : ", ");
