@@ -89,7 +89,7 @@ static bool read_others(struct pg *pg, struct arena *a, struct status *s, struct
 	struct state_entry *entries;
 	size_t n;
 
-	if (strncmp(s->run.way, "append", 6) != 0)
+	if (!state_run_appended(&s->run))
 		return true;
 	if (!state_ledger(pg, s->run.id, a, &entries, &n, err))
 		return false;

@@ -81,7 +81,7 @@ static bool adapt_plan(struct job *j, const struct state_run *run, struct err *e
 	plan_use_schema(j->plan, run != NULL ? run->schema : pg_uri_schema(pg));
 	if (run == NULL)
 		return true;
-	j->appended = strncmp(run->way, "append", 6) == 0;
+	j->appended = state_run_appended(run);
 	if (!sink_is_existing(pg, run->id, &j->existing, err))
 		return false;
 	if (!j->existing)

@@ -92,7 +92,7 @@ static bool count_own(struct pg *pg, const struct report_facts *f, size_t table,
 {
 	uint64_t others = 0;
 
-	if (f->run.way == NULL || strncmp(f->run.way, "append", 6) != 0)
+	if (!state_run_appended(&f->run))
 		return true;
 	if (!sink_count_foreign_rows(pg, &f->plan->schema, f->run.id, (int)table, &others, err))
 		return false;

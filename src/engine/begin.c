@@ -154,7 +154,7 @@ static const char *one_line(struct arena *a, const char *lines)
 	return out.len > 0 ? arena_strdup(a, buf_cstr(&out)) : "nothing";
 }
 
-/* --- how tables that are there are filled, as the run's options have it --- */
+/* --- how tables that are there are filled, as the run's options have it (state_run_appended reads it, too) --- */
 
 static const char *const way_names[] = {[SINK_CONFLICT_NONE] = "keep-indexes",
 					[SINK_CONFLICT_REJECT] = "append, on-conflict reject",

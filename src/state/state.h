@@ -24,6 +24,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #include "err.h"
 #include "ledger.h"
@@ -64,6 +65,12 @@ struct state_run {
 	char *error;  /* last error, one line, or NULL                                */
 	char *started, *finished;
 };
+/* Did the run add to rows of others? The words of `way` begin with "append" then. */
+static inline bool state_run_appended(const struct state_run *r)
+{
+	return r->way != NULL && strncmp(r->way, "append", 6) == 0;
+}
+
 /* In the caller's transaction (with sink_create), which then serialises with other creators. Sets run->id; refused
  * (RUN_UNFINISHED) when there is a run that is neither done nor cleaned. */
 bool state_run_create(struct pg *pg, struct state_run *run, struct err *err) MUST_CHECK;
