@@ -271,6 +271,8 @@ static void man_overview(FILE *out)
 	      ".SH FILES\n.TP\nmigration\\-checkpoint.json, migration\\-errors.log\n"
 	      "Written by docrow migrate when it stops or ends.\n"
 	      ".TP\nmigration\\-validation\\-report.json\nWritten by docrow validate.\n"
+	      ".TP\nmigration\\-validation\\-progress\n"
+	      "What docrow validate has proved; validate \\-\\-resume goes on from it, and it is gone at the end.\n"
 	      ".TP\n~/.pgpass\nPasswords for PostgreSQL, as psql reads them.\n",
 	      out);
 }
