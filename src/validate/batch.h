@@ -31,7 +31,6 @@ struct owner {
 	struct val val;
 	const uint8_t *key;
 	size_t key_len;
-	int next;
 };
 
 struct batch {

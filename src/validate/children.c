@@ -12,8 +12,10 @@ void batch_send_counts(struct batch *b, int table)
 	FOUND_COUNT(f, table, matched, b->matched);
 	FOUND_COUNT(f, table, mismatched, b->mismatched);
 	FOUND_COUNT(f, table, fields, b->fields);
-	b->all_compared += b->compared;
-	b->all_fields += b->fields;
+	if (table == b->feed->main.table) { /* what a resume counts again for this table */
+		b->all_compared += b->compared;
+		b->all_fields += b->fields;
+	}
 	b->compared = b->matched = b->mismatched = b->fields = 0;
 }
 
@@ -149,7 +151,7 @@ static const char *child_key_text(struct children *c, const struct owner *o, int
 static void keep_inner(struct children *c, const struct owner *o, const struct val *element, int64_t ordinal,
 		       struct view *v)
 {
-	struct owner in = {.item = o->item, .val = *element, .next = -1};
+	struct owner in = {.item = o->item, .val = *element};
 
 	if (c->t->nchildren == 0 ||
 	    !batch_own_key(c->b, o->item, c->t, v, o->key, o->key_len, ordinal, &in.key, &in.key_len))
@@ -302,7 +304,7 @@ bool batch_compare_children(struct batch *b, struct err *err)
 		size_t n = 0;
 		for (size_t k = 0; k < b->n; k++) {
 			struct item *it = &b->items[k];
-			struct owner o = {.item = it, .val = batch_whole(b->docs.data + it->at, it->len), .next = -1};
+			struct owner o = {.item = it, .val = batch_whole(b->docs.data + it->at, it->len)};
 			buf_reset(&b->scratch);
 			if (!key_of_val(&b->w->judge, &t->owner, &it->id, &b->scratch))
 				continue;

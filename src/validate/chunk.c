@@ -374,8 +374,8 @@ static void take_over(struct batch *b)
 			     .kind = FOUND_NOT_COMPARED,
 			     .table = batch_table(b, table),
 			     .collection = b->feed->collection->name,
-			     .detail = "documents changed since the interrupted validation: start it anew, "
-				       "without --resume"});
+			     .detail = "documents, or what explains that they have no rows, changed since the "
+				       "interrupted validation: start it anew, without --resume"});
 }
 
 static void close_chunk(struct batch *b, const struct task *t)

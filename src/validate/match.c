@@ -164,9 +164,13 @@ uint64_t match_hash(struct batch *b, const struct item *it, struct view *v)
 	return h;
 }
 
-static uint64_t document_hash(const struct batch *b, const uint8_t *doc, size_t len)
+/* By its _id: what is in it may change between two looks. */
+static uint64_t document_hash(const struct batch *b, const struct item *it, const uint8_t *doc)
 {
-	return listed_bytes(b->feed->collection->name, doc, len);
+	const char *collection = b->feed->collection->name;
+
+	return it->wrapped != NULL ? listed_document(collection, it->wrapped, it->wrapped_len)
+				   : listed_bytes(collection, doc, it->len);
 }
 
 static void probe(struct batch *b, const struct item *it, struct view *v)
@@ -187,7 +191,7 @@ void match_look(struct batch *b, struct item *it, struct view *v, const uint8_t 
 		probe(b, it, v);
 		return;
 	}
-	*keep = b->look == LOOK_MATCH ? sampled : listed_has(b->w->v->left, document_hash(b, doc, it->len), NULL);
+	*keep = b->look == LOOK_MATCH ? sampled : listed_has(b->w->v->left, document_hash(b, it, doc), NULL);
 	if (*keep)
 		it->hash = match_hash(b, it, v);
 }
@@ -221,8 +225,8 @@ static bool begin_places(struct places *p, struct err *err)
 		p->columns[p->ncolumns++] = (int)c;
 	}
 	buf_puts(&sql, "tableoid, ctid FROM ");
-	sql_table(&sql, &v->plan->schema, t);
-	buf_puts(&sql, ") TO STDOUT (FORMAT binary)");
+	rows_put(&sql, v, p->table);
+	buf_puts(&sql, " AS t) TO STDOUT (FORMAT binary)");
 	return pg_copy_out_begin(p->w->pg, buf_cstr(&sql), err);
 }
 
@@ -237,6 +241,7 @@ static void hash_places(struct places *p)
 {
 	const struct schema_table *t = &p->w->v->plan->schema.tables[p->table];
 
+	arena_reset(p->w->judge.arena); /* trees of jsonb values */
 	p->hash = 1;
 	for (size_t i = 0; i < p->ncolumns; i++) {
 		buf_reset(&p->form);
@@ -569,7 +574,8 @@ static const char *foretold_names(const struct batch *b)
 	return names.len > 0 ? arena_printf(b->w->arena, "in %s", buf_cstr(&names)) : "in whatever can be foretold";
 }
 
-/* Documents that no row is like: to be paired, unless there were too many rows to look at. */
+/* Documents that no row is like: to be paired, unless there were too many rows to look at. Of those that no row is
+ * left for, the tally missed a row, or that row was there when rows were counted and is not found any more. */
 static void end_group(struct match *m, const struct group *g)
 {
 	struct batch *b = m->b;
@@ -585,7 +591,12 @@ static void end_group(struct match *m, const struct group *g)
 								  "looked at, and none is the document's",
 								  g->nspots, foretold_names(b), MOST_ALIKE)});
 		else if (b->look == LOOK_MATCH)
-			leave(b->w, document_hash(b, b->docs.data + it->at, it->len));
+			leave(b->w, document_hash(b, it, b->docs.data + it->at));
+		else if (!odd_is_missing(b->w->v, (uint32_t)b->feed->main.table, it->hash))
+			batch_tell(b, it, &b->feed->main,
+				   (struct validate_finding){
+					   .kind = FOUND_NOT_COMPARED,
+					   .detail = "the document, or its row, changed while they were looked at"});
 	}
 }
 

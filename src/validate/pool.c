@@ -227,13 +227,19 @@ bool run_pool(struct validation *v)
 	v->next_task = 0;
 	if ((size_t)n > v->ntasks)
 		n = v->ntasks > 0 ? (int)v->ntasks : 1;
-	for (int i = 0; i < n; i++) {
-		workers[i].v = v;
-		pthread_create(&workers[i].thread, NULL, work, &workers[i]);
+	int started = 0;
+	for (; started < n; started++) { /* where no more threads are to be had, those that are there do the work */
+		workers[started].v = v;
+		if (pthread_create(&workers[started].thread, NULL, work, &workers[started]) != 0)
+			break;
 	}
-	for (int i = 0; i < n; i++)
+	for (int i = 0; i < started; i++)
 		pthread_join(workers[i].thread, NULL);
 	free(workers);
+	if (started == 0 && v->ntasks > 0 && !v->failed) {
+		err_set(&v->first_error, ERR_INTERNAL, "cannot start a thread");
+		v->failed = true;
+	}
 	if (validation_stopped(v) && !v->failed) {
 		err_set(&v->first_error, ERR_STOPPED, "stopped by a signal");
 		v->failed = true;

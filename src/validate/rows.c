@@ -103,7 +103,7 @@ void rows_put(struct buf *sql, const struct validation *v, int table)
 		sql_table(sql, s, &s->tables[table]);
 		return;
 	}
-	buf_puts(sql, "(SELECT * FROM ");
+	buf_puts(sql, "(SELECT tableoid, ctid, * FROM ");
 	sql_table(sql, s, &s->tables[table]);
 	put_others(sql, v, "IN");
 	buf_putc(sql, ')');
@@ -153,6 +153,7 @@ static uint64_t hash_row(struct worker *w, int table, const int *columns, const 
 {
 	const struct schema_table *t = &w->v->plan->schema.tables[table];
 
+	arena_reset(w->judge.arena); /* trees of jsonb keys */
 	buf_reset(&k->first);
 	buf_reset(&k->second);
 	if (k->n > 0)

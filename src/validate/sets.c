@@ -153,6 +153,13 @@ static struct odd *find(const struct validation *v, uint32_t set, uint64_t hash)
 	return v->nodd > 0 ? bsearch(&key, v->odd, v->nodd, sizeof key, compare_odd) : NULL;
 }
 
+bool odd_is_missing(const struct validation *v, uint32_t set, uint64_t hash)
+{
+	const struct odd *o = find(v, set, hash);
+
+	return o != NULL && is_missing(o->kind);
+}
+
 const struct odd *odd_take(struct worker *w, uint32_t set, uint64_t hash, bool missing)
 {
 	struct odd *o = find(w->v, set, hash);

@@ -367,7 +367,10 @@ bool chunk_look(struct worker *w, const struct task *t, enum look look, struct e
 bool rows_name(struct worker *w, int table, struct err *err) MUST_CHECK;
 /* One of those that are to be named; NULL: it is none, or all are. */
 const struct odd *odd_take(struct worker *w, uint32_t set, uint64_t hash, bool missing);
+/* Before odd_take, odd_is_missing. */
 void odd_sort(struct validation *v);
+/* Did the tally miss a row (an element, a pair) with this hash? */
+bool odd_is_missing(const struct validation *v, uint32_t set, uint64_t hash);
 bool odd_has(const struct validation *v, int table, bool missing);
 /* Findings that a change of the document after the copy explains are marked, and taken out of the counts. */
 bool drift_check(struct validation *v, struct err *err) MUST_CHECK;
