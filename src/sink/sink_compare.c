@@ -9,6 +9,7 @@
 #include "sink_catalog.h"
 #include "sink_existing.h"
 #include "sink_fixes.h"
+#include "sink_stage.h"
 #include "text.h"
 
 #define NAMES_SHOWN 12
@@ -699,6 +700,24 @@ static void compare_kept(struct compare *cmp)
 	}
 }
 
+/* What a replaced row has below it goes with it. That is done table by table after the row above was moved, which it
+ * is not yet in a circle, and of one level: rows further below would go by ON DELETE CASCADE, in no list. */
+static void compare_replaced(struct compare *cmp)
+{
+	for (size_t i = 0; i < cmp->s->ntables && cmp->way->conflict == SINK_CONFLICT_REPLACE; i++) {
+		const struct schema_table *t = &cmp->s->tables[i];
+		if (t->parent_table < 0)
+			continue;
+		const struct schema_table *up = &cmp->s->tables[t->parent_table];
+		bool circle = sink_share_circle(cmp->s, (int)i, t->parent_table);
+		if (up->parent_table >= 0 || circle)
+			add(cmp, SINK_ERROR, "--on-conflict skip or reject; or --skip the collection",
+			    "rows of %s cannot replace those that are there: %s", t->name,
+			    circle ? "it and the table that it hangs on refer to each other"
+				   : "they hang on rows of a child table");
+	}
+}
+
 static void compare_triggers(struct compare *cmp, bool off)
 {
 	struct names on = {0}, published = {0};
@@ -766,10 +785,12 @@ bool sink_compare(struct pg *pg, const struct schema *s, const struct sink_way *
 	compare_refs(&cmp);
 	for (size_t t = 0; t < s->ntables; t++)
 		compare_key(&cmp, (int)t);
-	if (keeps_all(&cmp))
+	if (keeps_all(&cmp)) {
 		compare_kept(&cmp);
-	else
+		compare_replaced(&cmp);
+	} else {
 		compare_troubles(&cmp);
+	}
 	compare_missing(&cmp);
 	compare_triggers(&cmp, way->disable_triggers);
 	if (s->owner != NULL || s->ngrants > 0)

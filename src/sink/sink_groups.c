@@ -175,6 +175,17 @@ static void fill_unit(const struct graph *g, int component, struct arena *a, str
 				g->component[v] == component && g->component[w] == component && has_edge(g, v, w);
 }
 
+bool sink_share_circle(const struct schema *s, int one, int other)
+{
+	struct arena *a = arena_new();
+	struct graph g;
+
+	find_components(&g, s, a);
+	bool share = g.component[one] == g.component[other];
+	arena_free(a);
+	return share;
+}
+
 size_t sink_units(const struct schema *s, struct arena *a, struct sink_unit **units)
 {
 	struct graph g;

@@ -35,6 +35,8 @@ struct sink_unit {
 	int group;   /* of sink_orphan_groups; -1: none    */
 	bool cyclic; /* they need each other or themselves */
 };
+/* Do both tables need each other, directly or by others? */
+bool sink_share_circle(const struct schema *s, int one, int other);
 /* Parents before those that need them. Tables without a stage are in none. */
 size_t sink_units(const struct schema *s, struct arena *a, struct sink_unit **units);
 /* The schema as it is when the units before `unit` are moved. Shares all but the list of tables with s. */

@@ -349,3 +349,39 @@ collections:
     docrow.run("validate", "--full", status=0)
     docrow.run("migrate", "--clean-only", status=0)
     assert pg15.contents() == before
+
+
+NESTED = """
+docrow: 1
+collections:
+  - collection: orders
+    columns: [{ name: id, from: _id, type: uuid, primary_key: true }, { name: best, type: uuid, REFERENCE }]
+    children:
+      - from: lines
+        table: lines
+        parent: order_id
+        ordinal: place
+        key: id
+        columns: [{ name: what, type: text }]
+        CHILDREN
+"""
+
+
+@pytest.mark.parametrize("shape, why", [
+    (("", "children: [{ from: parts, table: parts, parent: line_id, ordinal: n, columns: [{ name: p, from: ., type: text }] }]"),
+     "rows of parts cannot replace those that are there: they hang on rows of a child table"),
+    (('references: { table: lines, if_orphan: "null" }', ""),
+     "rows of lines cannot replace those that are there: it and the table that it hangs on refer to each other"),
+], ids=["nested", "circle"])
+def test_what_cannot_be_replaced_is_told_before(mongo, docrow, pg15, shape, why):
+    """What hangs below a replaced row further down would go by ON DELETE CASCADE, in no list."""
+    mongo["orders"].insert_one({"_id": oid(1), "lines": [{"what": "new", "parts": ["p"]}]})
+    write(docrow, NESTED.replace("REFERENCE", shape[0]).replace("CHILDREN", shape[1]))
+    docrow.run("migrate", "--mapping", "./m.yaml", status=0)
+    before = pg15.contents()
+    pg15.execute("DROP SCHEMA docrow CASCADE")
+    result = docrow.run(*APPEND, "--on-conflict", "replace", status=4)
+    assert why in result.stderr
+    assert pg15.contents() == before
+    docrow.run(*APPEND, "--on-conflict", "skip", status=0)
+    assert pg15.contents() == before
