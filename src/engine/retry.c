@@ -435,7 +435,8 @@ static bool list_pairs(struct pass *p, const char *table, const char **ids, size
 {
 	static const char sql[] =
 		"SELECT array_agg(r.id ORDER BY r.id)::text, count(*) FROM docrow.reject r WHERE r.run = $1::bigint "
-		"AND r.collection IS NULL AND r.table_name = $2::text AND r.state = 'open' AND r.fault = 'duplicate' "
+		"AND r.collection IS NULL AND r.table_name = $2::text AND r.state = 'open' AND r.fault IN "
+		"('duplicate', 'exists') "
 		"AND r.row_text IS NOT NULL AND " PICKED;
 	char run[24], id[24];
 	_cleanup_(pg_result_freep) struct pg_result *res = NULL;

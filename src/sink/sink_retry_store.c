@@ -525,10 +525,12 @@ static void put_has_end(struct buf *sql, const struct schema *s, int table, cons
 bool sink_retry_pairs(struct pg *pg, const struct schema *s, int junction, const char *ids, int64_t step,
 		      struct ledger *l, uint64_t *came, struct err *err)
 {
+	static const enum fault faults[] = {FAULT_DUPLICATE, FAULT_EXISTS};
 	const struct schema_junction *u = &s->junctions[junction];
 	const struct schema_table *t = &s->tables[u->table];
 	_cleanup_(buf_free) struct buf sql = {0};
-	buf_puts(&sql, "WITH c AS MATERIALIZED (SELECT x.id, ");
+	uint64_t n[2];
+	buf_puts(&sql, "WITH c AS MATERIALIZED (SELECT x.id, x.fault, ");
 	sql_column(&sql, "p", t, u->left_column);
 	buf_puts(&sql, " AS l, ");
 	sql_column(&sql, "p", t, u->right_column);
@@ -551,16 +553,19 @@ bool sink_retry_pairs(struct pg *pg, const struct schema *s, int junction, const
 	sql_column(&sql, "n", t, u->left_column);
 	buf_puts(&sql, " AS l, ");
 	sql_column(&sql, "n", t, u->right_column);
-	buf_printf(
-		&sql,
-		" AS r), v AS (SELECT c.id, i.l IS NOT NULL AS came FROM c LEFT JOIN i ON i.l = c.l AND i.r = c.r), "
-		"w AS (UPDATE docrow.reject x SET attempts = attempts + 1, state = CASE WHEN came THEN 'retried' "
-		"ELSE state END, retried = CASE WHEN came THEN clock_timestamp() END, retry_step = CASE WHEN came "
-		"THEN %lld END FROM v WHERE x.id = v.id) SELECT count(*) FILTER (WHERE came) FROM v",
-		(long long)step);
-	if (!sink_counts(pg, buf_cstr(&sql), came, 1, err))
+	buf_printf(&sql,
+		   " AS r), v AS (SELECT c.id, c.fault, i.l IS NOT NULL AS came FROM c LEFT JOIN i ON i.l = c.l AND "
+		   "i.r = c.r), "
+		   "w AS (UPDATE docrow.reject x SET attempts = attempts + 1, state = CASE WHEN came THEN 'retried' "
+		   "ELSE state END, retried = CASE WHEN came THEN clock_timestamp() END, retry_step = CASE WHEN came "
+		   "THEN %lld END FROM v WHERE x.id = v.id) SELECT count(*) FILTER (WHERE came AND fault = '%s'), "
+		   "count(*) FILTER (WHERE came AND fault = '%s') FROM v",
+		   (long long)step, fault_name(faults[0]), fault_name(faults[1]));
+	if (!sink_counts(pg, buf_cstr(&sql), n, 2, err))
 		return err_where(err, "pairs of %s", t->name);
-	ledger_add(l, LEDGER_RETRIED_ROW, t->name, fault_name(FAULT_DUPLICATE), *came);
+	for (size_t i = 0; i < 2; i++)
+		ledger_add(l, LEDGER_RETRIED_ROW, t->name, fault_name(faults[i]), n[i]);
+	*came = n[0] + n[1];
 	return true;
 }
 

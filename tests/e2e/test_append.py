@@ -212,14 +212,7 @@ def test_child_rows_go_with_their_document(mongo, docrow, pg15, rule):
     assert pg15.contents() == before
 
 
-def test_a_pair_that_is_there(mongo, docrow, pg15):
-    """Pairs are rows of their own: one that is there is skipped with each rule, one that is not goes in, though the document
-    that names it is left out."""
-    mongo["posts"].insert_many({"_id": oid(n), "tags": [oid(100 + i) for i in range(3)]} for n in range(3))
-    mongo["tags"].insert_many({"_id": oid(100 + n)} for n in range(3))
-    write(
-        docrow,
-        """
+PAIRS = """
 docrow: 1
 collections:
   - collection: posts
@@ -230,8 +223,15 @@ junctions:
   - table: posts_tags
     left: { collection: posts, path: tags, column: post }
     right: { collection: tags, column: tag }
-""",
-    )
+"""
+
+
+def test_a_pair_that_is_there(mongo, docrow, pg15):
+    """Pairs are rows of their own: one that is there is skipped with each rule, one that is not goes in, though the document
+    that names it is left out."""
+    mongo["posts"].insert_many({"_id": oid(n), "tags": [oid(100 + i) for i in range(3)]} for n in range(3))
+    mongo["tags"].insert_many({"_id": oid(100 + n)} for n in range(3))
+    write(docrow, PAIRS)
     pg15.execute(
         "CREATE TABLE posts (id uuid PRIMARY KEY); CREATE TABLE tags (id uuid PRIMARY KEY);"
         "CREATE TABLE posts_tags (post uuid REFERENCES posts, tag uuid REFERENCES tags, PRIMARY KEY (post, tag))"
@@ -385,3 +385,25 @@ def test_what_cannot_be_replaced_is_told_before(mongo, docrow, pg15, shape, why)
     assert pg15.contents() == before
     docrow.run(*APPEND, "--on-conflict", "skip", status=0)
     assert pg15.contents() == before
+
+
+def test_a_pair_that_an_index_minds_comes_back(mongo, docrow, pg15):
+    """A row of a many-to-many table that another unique index has already: a reject, which retry loads once there is room."""
+    mongo["posts"].insert_many({"_id": oid(n), "tags": [oid(100 + n)]} for n in range(3))
+    mongo["tags"].insert_many({"_id": oid(100 + n)} for n in range(4))
+    write(docrow, PAIRS)
+    pg15.execute(
+        "CREATE TABLE posts (id uuid PRIMARY KEY); CREATE TABLE tags (id uuid PRIMARY KEY);"
+        "CREATE TABLE posts_tags (post uuid REFERENCES posts, tag uuid REFERENCES tags, PRIMARY KEY (post, tag), UNIQUE (post))"
+    )
+    pg15.execute("INSERT INTO posts VALUES (%s)", uuid_of(oid(1)))
+    pg15.execute("INSERT INTO tags VALUES (%s)", uuid_of(oid(103)))
+    pg15.execute("INSERT INTO posts_tags VALUES (%s, %s)", uuid_of(oid(1)), uuid_of(oid(103)))
+    docrow.run(*APPEND, "--on-conflict", "skip", status=1)
+    assert pg15.query("SELECT table_name, fault FROM docrow.reject") == [("posts_tags", "exists")]
+    assert "checks hold" in docrow.run("retry", status=1).stdout  # there is none yet
+    pg15.execute("DELETE FROM posts_tags WHERE tag = %s", uuid_of(oid(103)))
+    assert "checks hold" in docrow.run("retry", status=0).stdout
+    assert pg15.one("SELECT tag FROM posts_tags WHERE post = %s", uuid_of(oid(1))).hex == uuid_of(oid(101))
+    assert ledger(pg15, "retried_row") == {("retried_row", "posts_tags"): 1}
+    docrow.run("validate", "--full", status=0)
