@@ -22,6 +22,14 @@ int schema_find_column(const struct schema_table *t, const char *name)
 	return -1;
 }
 
+bool schema_in_key(const struct schema_table *t, int column)
+{
+	for (size_t i = 0; i < t->nprimary_key; i++)
+		if (t->primary_key[i] == column)
+			return true;
+	return false;
+}
+
 int schema_find_enum(const struct schema *s, const char *name)
 {
 	for (size_t i = 0; i < s->nenums; i++)

@@ -231,6 +231,7 @@ struct schema {
 const char *schema_feeder(const struct schema_table *t);
 int schema_find_table(const struct schema *s, const char *name);        /* -1: none */
 int schema_find_column(const struct schema_table *t, const char *name); /* -1: none */
+bool schema_in_key(const struct schema_table *t, int column);           /* the primary one */
 int schema_find_enum(const struct schema *s, const char *name);         /* -1: none */
 
 /* Bytes that a row takes at least in its page: with a value in every column, or in those only that take no NULL.

@@ -79,7 +79,7 @@ static bool insert(struct sink_retry *r, int table, bool own, uint64_t *taken)
 	sql_table(&sql, r->st.s, t);
 	buf_puts(&sql, " (");
 	retry_columns(&sql, t, c, NULL);
-	buf_puts(&sql, ") SELECT ");
+	buf_puts(&sql, ") OVERRIDING SYSTEM VALUE SELECT "); /* keys that the server numbers keep their document's */
 	retry_columns(&sql, t, c, ROW_ALIAS);
 	buf_puts(&sql, " FROM ");
 	retry_stage(&sql, table);
@@ -88,6 +88,30 @@ static bool insert(struct sink_retry *r, int table, bool own, uint64_t *taken)
 		   ".docrow_item WHERE (i.kind = 'r' AND i.tab = %d) IS %s%s ORDER BY " ROW_ALIAS ".docrow_n",
 		   table, own ? "true" : "false", table == r->main_table ? " AND NOT i.is_stub" : "");
 	return pg_run(r->st.pg, buf_cstr(&sql), NULL, 0, taken, r->st.err);
+}
+
+/* Whole numbers in a key are the stand-in's already, and where the server numbers them it refuses even the same one.
+ * A text may be spelt otherwise. */
+static bool is_number_of_key(const struct schema_table *t, int column)
+{
+	enum pgt base = t->columns[column].type.base;
+
+	return schema_in_key(t, column) && (base == PGT_INT2 || base == PGT_INT4 || base == PGT_INT8);
+}
+
+static void put_new_values(struct buf *sql, const struct schema_table *t, const struct schema_copy *c)
+{
+	bool first = true;
+
+	for (size_t i = 0; i < c->ncolumns; i++) {
+		if (c->ncolumns > 1 && is_number_of_key(t, c->columns[i]))
+			continue;
+		buf_puts(sql, first ? "" : ", ");
+		sql_ident(sql, t->columns[c->columns[i]].name);
+		buf_puts(sql, " = ");
+		sql_column(sql, ROW_ALIAS, t, c->columns[i]);
+		first = false;
+	}
 }
 
 static bool fill_stubs(struct sink_retry *r, uint64_t *filled)
@@ -109,12 +133,7 @@ static bool fill_stubs(struct sink_retry *r, uint64_t *filled)
 	buf_puts(&sql, "), u AS (UPDATE ");
 	sql_table(&sql, r->st.s, t);
 	buf_puts(&sql, " AS there SET ");
-	for (size_t i = 0; i < c->ncolumns; i++) {
-		buf_puts(&sql, i > 0 ? ", " : "");
-		sql_ident(&sql, t->columns[c->columns[i]].name);
-		buf_puts(&sql, " = ");
-		sql_column(&sql, ROW_ALIAS, t, c->columns[i]);
-	}
+	put_new_values(&sql, t, c);
 	buf_puts(&sql, " FROM ");
 	retry_stage(&sql, r->main_table);
 	buf_puts(&sql,

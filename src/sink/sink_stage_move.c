@@ -129,20 +129,12 @@ static void put_insert(struct buf *sql, const struct move *m, int table, const s
 
 /* --- rows that are replaced --- */
 
-static bool in_key(const struct schema_table *t, int column)
-{
-	for (size_t i = 0; i < t->nprimary_key; i++)
-		if (t->primary_key[i] == column)
-			return true;
-	return false;
-}
-
 static void put_set(struct buf *sql, const struct move *m, int table)
 {
 	const struct schema_table *t = table_at(m, table);
 	const char *comma = "";
 	for (int c = 0; c < (int)t->ncolumns; c++) {
-		if (!is_fed(&t->columns[c]) || in_key(t, c))
+		if (!is_fed(&t->columns[c]) || schema_in_key(t, c))
 			continue;
 		buf_puts(sql, comma);
 		comma = ", ";

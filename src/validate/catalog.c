@@ -168,19 +168,11 @@ static void check_type(struct cat *c, const struct schema_table *t, const struct
 	buf_free(&detail);
 }
 
-static bool in_key(const struct schema_table *t, int column)
-{
-	for (size_t i = 0; i < t->nprimary_key; i++)
-		if (t->primary_key[i] == column)
-			return true;
-	return false;
-}
-
 static void check_column(struct cat *c, const struct schema_table *t, int column)
 {
 	const struct schema_column *col = &t->columns[column];
 	int row = find_row(c->columns, t->name, col->name);
-	bool not_null = col->not_null || in_key(t, column);
+	bool not_null = col->not_null || schema_in_key(t, column);
 
 	checked(c, LAYER_SCHEMA);
 	if (row < 0) {
