@@ -294,8 +294,8 @@ def test_stop_and_the_way_on(job, mongo, pg15, with_signal):
     "command, answer",
     [
         (["migrate", *SLOW], "the work in hand is finished"),
-        (["check", "--scan", "full", "--max-rate", "200"], "nothing is left behind"),
-        (["validate", "--full", "--max-rate", "200"], "kept for --resume"),
+        (["check", "--scan", "full"], "nothing is left behind"),
+        (["validate", "--full"], "kept for --resume"),
     ],
     ids=["migrate", "check", "validate"],
 )
@@ -303,19 +303,29 @@ def test_a_stop_is_answered_within_a_second(job, mongo, pg15, command, answer):
     fill(mongo, 1500)
     if command[0] == "validate":
         migrate(job, status=0)
-    process = job.start(*command, "--mapping", "./m.yaml", "--progress", "json", env=PACE if command[0] == "migrate" else {})
-    for line in process.stderr:
-        if '"documents":' in line and '"documents":0,' not in line:
-            break
-    asked = time.monotonic()
-    process.send_signal(signal.SIGINT)
-    for line in process.stderr:
-        if "stopping: " in line:
-            break
-    answered = time.monotonic() - asked
-    process.communicate(timeout=60)
-    # Within a second where the machine is not busy: it is at once, and 3 s would be the end that needs no answer.
-    assert process.returncode == 130 and answered < 2 and answer in line
+
+    def answered_after():
+        process = job.start(*command, "--mapping", "./m.yaml", "--progress", "json", "--max-rate", "100")
+        for line in process.stderr:
+            if '"documents":' in line and '"documents":0,' not in line:
+                break
+        asked = time.monotonic()
+        process.send_signal(signal.SIGINT)
+        for line in process.stderr:
+            if "stopping: " in line:
+                break
+        answered = time.monotonic() - asked
+        process.communicate(timeout=60)
+        assert process.returncode == 130 and answer in line
+        return answered
+
+    # A busy machine may make it later, but not each time.
+    for _ in range(3):
+        if answered_after() < 1:
+            return
+        if command[0] == "migrate":
+            job.run("migrate", "--clean-only", status=0)
+    pytest.fail("three times it took longer than a second")
 
 
 def test_status_of_a_run_that_another_process_does(job, mongo, pg15):
@@ -385,12 +395,14 @@ class StuckRun:
     def interrupt(self):
         self.process.send_signal(signal.SIGINT)
 
-    def ends_with_the_way_on(self, within):
+    def ends_with_the_way_on(self, within, at_once=False):
         started = time.monotonic()
         self.process.wait(timeout=30)
         seconds = time.monotonic() - started
         assert self.process.returncode == 130, self.stderr()
         assert seconds < within, f"{seconds:.1f} s: {self.stderr()}"
+        if at_once:
+            assert "did not end in time" not in self.stderr()
         assert "migrate --resume --mapping ./m.yaml" in self.stderr()
 
 
@@ -419,7 +431,7 @@ def test_second_signal_leaves_at_once(make_docrow, own_mongo, pg15):
     run.interrupt()
     run.wait_until(lambda: "docrow: stopping" in run.stderr(), "the answer to the first signal")
     run.interrupt()
-    run.ends_with_the_way_on(within=2.5)
+    run.ends_with_the_way_on(within=12, at_once=True)
     assert "left at once; that is safe" in run.stderr() or "docrow: stopped; nothing is lost" in run.stderr()
     goes_on(docrow, own_mongo, pg15)
 

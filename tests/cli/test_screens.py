@@ -99,7 +99,7 @@ def same(name, text):
     assert found == path.read_text()
 
 
-def migrate(rate=700):
+def migrate(rate=250):
     return f"docrow migrate --mapping {NEXTCRM} --max-rate {rate} --batch-size 100"
 
 
@@ -155,17 +155,15 @@ def test_done_with_rejects(sample, terminal):
 
 def test_ctrl_c_once_and_the_command_that_goes_on(sample, terminal, pg15):
     t = terminal()
-    t.type(migrate(300))
+    t.type(migrate(100))
     wait_for(lambda: re.search(r"load .*[1-9]\d*%", t.screen()), 40, "progress")
-    pressed = time.monotonic()
     t.key("C-c")
-    t.wait("stopping:", 5)  # about a second, and what tmux and a busy machine take
+    t.wait("stopping:", 20)  # after three seconds it would leave with other words
     screen = t.wait("migrate --resume")
-    assert time.monotonic() - pressed < 10
     assert "nothing is lost" in screen
     again = re.search(r"\S*docrow migrate --resume.*", t.screen(history=True)).group()  # broken lines are joined
     t.type("clear")
-    t.type(" ".join(again.split()).replace("--max-rate 300", "") + "; echo status $?")
+    t.type(" ".join(again.split()).replace("--max-rate 100", "") + "; echo status $?")
     t.wait("status 1", 60)
     assert pg15.one("SELECT status FROM docrow.run") == "done"
 
@@ -176,7 +174,7 @@ def test_ctrl_c_twice_leaves_at_once(sample, terminal, pg15):
     wait_for(lambda: re.search(r"load .*%", t.screen()), 40, "progress")
     t.key("C-c")
     t.key("C-c")
-    t.wait("status 130", 8)  # all of it would take half a minute
+    t.wait("status 130", 15)  # all of it would take half a minute
 
 
 def test_no_colour_and_ascii(sample, docrow, terminal):
@@ -198,9 +196,11 @@ def test_piped_to_a_file(sample, docrow, terminal):
     assert "Documents" in out and "crm_Accounts: " in err
 
 
-def test_status_watch(sample, terminal):
+def test_status_watch(sample, docrow, terminal):
     t = terminal(110, 45)
-    t.type(migrate(400) + " >/dev/null 2>&1 & sleep 1; clear; docrow status --watch 0.5; echo over")
+    t.type(migrate(400) + " >/dev/null 2>&1 &")
+    wait_for(lambda: "Collections" in docrow.run("status").stdout, 30, "the run")
+    t.type("clear; docrow status --watch 0.5; echo over")
     wait_for(lambda: "Collections" in t.screen(), 30, "the first look")
     t.wait("over", 60)
     assert "run       1: done" in t.screen(history=True)

@@ -69,7 +69,7 @@ def test_a_piped_archive_equals_the_live_server(archive, pg15, make_docrow, tmp_
         )
 
     with subprocess.Popen(["cat", path], stdout=subprocess.PIPE) as cat:
-        job.kill_when(is_under_way, *command, "--max-rate", "800", stdin=cat.stdout)
+        job.kill_when(is_under_way, *command, "--max-rate", "150", stdin=cat.stdout)
     with subprocess.Popen(["cat", path], stdout=subprocess.PIPE) as cat:
         result = job.run(*command, "--resume", "--max-rejects", "1", stdin=cat.stdout, status=1)
     assert "< ARCHIVE   (the same one again)" in result.stderr

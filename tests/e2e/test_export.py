@@ -68,7 +68,7 @@ def test_kill_and_resume(documents, want, pg15, make_docrow, tmp_path):
             "SELECT count(*) FILTER (WHERE state = 'done') BETWEEN 3 AND count(*) - 3 FROM docrow.chunk"
         )
 
-    job.kill_when(is_under_way, *MIGRATE, "--source", place, "--lease", "2", "--max-rate", "800")
+    job.kill_when(is_under_way, *MIGRATE, "--source", place, "--lease", "2", "--max-rate", "150")
     job.run(*MIGRATE, "--source", place, "--resume", status=1)
     assert account_of(pg15) == want
 

@@ -585,7 +585,7 @@ def test_nothing_is_left_in_shared_memory(job):
 
 
 def start_and_wait(job, pg, *options):
-    process = job.start("migrate", "--mapping", "./m.yaml", "--batch-size", "20", "--max-rate", "60", *options)
+    process = job.start("migrate", "--mapping", "./m.yaml", "--batch-size", "20", "--max-rate", "25", *options)
     processes.wait_for(lambda: pg.query("SELECT to_regclass('docrow.chunk')")[0][0], 30)
     processes.wait_for(lambda: pg.query("SELECT 1 FROM docrow.chunk WHERE state = 'done'"), 30)
     return process
@@ -655,7 +655,7 @@ def test_the_target_goes_away_for_good(job, make_postgres):
     own = make_postgres()
     own.create_database("t")
     mine = at(job, pg=own.address("t"))
-    process = mine.start("migrate", "--mapping", "./m.yaml", "--batch-size", "20", "--max-rate", "60", "--retry-for", "1")
+    process = mine.start("migrate", "--mapping", "./m.yaml", "--batch-size", "20", "--max-rate", "25", "--retry-for", "1", "--lease", "2")
     busy = "SELECT 1 FROM docrow.chunk WHERE state = 'done'"
     with own.connect("t") as admin:
         processes.wait_for(lambda: admin.execute("SELECT to_regclass('docrow.chunk')").fetchone()[0], 30)

@@ -248,7 +248,7 @@ def test_an_interrupted_validation_goes_on(moved):
     counters = moved.mongo.db.counters
     counters.insert_many({"_id": 10000 + n, "value": n, "pad": "x" * 2000} for n in range(20000))
     moved.run("migrate", "--clean", "--mapping", "./proof.yaml", status=1)
-    process = moved.start("validate", "--full", "--workers", "1", "--max-rate", "9000", "--progress", "none")
+    process = moved.start("validate", "--full", "--workers", "1", "--max-rate", "3000", "--progress", "none")
     progress = moved.folder / "migration-validation-progress"
     wait_for(lambda: progress.exists() and len(progress.read_text().splitlines()) > 4, what="a chunk that is proved")
     assert progress.stat().st_mode & 0o777 == 0o600

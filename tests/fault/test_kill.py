@@ -30,11 +30,11 @@ REJECTS = 30
 MIGRATE = ["migrate", "--mapping", "./items.yaml", "--batch-size", "200", "--lease", "2", "--workers", "3"]
 
 
-# One worker, tiny chunks, and at least four seconds: time enough to act in the middle of the load.
-SLOWLY = [
-    *["migrate", "--mapping", "./items.yaml", "--batch-size", "40", "--lease", "2", "--workers", "1", "--clean"],
-    *["--max-rate", str(DOCUMENTS // 4)],
-]
+# One worker, tiny chunks, and 15 s of work: a test that a busy machine keeps waiting still acts in the middle of the load.
+TINY = ["migrate", "--mapping", "./items.yaml", "--batch-size", "40", "--lease", "2", "--workers", "1", "--clean"]
+SLOWLY = [*TINY, "--max-rate", str(DOCUMENTS // 15)]
+# Where the run itself has to come to its end.
+LESS_SLOWLY = [*TINY, "--max-rate", str(DOCUMENTS // 5)]
 
 
 def fill(mongo, documents=DOCUMENTS):
@@ -207,7 +207,7 @@ def test_postgresql_killed_and_restarted(make_postgres, make_docrow, items, undi
     job = with_mapping(make_docrow(items, pg))
     rng = random.Random(11)
     for _ in range(3):
-        process = job.start(*SLOWLY, "--retry-for", "60")
+        process = job.start(*LESS_SLOWLY, "--retry-for", "60")
         wait_for(lambda: process.poll() is not None or is_running(pg), 60, "the first chunks")
         time.sleep(rng.uniform(0, 0.5))
         server.kill()
@@ -245,7 +245,7 @@ def test_mongod_killed_and_restarted(make_mongo, make_docrow, pg15, undisturbed)
     fill(mongo)
     job = with_mapping(make_docrow(mongo, pg15))
     for retry_for in ("60", "60", "1"):
-        process = job.start(*SLOWLY, "--retry-for", retry_for)
+        process = job.start(*LESS_SLOWLY, "--retry-for", retry_for)
         wait_for(lambda: process.poll() is not None or is_running(pg15), 60, "the first chunks")
         server.kill()
         server.restart()

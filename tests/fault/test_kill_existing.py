@@ -81,8 +81,10 @@ def test_while_loading(job, mongo, pg15):
     def is_loading():
         return pg15.query("SELECT 1 FROM docrow.chunk WHERE state = 'done'")
 
-    pg15.execute("CREATE OR REPLACE FUNCTION public.note() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN PERFORM pg_sleep(0.02); RETURN NEW; END$$")
+    note = "CREATE OR REPLACE FUNCTION public.note() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN %s RETURN NEW; END$$"
+    pg15.execute(note % "PERFORM pg_sleep(0.1);")
     job.kill_when(is_loading, *MIGRATE)
+    pg15.execute(note % "")
     assert deployed.differences(pg15.before, deployed.catalog(pg15, BOTH)) != {}
     job.run("migrate", "--resume", "--lease", "2", status=1)
     as_undisturbed(pg15)
@@ -90,7 +92,7 @@ def test_while_loading(job, mongo, pg15):
 
 @pytest.mark.parametrize("end", ["resume", "clean"])
 def test_while_making_again(job, pg15, end):
-    slow(pg15, 0.1, "CREATE INDEX", "ALTER TABLE")
+    slow(pg15, 0.5, "CREATE INDEX", "ALTER TABLE")
 
     def is_making():
         return pg15.one("SELECT count(*) FILTER (WHERE state = 'restored') BETWEEN 3 AND count(*) - 3 FROM docrow.ddl")
@@ -125,7 +127,7 @@ def in_force(mongo, docrow, pg15):
 
 def test_in_force_while_loading(in_force, pg15):
     with pg15.admin() as admin:
-        admin.execute("ALTER TABLE people ADD CONSTRAINT slow CHECK (pg_sleep(0.01) IS NOT NULL)")
+        admin.execute("ALTER TABLE people ADD CONSTRAINT slow CHECK (pg_sleep(0.1) IS NOT NULL)")
 
     def is_loading():
         return pg15.query("SELECT 1 FROM docrow.chunk WHERE state = 'done'")
@@ -169,7 +171,7 @@ def test_while_replacing(in_force, pg15):
     pg15.execute(
         "INSERT INTO people (id, email, n) SELECT docrow.objectid_to_uuid(lpad(to_hex(n + x'65000000'::int), 8, '0') ||"
         " lpad(to_hex(n), 16, '0')), 'old' || n, n FROM generate_series(10, 19) n;"
-        "CREATE FUNCTION wait() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN PERFORM pg_sleep(0.05); RETURN NEW; END$$;"
+        "CREATE FUNCTION wait() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN PERFORM pg_sleep(1); RETURN NEW; END$$;"
         "CREATE TRIGGER wait BEFORE UPDATE ON people FOR EACH ROW EXECUTE FUNCTION wait()"
     )
     before = pg15.query("SELECT * FROM people ORDER BY id")
@@ -182,6 +184,7 @@ def test_while_replacing(in_force, pg15):
 
     in_force.kill_when(is_replacing, *MIGRATE, "--append", "--on-conflict", "replace")
     wait_for(lambda: nobody_is_left(pg15), 30, "the rollback")
+    pg15.execute("CREATE OR REPLACE FUNCTION wait() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN RETURN NEW; END$$")
     assert pg15.query("SELECT * FROM people ORDER BY id") == before
     in_force.run("migrate", "--resume", "--lease", "2", status=1)
     assert rows(pg15)[:2] == pg15.rows_wanted[:2]

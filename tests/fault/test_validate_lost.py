@@ -19,7 +19,7 @@ DAMAGE = """
     ALTER TABLE teams DROP CONSTRAINT teams_boss_fkey; UPDATE teams SET boss = gen_random_uuid();
 """
 OPTIONS = ["--full", "--workers", "3", "--mapping", "./proof.yaml", "--progress", "none"]
-SLOWLY = ["validate", *OPTIONS, "--max-rate", "4000"]
+SLOWLY = ["validate", *OPTIONS, "--max-rate", "2000"]
 
 
 def prepared(mongo, pg, job):
