@@ -62,12 +62,9 @@ static bool is_changed(const struct drift *d, uint64_t hash)
 
 static bool is_drift(const struct drift *d, const struct validate_finding *f, int table)
 {
+	if (f->size > 0)
+		return f->size <= d->by_table[table];
 	switch (f->kind) {
-	case FOUND_COUNT:
-	case FOUND_NULLS:
-	case FOUND_MISFIT:
-	case FOUND_ALL_NULL:
-		return f->size > 0 && table >= 0 && f->size <= d->by_table[table];
 	case FOUND_EXTRA_ROW:
 	case FOUND_DUPLICATE_ROW: /* of a table without _id nobody can say whose row it is */
 		if (match_is_probed(d->v, table))

@@ -372,6 +372,8 @@ void odd_sort(struct validation *v);
 /* Did the tally miss a row (an element, a pair) with this hash? */
 bool odd_is_missing(const struct validation *v, uint32_t set, uint64_t hash);
 bool odd_has(const struct validation *v, int table, bool missing);
+/* After naming: those that were not met again are findings all the same. */
+void odd_tell_unmet(struct validation *v);
 /* Findings that a change of the document after the copy explains are marked, and taken out of the counts. */
 bool drift_check(struct validation *v, struct err *err) MUST_CHECK;
 bool part_compare(struct worker *w, int part, struct err *err) MUST_CHECK;

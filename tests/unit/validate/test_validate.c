@@ -298,6 +298,30 @@ static void test_forms(void **state)
 	assert_false(form_of("boolean", MAP_ACCEPT_BOOL_STRING, v_text("true"), f_null(), &same));
 }
 
+/* --- a second look --- */
+
+static void test_unmet(void **state)
+{
+	struct odd odd[] = {{0, 5, FOUND_MISSING_ROW, 1},
+			    {0, 6, FOUND_EXTRA_ROW, 2},
+			    {0, 7, FOUND_MISSING_ROW, 3},
+			    {1, 5, FOUND_MISSING_ROW, 0}};
+	struct plan *p = small_plan();
+	struct validation v = {.plan = p, .odd = odd, .nodd = 4, .found = found_new(p)};
+	struct validate_finding *list;
+
+	(void)state;
+	odd_tell_unmet(&v);
+	assert_int_equal(found_list(v.found, &list), 2);
+	assert_int_equal(found_table(v.found, 0)->found[FOUND_MISSING_ROW], 1);
+	assert_int_equal(found_table(v.found, 0)->found[FOUND_EXTRA_ROW], 1);
+	assert_int_equal(found_total(v.found), 2);
+	assert_int_equal(list[0].size, 4);
+	assert_string_equal(list[0].table, "users");
+	assert_non_null(strstr(list[0].detail, "4 that the first look saw were not met again"));
+	found_free(v.found);
+}
+
 /* --- an interrupted validation --- */
 
 /* A folder of one JSON export is a source that needs no server. */
@@ -403,10 +427,11 @@ static int teardown(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_tally),         cmocka_unit_test(test_spots),
-		cmocka_unit_test(test_hash),          cmocka_unit_test(test_findings_are_merged),
-		cmocka_unit_test(test_kinds),         cmocka_unit_test(test_forms),
-		cmocka_unit_test(test_progress_file), cmocka_unit_test(test_sample), /* last: it empties the arena */
+		cmocka_unit_test(test_tally),  cmocka_unit_test(test_spots),
+		cmocka_unit_test(test_hash),   cmocka_unit_test(test_findings_are_merged),
+		cmocka_unit_test(test_kinds),  cmocka_unit_test(test_forms),
+		cmocka_unit_test(test_unmet),  cmocka_unit_test(test_progress_file),
+		cmocka_unit_test(test_sample), /* last: it empties the arena */
 	};
 	return cmocka_run_group_tests(tests, setup, teardown);
 }
