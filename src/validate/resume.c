@@ -27,16 +27,33 @@ static uint64_t chunk_hash(const struct validation *v, const struct task *t)
 	return key_hash(key_hash(17, name, strlen(name)), t->bounds, t->bounds_len);
 }
 
-/* What must be the same for a file to count. */
+static uint64_t hash_text(uint64_t h, const char *text)
+{
+	return text == NULL ? key_hash(h, "", 0) : key_hash(h, text, strlen(text) + 1);
+}
+
+static uint64_t hash_names(uint64_t h, const struct plan_names *names)
+{
+	for (size_t i = 0; i < names->n; i++)
+		h = hash_text(h, names->list[i]);
+	return key_hash(h, &names->n, sizeof names->n);
+}
+
+/* What must be the same for a file to count: whatever a chunk's verdict depends on. Another version may judge
+ * otherwise; a chunk whose keys alone were looked at is not proved. */
 static uint64_t job_hash(const struct validation *v)
 {
-	const char *source = source_identity(v->source), *target = v->result.target;
-	uint64_t h = key_hash(v->o.full ? 1 : 2, v->plan->mapping->digest, 32);
+	const struct plan *p = v->plan;
+	const uint64_t numbers[] = {v->o.full,    v->o.layers,         v->o.seed,
+				    v->o.sample,  v->o.appended,       v->o.existing,
+				    v->has_state, (uint64_t)v->run.id, (uint64_t)v->server_version};
+	uint64_t h = key_hash(1, p->mapping->digest, 32);
 
-	h = key_hash(h, &v->o.layers, sizeof v->o.layers); /* a chunk whose keys alone were looked at is not proved */
+	h = key_hash(h, numbers, sizeof numbers);
 	h = key_hash(h, &v->o.sample_share, sizeof v->o.sample_share);
-	h = key_hash(h ^ v->o.seed ^ v->o.sample, source, strlen(source));
-	return key_hash(h ^ (uint64_t)v->run.id, target, strlen(target));
+	h = hash_names(hash_names(hash_names(h, &p->left_out), &p->left_keys), &p->left_junctions);
+	h = hash_text(hash_text(h, v->o.version), p->schema.name);
+	return hash_text(hash_text(h, source_identity(v->source)), v->result.target);
 }
 
 static void read_lines(struct resume *r, FILE *in)

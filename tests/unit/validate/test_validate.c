@@ -351,7 +351,8 @@ static struct validation *job(const char *file, struct source *source)
 	v->source = source;
 	v->feeds = arena_alloc(all, sizeof *v->feeds);
 	v->feeds[0].collection = &collection;
-	v->o = (struct validate_options){.full = true, .layers = 31, .progress_file = file, .seed = 1};
+	v->o = (struct validate_options){
+		.full = true, .layers = 31, .progress_file = file, .seed = 1, .version = "1"};
 	v->result.target = "host:1/db";
 	v->found = found_new(p);
 	return v;
@@ -388,7 +389,7 @@ static void test_progress_file(void **state)
 	char *file = arena_printf(all, "%s/progress", folder);
 
 	(void)state;
-	for (int change = 0; change < 6; change++) {
+	for (int change = 0; change < 12; change++) {
 		struct validation *v = job(file, source);
 		write_progress(v);
 		if (change == 1)
@@ -401,6 +402,18 @@ static void test_progress_file(void **state)
 			v->o.seed = 2;
 		else if (change == 5)
 			v->run.id = 9;
+		else if (change == 6)
+			v->o.version = "another";
+		else if (change == 7)
+			v->o.appended = true;
+		else if (change == 8)
+			v->o.existing = true;
+		else if (change == 9)
+			v->has_state = true;
+		else if (change == 10)
+			v->server_version = 160000;
+		else if (change == 11)
+			((struct plan *)(uintptr_t)v->plan)->schema.name = "other";
 		if (goes_on(v) != (change == 0))
 			fail_msg("change %d", change);
 		found_free(v->found);
