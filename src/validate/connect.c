@@ -98,16 +98,26 @@ bool target_open(struct validation *v, struct pg **pg, struct err *err)
 
 /* --- patience --- */
 
-bool patience_wait(struct validation *v, struct patience *p, const struct err *err)
+/* The signal cuts a wait short before whoever watches hands it on. */
+static bool is_told_to_stop(const struct validation *v)
 {
-	if (err->class != ERR_CLASS_RETRY || validation_stopped(v))
+	return stop_requested() || validation_stopped(v);
+}
+
+bool patience_wait(struct validation *v, struct patience *p, struct err *err)
+{
+	if (err->class != ERR_CLASS_RETRY)
 		return false;
+	if (is_told_to_stop(v))
+		return err_set(err, ERR_STOPPED, "stopped by a signal");
 	if (!p->waiting) {
 		backoff_init(&p->backoff, v->o.retry_seconds);
 		p->waiting = true;
 		log_line(LOG_WARN, "%s: trying again for up to %.0f s", err->message, v->o.retry_seconds);
 	}
-	return backoff_wait(&p->backoff) && !validation_stopped(v);
+	bool again = backoff_wait(&p->backoff);
+	/* whoever does not wait for the server any more did not lose it */
+	return is_told_to_stop(v) ? err_set(err, ERR_STOPPED, "stopped by a signal") : again;
 }
 
 void patience_end(struct patience *p)

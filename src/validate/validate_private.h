@@ -319,8 +319,8 @@ bool keeper_ready(struct validation *v, struct err *err) MUST_CHECK;
 const char *current_snapshot(struct validation *v);
 /* A connection at the snapshot. */
 bool target_open(struct validation *v, struct pg **pg, struct err *err) MUST_CHECK;
-/* After a failure: waits when another try may help. False: err stands. */
-bool patience_wait(struct validation *v, struct patience *p, const struct err *err) MUST_CHECK;
+/* After a failure: waits when another try may help. False: err stands, or is STOPPED. */
+bool patience_wait(struct validation *v, struct patience *p, struct err *err) MUST_CHECK;
 void patience_end(struct patience *p);
 
 /* --- pool.c --- */

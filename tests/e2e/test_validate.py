@@ -243,6 +243,25 @@ def test_a_stop_is_heard(moved):
     assert process.returncode == 130
 
 
+def test_a_stop_while_the_target_is_away_is_a_stop(moved):
+    """Whoever waits for a server and is told to stop did not lose it: 130, not 4."""
+    moved.mongo.db.counters.insert_many({"_id": 10000 + n, "value": n} for n in range(3000))
+    process = moved.start("validate", "--full", "--workers", "1", "--max-rate", "100", "--progress", "json")
+    for line in process.stderr:
+        if '"counters"' in line:
+            break
+    moved.pg.forget()
+    with moved.pg.admin() as admin:
+        admin.execute(f'ALTER DATABASE "{moved.pg.name}" CONNECTION LIMIT 0')
+        admin.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()")
+    for line in process.stderr:
+        if "trying again for up to" in line:
+            break
+    process.send_signal(signal.SIGINT)
+    _, rest = process.communicate(timeout=30)
+    assert process.returncode == 130, rest
+
+
 def test_rows_that_an_index_lost_are_not_taken_for_compared(moved):
     """Counted by a scan, but not found by their key, as after a change of collations: nobody compared them."""
     with moved.pg.admin() as admin:
