@@ -67,6 +67,11 @@ void *mem_realloc(void *p, size_t n)
 	return q;
 }
 
+void *mem_grown(void *list, size_t n, size_t size)
+{
+	return (n & (n - 1)) == 0 ? mem_realloc(list, (n > 0 ? 2 * n : 1) * size) : list;
+}
+
 char *mem_strdup(const char *s)
 {
 	size_t n = strlen(s) + 1;

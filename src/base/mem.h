@@ -11,6 +11,8 @@
 void *mem_alloc(size_t n) __attribute__((malloc, returns_nonnull));
 void *mem_zalloc(size_t n) __attribute__((malloc, returns_nonnull));
 void *mem_realloc(void *p, size_t n) __attribute__((returns_nonnull));
+/* A list of n things of that size, with room for one more: it grows twofold, whenever n is a power of two. */
+void *mem_grown(void *list, size_t n, size_t size);
 /* After something very large: what was freed goes back to the system. */
 void mem_trim(void);
 char *mem_strdup(const char *s) __attribute__((malloc, returns_nonnull));

@@ -51,8 +51,7 @@ static struct entry *append(struct texts *t, size_t slot)
 {
 	if (t->n == CHECK_MAX_TEXTS)
 		return NULL;
-	if ((t->n & (t->n - 1)) == 0) /* full when the number is a power of two */
-		t->list = mem_realloc(t->list, (t->n == 0 ? 1 : t->n * 2) * sizeof *t->list);
+	t->list = mem_grown(t->list, t->n, sizeof *t->list);
 	struct entry *e = &t->list[t->n++];
 	t->slots[slot] = (uint16_t)t->n;
 	return e;

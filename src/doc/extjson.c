@@ -519,8 +519,7 @@ static void mend_key(const struct writer *w, struct keys *k, const struct doc_it
 /* Fields are told apart by where their payloads start, which grows from field to field. */
 static void skip_value(struct level *l, const uint8_t *value)
 {
-	if ((l->nskip & (l->nskip - 1)) == 0)
-		l->skip = mem_realloc(l->skip, (l->nskip ? 2 * l->nskip : 1) * sizeof *l->skip);
+	l->skip = mem_grown(l->skip, l->nskip, sizeof *l->skip);
 	l->skip[l->nskip++] = value;
 }
 

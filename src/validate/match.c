@@ -333,18 +333,13 @@ bool match_name_rows(struct worker *w, int table, struct err *err)
 
 /* --- what a task took --- */
 
-static void *grown(void *list, size_t n, size_t size)
-{
-	return (n & (n - 1)) == 0 ? mem_realloc(list, (2 * n + 1) * size) : list;
-}
-
 static bool take_spot(struct worker *w, struct spot *s)
 {
 	struct undo *u = &w->undo;
 
 	if (atomic_exchange(&s->used, 1) != 0)
 		return false;
-	u->spots = grown(u->spots, u->nspots, sizeof *u->spots);
+	u->spots = mem_grown(u->spots, u->nspots, sizeof *u->spots);
 	u->spots[u->nspots++] = s;
 	return true;
 }
@@ -353,7 +348,7 @@ static void leave(struct worker *w, uint64_t document)
 {
 	struct undo *u = &w->undo;
 
-	u->left = grown(u->left, u->nleft, sizeof *u->left);
+	u->left = mem_grown(u->left, u->nleft, sizeof *u->left);
 	u->left[u->nleft++] = document;
 }
 

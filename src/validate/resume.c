@@ -62,8 +62,7 @@ static void read_lines(struct resume *r, FILE *in)
 
 	while (fscanf(in, "%" SCNx64 " %" SCNx64 " %" SCNu64 " %" SCNu64 " %" SCNu64 "\n", &p.chunk, &p.digest,
 		      &p.documents, &p.compared, &p.fields) == 5) {
-		if ((r->n & (r->n - 1)) == 0)
-			r->list = mem_realloc(r->list, (r->n > 0 ? 2 * r->n : 1) * sizeof *r->list);
+		r->list = mem_grown(r->list, r->n, sizeof *r->list);
 		r->list[r->n++] = p;
 	}
 }

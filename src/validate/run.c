@@ -25,8 +25,7 @@ bool validation_stopped(const struct validation *v)
 
 static struct task *add_task(struct validation *v, enum task_kind kind, int index)
 {
-	if ((v->ntasks & (v->ntasks - 1)) == 0)
-		v->tasks = mem_realloc(v->tasks, (v->ntasks > 0 ? 2 * v->ntasks : 1) * sizeof *v->tasks);
+	v->tasks = mem_grown(v->tasks, v->ntasks, sizeof *v->tasks);
 	v->tasks[v->ntasks] = (struct task){.kind = kind, .index = index};
 	return &v->tasks[v->ntasks++];
 }

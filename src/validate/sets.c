@@ -175,8 +175,7 @@ const struct odd *odd_take(struct worker *w, uint32_t set, uint64_t hash, bool m
 	pthread_mutex_unlock(&w->v->lock);
 	if (!taken)
 		return NULL;
-	if ((w->undo.nodds & (w->undo.nodds - 1)) == 0)
-		w->undo.odds = mem_realloc(w->undo.odds, (2 * w->undo.nodds + 1) * sizeof *w->undo.odds);
+	w->undo.odds = mem_grown(w->undo.odds, w->undo.nodds, sizeof *w->undo.odds);
 	return w->undo.odds[w->undo.nodds++] = o;
 }
 

@@ -94,6 +94,21 @@ static void error_codes(void **state)
 	assert_string_equal(fault_code(FAULT_NUL), "DR-F07");
 }
 
+/* A list that gets one thing more each time has room for it, and keeps what it has. */
+static void lists(void **state)
+{
+	int *list = NULL;
+
+	(void)state;
+	for (size_t n = 0; n < 100; n++) {
+		list = mem_grown(list, n, sizeof *list);
+		list[n] = (int)n;
+	}
+	for (int i = 0; i < 100; i++)
+		assert_int_equal(list[i], i);
+	free(list);
+}
+
 static void arenas(void **state)
 {
 	struct arena *a = arena_new();
@@ -358,19 +373,12 @@ static void hashing(void **state)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = {cmocka_unit_test(errors),
-					   cmocka_unit_test(long_errors),
-					   cmocka_unit_test(error_codes),
-					   cmocka_unit_test(arenas),
-					   cmocka_unit_test(buffers),
-					   cmocka_unit_test(ledger_counts),
-					   cmocka_unit_test(ledger_json),
-					   cmocka_unit_test(ledger_limit),
-					   cmocka_unit_test(files),
-					   cmocka_unit_test(waiting),
-					   cmocka_unit_test(a_stop_ends_a_sleep),
-					   cmocka_unit_test(log_lines),
-					   cmocka_unit_test(hashing)};
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(errors),        cmocka_unit_test(long_errors), cmocka_unit_test(error_codes),
+		cmocka_unit_test(arenas),        cmocka_unit_test(lists),       cmocka_unit_test(buffers),
+		cmocka_unit_test(ledger_counts), cmocka_unit_test(ledger_json), cmocka_unit_test(ledger_limit),
+		cmocka_unit_test(files),         cmocka_unit_test(waiting),     cmocka_unit_test(a_stop_ends_a_sleep),
+		cmocka_unit_test(log_lines),     cmocka_unit_test(hashing)};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
