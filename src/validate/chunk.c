@@ -124,7 +124,9 @@ static bool compare_now(struct batch *b, struct err *err)
 	_cleanup_(pg_result_freep) struct pg_result *rows = NULL;
 	bool ok = true;
 
-	if (t->is_matched && b->n > 0) {
+	if (t->is_matched && b->n > 0 && b->look == LOOK_ALL) {
+		ok = batch_compare_children(b, err);
+	} else if (t->is_matched && b->n > 0) {
 		ok = match_batch(b, err);
 		batch_send_counts(b, t->table);
 	} else if (b->n > 0 && t->select != NULL && b->w->v->exists[t->table]) {
@@ -321,11 +323,14 @@ static void note_document(struct batch *b, const uint8_t *doc, size_t len)
 				   (struct validate_finding){.kind = FOUND_UNFOUNDED,
 							     .detail = fault_sentence(fault),
 							     .fault = fault_name(fault)});
-	} else if (is_sampled(b, &it) && it.key != NULL && !b->feed->main.is_matched) {
-		keep(b, &it, doc);
-	} else if (wants_layer(b->w->v, LAYER_TYPES)) {
-		note_columns(b, &it, v);
+		return;
 	}
+	bool sampled = is_sampled(b, &it) && it.key != NULL, matched = b->feed->main.is_matched;
+	/* rows of a matched table are compared later, those that hang on them now */
+	if (sampled && (!matched || b->feed->main.nchildren > 0))
+		keep(b, &it, doc);
+	if ((!sampled || matched) && wants_layer(b->w->v, LAYER_TYPES))
+		note_columns(b, &it, v);
 }
 
 /* --- a chunk --- */

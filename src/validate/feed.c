@@ -271,6 +271,15 @@ static void compile_feed(struct arena *a, const struct plan *p, const struct pla
 	prepare_leftovers(a, f, &f->main);
 }
 
+/* A table that one of its collections feeds no key is matched for all of them. */
+static void share_matching(struct feed *f, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		for (size_t k = 0; f[i].main.is_matched && k < n; k++)
+			if (f[k].main.table == f[i].main.table)
+				f[k].main.is_matched = true;
+}
+
 struct feed *feeds_new(struct arena *a, const struct plan *p, size_t *n)
 {
 	struct feed *f = arena_alloc(a, (p->ncollections + 1) * sizeof *f);
@@ -278,6 +287,7 @@ struct feed *feeds_new(struct arena *a, const struct plan *p, size_t *n)
 	*n = p->ncollections;
 	for (size_t i = 0; i < *n; i++)
 		compile_feed(a, p, &p->collections[i], &f[i]);
+	share_matching(f, *n);
 	return f;
 }
 

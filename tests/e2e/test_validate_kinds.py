@@ -415,6 +415,33 @@ def test_keyless_damage(mongo, docrow, pg15):
     assert report["findings_total"] == 0 and report["drift"] > 0
 
 
+TWO_KEYS = """docrow: 1
+collections:
+  - collection: a
+    table: t
+    columns: [{ name: id, from: _id, type: uuid, primary_key: true }, { name: n, type: integer }]
+    children:
+      - { from: tags, table: tags, parent: t_id, ordinal: position, columns: [{ name: tag, from: ., type: text }] }
+  - collection: b
+    table: t
+    columns: [{ name: id, from: key, type: uuid, accept: [uuid-string], primary_key: true }, { name: n, type: integer }]
+"""
+
+
+def test_one_table_of_two_kinds_of_keys(mongo, docrow, pg15):
+    """_id is the key of one collection's rows, another field that of the other's."""
+    mongo["a"].insert_many({"_id": oid(n), "n": n, "tags": ["x", f"y{n}"]} for n in range(1, 50))
+    mongo["b"].insert_many({"_id": oid(n), "n": n, "key": str(uuid.UUID(int=n))} for n in range(1, 50))
+    write(docrow, m=TWO_KEYS)
+    docrow.run("migrate", "--mapping", "./m.yaml", status=0)
+    _, report = validate(docrow)
+    assert report["findings"] == [] and compared(report) == {"t": 98, "tags": 98}
+    docrow.run("validate", "--sample", "5", status=0)
+    pg15.execute("UPDATE t SET n = 0 WHERE n = 7; UPDATE tags SET tag = 'other' WHERE tag = 'y5'; DELETE FROM tags WHERE tag = 'y7'")
+    _, report = validate(docrow, status=1)
+    assert found(report) == {("missing_row", "t", None), ("extra_row", "t", None), ("value", "tags", "tag"), ("missing_element", "tags", None)}
+
+
 def test_too_many_rows_are_alike(mongo, docrow, pg15):
     """What cannot be compared is said with its reason, and fails."""
     mongo["other"].insert_many({"tags": [f"{n}"]} for n in range(5000))
