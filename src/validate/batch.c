@@ -86,13 +86,18 @@ static struct field_bytes field_of(const struct row *r, const struct column *c)
 	return f;
 }
 
-/* Is a change of this reference listed? The list cannot name a document of a table that holds neither key nor _id:
- * then their number counts, which layer types compares. */
+/* The list cannot name a document of a table that holds neither key nor _id. */
+static bool is_listed_by_number(const struct row *r)
+{
+	return r->t->is_matched && r->t->key < 0;
+}
+
+/* Is a change of this reference listed? Where it is by number only, match_check compares that. */
 static bool is_changed(const struct batch *b, enum listed_kind k, const struct row *r, const struct column *c)
 {
 	const char *table = batch_table(b, r->t->table);
 
-	if (r->t->is_matched && r->t->key < 0)
+	if (is_listed_by_number(r))
 		return listed_count(b->w->v->listed, k, table, c->name) > 0;
 	/* rows without an ordinal are listed by their document alone */
 	return batch_is_listed(b, k, table, c->name, r->item, r->ordinal, r->key) ||
@@ -205,6 +210,8 @@ static bool check_cell(struct batch *b, const struct row *r, const struct column
 
 	if (fault != NO_FAULT)
 		tell_cell(b, r, c, cell, fault, f);
+	else if (cell->result == CELL_DIFFERENT && f.len < 0 && is_listed_by_number(r))
+		b->w->stats[r->t->table][c->column].taken++;
 	return fault == NO_FAULT;
 }
 

@@ -105,6 +105,7 @@ void match_prepare(struct validation *v)
 
 	v->spots = arena_alloc(v->arena, (s->ntables + 1) * sizeof *v->spots);
 	v->foretold = arena_alloc(v->arena, (s->ntables + 1) * sizeof *v->foretold);
+	v->uncompared = arena_alloc(v->arena, (s->ntables + 1) * sizeof *v->uncompared);
 	v->left = listed_new();
 	for (size_t i = 0; i < v->nfeeds; i++) {
 		struct feed_table *t = &v->feeds[i].main;
@@ -352,14 +353,26 @@ static void leave(struct worker *w, uint64_t document)
 	u->left[u->nleft++] = document;
 }
 
-void undo_keep(struct worker *w)
+void undo_forget(struct worker *w)
 {
-	pthread_mutex_lock(&w->v->lock);
-	for (size_t i = 0; i < w->undo.nleft; i++)
-		listed_add(w->v->left, w->undo.left[i]);
-	w->v->has_left = w->v->has_left || w->undo.nleft > 0;
-	pthread_mutex_unlock(&w->v->lock);
 	w->undo.nodds = w->undo.nspots = w->undo.nleft = 0;
+}
+
+/* Beyond the limit they are counted only, so that memory is bounded however much differs. */
+void undo_keep(struct worker *w, int table)
+{
+	struct validation *v = w->v;
+
+	pthread_mutex_lock(&v->lock);
+	for (size_t i = 0; i < w->undo.nleft; i++)
+		if (v->nleft < MOST_LEFT) {
+			listed_add(v->left, w->undo.left[i]);
+			v->nleft++;
+		} else {
+			v->uncompared[table]++;
+		}
+	pthread_mutex_unlock(&v->lock);
+	undo_forget(w);
 }
 
 void undo_all(struct worker *w)
@@ -370,7 +383,7 @@ void undo_all(struct worker *w)
 	pthread_mutex_unlock(&w->v->lock);
 	for (size_t i = 0; i < w->undo.nspots; i++)
 		atomic_store(&w->undo.spots[i]->used, 0);
-	w->undo.nodds = w->undo.nspots = w->undo.nleft = 0;
+	undo_forget(w);
 }
 
 /* --- matching --- */
@@ -607,4 +620,61 @@ bool match_batch(struct batch *b, struct err *err)
 	for (size_t i = 0; i < m.ngroups; i++)
 		end_group(&m, &m.groups[i]);
 	return true;
+}
+
+/* --- the end --- */
+
+static void tell(struct validation *v, int table, const char *column, enum validate_kind kind, const char *detail,
+		 uint64_t size)
+{
+	const struct schema_table *t = &v->plan->schema.tables[table];
+
+	found_add(v->found, &(struct validate_finding){.kind = kind,
+						       .table = t->name,
+						       .collection = t->collection,
+						       .column = column,
+						       .detail = detail,
+						       .size = size});
+}
+
+/* As many references may be NULL as are listed, whosever they are. */
+static void check_taken(struct validation *v, int table)
+{
+	const struct schema_table *t = &v->plan->schema.tables[table];
+	char detail[160];
+
+	for (size_t c = 0; c < t->ncolumns; c++) {
+		const char *name = t->columns[c].name;
+		uint64_t taken = v->stats[table][c].taken,
+			 listed = listed_count(v->listed, LISTED_NULL, t->name, name) +
+				  listed_count(v->listed, LISTED_MOVED, t->name, name);
+		if (taken <= listed)
+			continue;
+		snprintf(detail, sizeof detail, "%llu references of documents are NULL, %llu of them are listed",
+			 (unsigned long long)taken, (unsigned long long)listed);
+		tell(v, table, name, FOUND_NULLED, detail, taken - listed);
+	}
+}
+
+static void tell_uncompared(struct validation *v, int table)
+{
+	uint64_t n = v->uncompared[table];
+	char detail[160];
+
+	if (n == 0)
+		return;
+	snprintf(detail, sizeof detail,
+		 "%llu more documents have no row that is as they say: what they differ in is told of the first %d "
+		 "only",
+		 (unsigned long long)n, MOST_LEFT);
+	tell(v, table, NULL, FOUND_NOT_COMPARED, detail, 0);
+	FOUND_COUNT(v->found, table, found[FOUND_NOT_COMPARED], n - 1);
+}
+
+void match_check(struct validation *v)
+{
+	for (size_t i = 0; i < v->plan->schema.ntables; i++) {
+		check_taken(v, (int)i);
+		tell_uncompared(v, (int)i);
+	}
 }

@@ -51,6 +51,7 @@ static void stats_merge(struct validation *v, struct column_stats **from)
 			struct column_stats *to = &v->stats[i][c], *x = &from[i][c];
 			to->values += x->values;
 			to->nan += x->nan;
+			to->taken += x->taken;
 			for (int k = 0; k < STAT_KINDS; k++) {
 				to->kinds[k] += x->kinds[k];
 				to->misfits[k] += x->misfits[k];
@@ -133,8 +134,11 @@ static bool try_task(struct worker *w, const struct task *t, struct err *err)
 static void keep_task(struct worker *w, const struct task *t)
 {
 	found_merge(w->v->found, w->found);
-	undo_keep(w);
-	if (t->kind == TASK_CHUNK) {
+	if (t->kind == TASK_MATCH)
+		undo_keep(w, w->v->feeds[t->index].main.table);
+	else
+		undo_forget(w);
+	if (t->kind == TASK_CHUNK || t->kind == TASK_MATCH || t->kind == TASK_PAIR) {
 		stats_merge(w->v, w->stats);
 		stats_reset(w->v->plan, w->stats);
 	}

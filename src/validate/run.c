@@ -205,7 +205,7 @@ static bool match_tables(struct validation *v)
 		return false;
 	}
 	return look_again(v, TASK_MATCH, is_matched, NULL) &&
-	       (!v->has_left || look_again(v, TASK_PAIR, is_matched, NULL));
+	       (v->nleft == 0 || look_again(v, TASK_PAIR, is_matched, NULL));
 }
 
 static bool compare_parts(struct validation *v)
@@ -456,6 +456,7 @@ static bool prove(struct validation *v, struct err *err)
 		return false;
 	if (v->o.appended && !step(v, tell_others, err))
 		return false;
+	match_check(v);
 	if (reads_documents(v))
 		counts_check(v);
 	if (wants_layer(v, LAYER_TYPES))

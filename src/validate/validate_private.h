@@ -169,7 +169,8 @@ struct column_stats {                                    /* what the documents s
 	uint64_t kinds[STAT_KINDS], misfits[STAT_KINDS]; /* values by type; those that do not go in */
 	uint64_t values;                                 /* rows that should have a value here                  */
 	uint64_t nan;                                    /* at most so many NaN                                 */
-	int64_t least, most;                             /* of dates, milliseconds; least > most: none seen     */
+	uint64_t taken; /* references that are NULL by rule, where the list cannot say whose                    */
+	int64_t least, most; /* of dates, milliseconds; least > most: none seen     */
 };
 struct row_stats { /* what the server says; seconds since 1970 */
 	bool known;
@@ -252,8 +253,9 @@ struct validation {
 	struct row_stats **row_stats;
 	struct odd *odd;
 	size_t nodd, odd_cap;
-	struct listed *left; /* documents that no row of a matched table is like */
-	bool has_left;
+	struct listed *left; /* documents that no row of a matched table is like, at most MOST_LEFT */
+	size_t nleft;
+	uint64_t *uncompared;   /* by table: how many more there are */
 	atomic_bool **foretold; /* of matched tables, by column: what the column holds can be told from the document
 				   alone */
 	struct spots **spots;   /* of matched tables; NULL: others */
@@ -268,6 +270,8 @@ struct validation {
 	struct resume *resume;
 	struct rate rate; /* --max-rate */
 };
+
+#define MOST_LEFT 200000 /* 16 bytes each, twice that where they are kept */
 
 /* What a task took that others must not take, until it is done. */
 struct undo {
@@ -340,10 +344,13 @@ void match_free(struct validation *v);
 bool match_rows(struct worker *w, int table, struct err *err) MUST_CHECK;
 /* Rows that no document explains, as layer counts found them. */
 bool match_name_rows(struct worker *w, int table, struct err *err) MUST_CHECK;
+/* After matching: what only the number tells. */
+void match_check(struct validation *v);
 bool match_sort(struct validation *v, struct err *err) MUST_CHECK;
 /* Is the table's content to be told by columns that can be foretold, since none holds _id? */
 bool match_is_probed(const struct validation *v, int table);
-void undo_keep(struct worker *w);
+void undo_keep(struct worker *w, int table);
+void undo_forget(struct worker *w);
 void undo_all(struct worker *w);
 
 bool wants_layer(const struct validation *v, enum validate_layer l);

@@ -415,6 +415,20 @@ def test_keyless_damage(mongo, docrow, pg15):
     assert report["findings_total"] == 0 and report["drift"] > 0
 
 
+def test_references_that_are_listed_by_number(mongo, docrow, pg15):
+    """One NULL is listed, nobody can say whose: no second one passes for it, whichever layers run."""
+    fill_keyless(mongo)
+    write(docrow, keyless=KEYLESS)
+    docrow.run("migrate", "--mapping", "./keyless.yaml", status=1)
+    validate(docrow, "--layers", "values")
+    pg15.execute(f"UPDATE logs SET team = NULL WHERE {ONE}")
+    for layers in ("values", "counts,values", "counts,values,references,types,schema"):
+        _, report = validate(docrow, "--layers", layers, status=1)
+        (finding,) = [f for f in report["findings"] if f["kind"] == "nulled"]
+        assert (finding["table"], finding["column"]) == ("logs", "team")
+        assert finding["detail"] == "2 references of documents are NULL, 1 of them are listed"
+
+
 TWO_KEYS = """docrow: 1
 collections:
   - collection: a

@@ -322,6 +322,39 @@ static void test_unmet(void **state)
 	found_free(v.found);
 }
 
+/* Of documents that no row is like so many are kept for a second look; the others are counted, and told. */
+static void test_what_is_left_is_bounded(void **state)
+{
+	uint64_t uncompared[3] = {0}, *left = mem_alloc(MOST_LEFT * sizeof *left);
+	struct plan *p = small_plan();
+	struct validation v = {.plan = p, .uncompared = uncompared, .left = listed_new(), .found = found_new(p)};
+	struct worker w = {.v = &v, .undo.left = left};
+	struct validate_finding *list;
+
+	(void)state;
+	pthread_mutex_init(&v.lock, NULL);
+	for (int task = 0; task < 3; task++) {
+		for (uint64_t i = 0; i < MOST_LEFT / 2 + 7; i++)
+			left[w.undo.nleft++] = key_hash((uint64_t)task, &i, sizeof i);
+		undo_keep(&w, 1);
+		assert_int_equal(w.undo.nleft, 0);
+	}
+	assert_int_equal(v.nleft, MOST_LEFT);
+	assert_int_equal(uncompared[1], MOST_LEFT / 2 + 21);
+	v.stats = stats_new(p);
+	v.listed = listed_new();
+	match_check(&v);
+	assert_int_equal(found_list(v.found, &list), 1);
+	assert_string_equal(list[0].table, "items");
+	assert_int_equal(found_table(v.found, 1)->found[FOUND_NOT_COMPARED], MOST_LEFT / 2 + 21);
+	stats_free(p, v.stats);
+	listed_free(v.listed);
+	listed_free(v.left);
+	found_free(v.found);
+	pthread_mutex_destroy(&v.lock);
+	free(left);
+}
+
 /* --- an interrupted validation --- */
 
 /* A folder of one JSON export is a source that needs no server. */
@@ -440,11 +473,11 @@ static int teardown(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_tally),  cmocka_unit_test(test_spots),
-		cmocka_unit_test(test_hash),   cmocka_unit_test(test_findings_are_merged),
-		cmocka_unit_test(test_kinds),  cmocka_unit_test(test_forms),
-		cmocka_unit_test(test_unmet),  cmocka_unit_test(test_progress_file),
-		cmocka_unit_test(test_sample), /* last: it empties the arena */
+		cmocka_unit_test(test_tally),         cmocka_unit_test(test_spots),
+		cmocka_unit_test(test_hash),          cmocka_unit_test(test_findings_are_merged),
+		cmocka_unit_test(test_kinds),         cmocka_unit_test(test_forms),
+		cmocka_unit_test(test_unmet),         cmocka_unit_test(test_what_is_left_is_bounded),
+		cmocka_unit_test(test_progress_file), cmocka_unit_test(test_sample), /* last: it empties the arena */
 	};
 	return cmocka_run_group_tests(tests, setup, teardown);
 }
