@@ -13,19 +13,21 @@ what=${2:-all}
 shift $(($# < 2 ? $# : 2))
 jobs=${PYTEST_JOBS:-2}
 
-# The additional builds are -O1: half of the compiler's time. What a sanitizer found ends the program; if it went on,
-# gcc would follow the path on which a checked pointer is NULL, and warn of what comes next there.
+# The additional builds are -O1 and know of debugging no more than line numbers: half of the compiler's time. What a
+# sanitizer found ends the program; if it went on, gcc would follow the path on which a checked pointer is NULL, and warn
+# of what comes next there.
+more=(-Dwerror=true -Doptimization=1 -Ddebug=false)
 options=()
 case $folder in
 build) [ -z "${CI:-}" ] || options=(-Dwerror=true) ;;
 build-asan)
-	options=(-Dwerror=true -Doptimization=1 -Db_sanitize=address,undefined -Db_lundef=false
-		-Dc_args=-fno-sanitize-recover=undefined)
+	options=("${more[@]}" -Db_sanitize=address,undefined -Db_lundef=false
+		'-Dc_args=-g1 -fno-sanitize-recover=undefined')
 	;;
-build-tsan) options=(-Dwerror=true -Doptimization=1 -Db_sanitize=thread -Db_lundef=false) ;;
+build-tsan) options=("${more[@]}" -Db_sanitize=thread -Db_lundef=false -Dc_args=-g1) ;;
 build-clang)
 	export CC=clang
-	options=(-Dwerror=true -Doptimization=1)
+	options=("${more[@]}" -Dc_args=-g1)
 	;;
 esac
 export ASAN_OPTIONS=detect_leaks=1:strict_string_checks=1:detect_stack_use_after_return=1:allocator_may_return_null=1
@@ -34,12 +36,13 @@ export TSAN_OPTIONS=halt_on_error=0:second_deadlock_stack=1:suppressions=$PWD/sc
 export LSAN_OPTIONS=suppressions=$PWD/scripts/lsan.supp:print_suppressions=0
 
 rm -f "$folder"/*.junit.xml "$folder"/meson-logs/testlog.json
-if [ -f "$folder/build.ninja" ]; then
-	[ ${#options[@]} = 0 ] || meson configure "$folder" ${options[@]+"${options[@]}"}
-else
+if [ ! -f "$folder/build.ninja" ]; then
 	meson setup "$folder" ${options[@]+"${options[@]}"} >"${folder}.log" 2>&1 || { cat "${folder}.log"; exit 1; }
 	rm -f "${folder}.log"
+elif [ ${#options[@]} -gt 0 ] && [ "$(cat "$folder/options" 2>/dev/null)" != "${options[*]}" ]; then
+	meson configure "$folder" "${options[@]}"
 fi
+[ ${#options[@]} = 0 ] || printf '%s\n' "${options[*]}" >"$folder/options"
 ninja -C "$folder" --quiet || exit 1
 [ "$what" != none ] || exit 0
 
