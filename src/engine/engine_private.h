@@ -44,6 +44,7 @@ struct worker {
 	bool waiting;           /* for trouble to pass                                    */
 	bool in_unit;           /* it came up inside a unit, not on connecting or claiming */
 	uint64_t seen_units;    /* units_done when it came up                             */
+	bool asks_again;        /* its last claim found nothing free                      */
 	atomic_bool busy;       /* inside a unit                                          */
 };
 

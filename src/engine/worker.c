@@ -183,9 +183,10 @@ static bool claim_and_run(struct worker *w, enum state_claim *claim, struct err 
 	struct state_unit u = {0};
 	bool mine = false;
 	arena_reset(w->arena);
-	if (!state_claim(w->pg, e->run, atomic_load(&w->id), (enum state_phase)atomic_load(&e->phase), w->arena, &u,
-			 claim, err))
+	if (!state_claim(w->pg, e->run, atomic_load(&w->id), (enum state_phase)atomic_load(&e->phase), w->asks_again,
+			 w->arena, &u, claim, err))
 		return false;
+	w->asks_again = *claim == STATE_BUSY;
 	if (*claim != STATE_CLAIMED)
 		return true;
 	atomic_store(&w->busy, true);

@@ -233,8 +233,9 @@ enum state_claim {
 };
 /* Claims one unit of the phase for the worker: pending ones first, then those whose worker's lease ran out or whose
  * worker is gone, and those that this worker left behind (its connection was lost). Waits for nobody: what another
- * transaction holds is passed over. unit is filled when CLAIMED only. */
-bool state_claim(struct pg *pg, int64_t run, int64_t worker, enum state_phase phase, struct arena *a,
+ * transaction holds is passed over. unit is filled when CLAIMED only. asks_again: the last claim said BUSY; whether a
+ * step is ready now is looked at without the run's lock first, since who waits for one asks often. */
+bool state_claim(struct pg *pg, int64_t run, int64_t worker, enum state_phase phase, bool asks_again, struct arena *a,
 		 struct state_unit *unit, enum state_claim *result, struct err *err) MUST_CHECK;
 /* Last statement before COMMIT: counts and mark. *mine false: the unit belongs to another claim now → ROLLBACK. */
 bool state_finish(struct pg *pg, const struct state_unit *unit, const struct ledger *counts, double seconds,

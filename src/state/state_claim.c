@@ -130,16 +130,12 @@ static bool fill_step(struct state_unit *u, struct arena *a, const struct pg_res
 	return err_hint(err, "use the docrow that began the run");
 }
 
+/* A run that was cleaned meanwhile has no steps; state_advance will say so. */
 static bool lock_run(struct pg *pg, const struct pg_param *params, struct err *err)
 {
 	uint64_t rows;
-	if (!state_exec(pg, "SELECT FROM docrow.run WHERE id = $1 AND status <> 'cleaned' FOR UPDATE", params, 1,
-			&rows, err))
-		return false;
-	if (rows == 1)
-		return true;
-	err_set(err, ERR_TARGET_STATE, "the run is not in schema docrow any more");
-	return err_hint(err, "was it cleaned meanwhile? docrow status shows what is there");
+	return state_exec(pg, "SELECT FROM docrow.run WHERE id = $1 AND status <> 'cleaned' FOR UPDATE", params, 1,
+			  &rows, err);
 }
 
 static bool take_step(struct pg *pg, const struct pg_param *params, struct arena *a, struct state_unit *unit,
@@ -154,20 +150,27 @@ static bool take_step(struct pg *pg, const struct pg_param *params, struct arena
 	return ok;
 }
 
-static bool claim_step_of(struct pg *pg, int64_t run, int64_t worker, enum state_phase phase, struct arena *a,
-			  struct state_unit *unit, bool *got, struct err *err)
+static bool is_step_ready(struct pg *pg, const struct pg_param *params, bool *ready, struct err *err)
+{
+	struct pg_result *r;
+	if (!state_query(pg, find_step, params, 3, &r, err))
+		return false;
+	*ready = pg_rows(r) > 0;
+	pg_result_free(r);
+	return true;
+}
+
+static bool claim_step_of(struct pg *pg, int64_t run, int64_t worker, enum state_phase phase, bool asks_again,
+			  struct arena *a, struct state_unit *unit, bool *got, struct err *err)
 {
 	char text[2][24];
-	struct pg_result *r;
+	bool ready = true;
 	const struct pg_param params[] = {param_i64(text[0], run), param_i64(text[1], worker),
 					  PG_TEXT(state_phase_name(phase))};
 	*got = false;
-	/* Without the lock first: who waits for a step to become ready asks often. */
-	if (!state_evict(pg, run, NULL, err) || !state_query(pg, find_step, params, 3, &r, err))
+	if (!state_evict(pg, run, NULL, err) || (asks_again && !is_step_ready(pg, params, &ready, err)))
 		return false;
-	bool is_hopeful = pg_rows(r) > 0;
-	pg_result_free(r);
-	if (!is_hopeful)
+	if (!ready)
 		return true;
 	if (!pg_begin(pg, false, err))
 		return false;
@@ -198,7 +201,7 @@ static bool busy_or_none(struct pg *pg, int64_t run, enum state_phase phase, enu
 	return *result == STATE_NONE || phase != STATE_LOAD || state_evict(pg, run, NULL, err);
 }
 
-bool state_claim(struct pg *pg, int64_t run, int64_t worker, enum state_phase phase, struct arena *a,
+bool state_claim(struct pg *pg, int64_t run, int64_t worker, enum state_phase phase, bool asks_again, struct arena *a,
 		 struct state_unit *unit, enum state_claim *result, struct err *err)
 {
 	bool got = false;
@@ -207,7 +210,7 @@ bool state_claim(struct pg *pg, int64_t run, int64_t worker, enum state_phase ph
 		return true;
 	if (phase == STATE_LOAD && !claim_chunk(pg, run, worker, a, unit, &got, err))
 		return false;
-	if (!got && !claim_step_of(pg, run, worker, phase, a, unit, &got, err))
+	if (!got && !claim_step_of(pg, run, worker, phase, asks_again, a, unit, &got, err))
 		return false;
 	*result = STATE_CLAIMED;
 	return got || busy_or_none(pg, run, phase, result, err);

@@ -168,7 +168,7 @@ static enum state_claim claim(struct fixture *f, struct pg *pg, int64_t worker, 
 {
 	struct err err;
 	enum state_claim result;
-	OK(state_claim(pg, f->run, worker, phase, f->arena, u, &result, &err));
+	OK(state_claim(pg, f->run, worker, phase, false, f->arena, u, &result, &err));
 	return result;
 }
 
@@ -451,7 +451,7 @@ static void *crowd_main(void *ctx)
 		struct state_unit u;
 		enum state_claim result;
 		arena_reset(a);
-		ok = state_claim(pg, c->f->run, worker, STATE_LOAD, a, &u, &result, &err);
+		ok = state_claim(pg, c->f->run, worker, STATE_LOAD, false, a, &u, &result, &err);
 		if (!ok || result == STATE_NONE)
 			break;
 		if (result == STATE_CLAIMED && (ok = load_one(pg, &u, l, &err)))
@@ -821,13 +821,13 @@ static void *heap_main(void *ctx)
 	struct pg *pg = NULL;
 	struct arena *a = arena_new();
 	int64_t worker;
+	enum state_claim result = STATE_CLAIMED;
 	bool ok =
 		pg_open(&pg, url, "docrow test", &err) && state_worker_add(pg, h->f->run, "h", 1, 600, &worker, &err);
 	while (ok) {
 		struct state_unit u;
-		enum state_claim result;
 		arena_reset(a);
-		ok = state_claim(pg, h->f->run, worker, STATE_SETTLE, a, &u, &result, &err);
+		ok = state_claim(pg, h->f->run, worker, STATE_SETTLE, result == STATE_BUSY, a, &u, &result, &err);
 		if (!ok || result == STATE_NONE)
 			break;
 		if (result == STATE_CLAIMED)
