@@ -10,6 +10,8 @@
 
 struct cat {
 	struct validation *v;
+	struct pg *pg;
+	bool *other_default; /* by row of columns: it is a constant, and not the mapping's */
 	struct pg_result *columns, *constraints, *indexes, *enums;
 	struct pg_result *recorded; /* NULL: the run made the tables itself */
 	struct pg_result *columns_before;
@@ -35,14 +37,15 @@ static void checked(struct cat *c, enum validate_layer l)
 
 static const char columns_sql[] =
 	"SELECT r.relname, a.attname, t.typname, coalesce(e.typname, ''), a.atttypmod, a.attnotnull, "
-	"pg_get_expr(d.adbin, d.adrelid), coalesce(e.typtype, t.typtype) FROM pg_catalog.pg_class r "
+	"pg_get_expr(d.adbin, d.adrelid), coalesce(e.typtype, t.typtype), r.relpersistence = 'u' FROM "
+	"pg_catalog.pg_class r "
 	"JOIN pg_catalog.pg_namespace n ON n.oid = r.relnamespace AND n.nspname = $1 "
 	"JOIN pg_catalog.pg_attribute a ON a.attrelid = r.oid AND a.attnum > 0 AND NOT a.attisdropped "
 	"JOIN pg_catalog.pg_type t ON t.oid = a.atttypid "
 	"LEFT JOIN pg_catalog.pg_type e ON e.oid = t.typelem AND t.typcategory = 'A' "
 	"LEFT JOIN pg_catalog.pg_attrdef d ON d.adrelid = r.oid AND d.adnum = a.attnum "
 	"WHERE r.relkind IN ('r', 'p')";
-enum { C_TABLE, C_COLUMN, C_TYPE, C_ELEMENT, C_MODIFIER, C_NOT_NULL, C_DEFAULT, C_KIND };
+enum { C_TABLE, C_COLUMN, C_TYPE, C_ELEMENT, C_MODIFIER, C_NOT_NULL, C_DEFAULT, C_KIND, C_UNLOGGED };
 
 #define NAMES_OF(array, relation)                                                                                    \
 	"(SELECT string_agg(a.attname, chr(1) ORDER BY k.n) FROM unnest(" array                                      \
@@ -53,7 +56,10 @@ static const char constraints_sql[] = "SELECT r.relname, c.conname, c.contype, c
 	"c.conkey",
 	"c.conrelid") ", f.relname, " NAMES_OF("c.confkey",
 					       "c.confrelid") ", c.confdeltype, c.confupdtype, "
-							      "coalesce(i.indisvalid, true), fn.nspname "
+							      "coalesce(i.indisvalid, true), fn.nspname, "
+							      "c.condeferrable, EXISTS (SELECT FROM "
+							      "pg_catalog.pg_trigger g WHERE g.tgconstraint = "
+							      "c.oid AND g.tgenabled IN ('D', 'R')) "
 							      "FROM pg_catalog.pg_constraint c JOIN "
 							      "pg_catalog.pg_class r ON r.oid = c.conrelid "
 							      "JOIN pg_catalog.pg_namespace n ON n.oid = "
@@ -76,7 +82,9 @@ enum {
 	K_DELETE,
 	K_UPDATE,
 	K_INDEX_VALID,
-	K_REF_SCHEMA
+	K_REF_SCHEMA,
+	K_DEFERRABLE,
+	K_DISABLED
 };
 
 static const char indexes_sql[] =
@@ -85,11 +93,16 @@ static const char indexes_sql[] =
 	"WITH ORDINALITY k(num, n) LEFT JOIN pg_catalog.pg_attribute a ON a.attrelid = x.indrelid AND a.attnum = "
 	"k.num "
 	"AND k.num > 0), x.indpred IS NOT NULL, x.indexprs IS NOT NULL, "
-	"coalesce((to_jsonb(x) ->> 'indnullsnotdistinct')::boolean, false) FROM pg_catalog.pg_index x "
+	"coalesce((to_jsonb(x) ->> 'indnullsnotdistinct')::boolean, false), NOT EXISTS (SELECT FROM "
+	"unnest(x.indoption::smallint[], x.indcollation::oid[], x.indclass::oid[], x.indkey::smallint[]) "
+	"k(option, collation_of, class, num) JOIN pg_catalog.pg_opclass o ON o.oid = k.class JOIN "
+	"pg_catalog.pg_attribute a ON a.attrelid = x.indrelid AND a.attnum = k.num WHERE k.num > 0 AND (k.option <> "
+	"0 "
+	"OR NOT o.opcdefault OR k.collation_of <> a.attcollation)) FROM pg_catalog.pg_index x "
 	"JOIN pg_catalog.pg_class i ON i.oid = x.indexrelid JOIN pg_catalog.pg_class r ON r.oid = x.indrelid "
 	"JOIN pg_catalog.pg_am m ON m.oid = i.relam "
 	"JOIN pg_catalog.pg_namespace n ON n.oid = r.relnamespace AND n.nspname = $1";
-enum { I_TABLE, I_NAME, I_VALID, I_UNIQUE, I_METHOD, I_COLUMNS, I_PARTIAL, I_EXPRESSION, I_NULLS };
+enum { I_TABLE, I_NAME, I_VALID, I_UNIQUE, I_METHOD, I_COLUMNS, I_PARTIAL, I_EXPRESSION, I_NULLS, I_PLAIN };
 
 static const char enums_sql[] =
 	"SELECT t.typname, e.enumlabel FROM pg_catalog.pg_type t JOIN pg_catalog.pg_namespace n "
@@ -168,6 +181,92 @@ static void check_type(struct cat *c, const struct schema_table *t, const struct
 	buf_free(&detail);
 }
 
+/* The value of a plain constant (a literal, a number, true or false; with casts and parentheses around it). False: it
+ * is an expression. */
+static bool read_constant(const char *sql, struct buf *out)
+{
+	const char *p = sql + strspn(sql, " (");
+
+	if (*p == '\'') {
+		for (p++; *p != '\0' && !(p[0] == '\'' && p[1] != '\''); p++) {
+			p += *p == '\'';
+			buf_putc(out, *p);
+		}
+		if (*p++ == '\0')
+			return false;
+	} else {
+		size_t n = strspn(p, "+-.0123456789");
+		if (strncasecmp(p, "true", 4) == 0 || strncasecmp(p, "false", 5) == 0)
+			n = strcspn(p, " ):");
+		buf_put(out, p, n);
+		p += n;
+		if (n == 0)
+			return false;
+	}
+	p += strspn(p, " )");
+	return *p == '\0' || (strncmp(p, "::", 2) == 0 && strpbrk(p, "'|+-*/<>=") == NULL);
+}
+
+/* Two spellings of a constant may be one value: the server says. What it cannot read is another one. */
+static bool ask_default(struct cat *c, const struct schema_column *col, struct buf *a, struct buf *b, bool *same,
+			struct err *err)
+{
+	_cleanup_(buf_free) struct buf type = {0}, sql = {0};
+	_cleanup_(pg_result_freep) struct pg_result *r = NULL;
+	struct pg_param params[] = {PG_TEXT(buf_cstr(a)), PG_TEXT(buf_cstr(b))};
+
+	pgtype_sql(&type, &col->type, c->v->plan->schema.name);
+	buf_printf(&sql, "SELECT $1::text::%s::text = $2::text::%s::text", buf_cstr(&type), buf_cstr(&type));
+	if (!pg_exec(c->pg, "SAVEPOINT docrow_default", err))
+		return false;
+	*same = pg_query(c->pg, buf_cstr(&sql), params, 2, &r, err) && pg_get_bool(r, 0, 0);
+	return !pg_is_lost(c->pg) && pg_exec(c->pg, "ROLLBACK TO SAVEPOINT docrow_default", err);
+}
+
+/* Of two constants; what an expression gives is not asked. */
+static bool compare_default(struct cat *c, const struct schema_column *col, int row, struct err *err)
+{
+	_cleanup_(buf_free) struct buf a = {0}, b = {0};
+	const char *found = pg_get(c->columns, row, C_DEFAULT);
+	bool same;
+
+	if (col->default_sql == NULL || found == NULL || !read_constant(col->default_sql, &a) ||
+	    !read_constant(found, &b) || strcmp(buf_cstr(&a), buf_cstr(&b)) == 0)
+		return true;
+	if (!ask_default(c, col, &a, &b, &same, err))
+		return false;
+	c->other_default[row] = !same;
+	return true;
+}
+
+/* Before anything is told: a connection may be lost on the way. */
+static bool compare_defaults(struct cat *c, struct err *err)
+{
+	const struct schema *s = &c->v->plan->schema;
+
+	c->other_default = arena_alloc(c->v->arena, (size_t)pg_rows(c->columns) + 1);
+	for (int row = 0; !c->v->o.existing && row < pg_rows(c->columns); row++) {
+		int t = schema_find_table(s, pg_get(c->columns, row, C_TABLE));
+		int column = t >= 0 ? schema_find_column(&s->tables[t], pg_get(c->columns, row, C_COLUMN)) : -1;
+		if (column >= 0 && !compare_default(c, &s->tables[t].columns[column], row, err))
+			return false;
+	}
+	return true;
+}
+
+static void check_default(struct cat *c, const struct schema_table *t, const struct schema_column *col, int row)
+{
+	const char *found = pg_get(c->columns, row, C_DEFAULT);
+	bool wanted = col->default_sql != NULL || col->generated_sql != NULL;
+
+	if ((found != NULL) != wanted)
+		tell(c, FOUND_COLUMN_DEFAULT, t, col->name, NULL,
+		     wanted ? "there is none" : "there is one, which the mapping does not say");
+	else if (c->other_default[row])
+		tell(c, FOUND_COLUMN_DEFAULT, t, col->name, NULL,
+		     arena_printf(c->v->arena, "expected %s, found %s", col->default_sql, found));
+}
+
 static void check_column(struct cat *c, const struct schema_table *t, int column)
 {
 	const struct schema_column *col = &t->columns[column];
@@ -187,9 +286,7 @@ static void check_column(struct cat *c, const struct schema_table *t, int column
 		tell(c, FOUND_COLUMN_NULL, t, col->name, NULL,
 		     not_null ? "it takes NULL, NOT NULL is expected"
 			      : "it is NOT NULL, which the mapping does not say");
-	if ((pg_get(c->columns, row, C_DEFAULT) != NULL) != (col->default_sql != NULL || col->generated_sql != NULL))
-		tell(c, FOUND_COLUMN_DEFAULT, t, col->name, NULL,
-		     col->default_sql != NULL ? "there is none" : "there is one, which the mapping does not say");
+	check_default(c, t, col, row);
 }
 
 /* --- keys --- */
@@ -284,6 +381,12 @@ static void check_fkey(struct cat *c, const struct schema_table *t, const struct
 		 strcmp(pg_get(c->constraints, row, K_REF_SCHEMA), s->name) != 0 ||
 		 !same_names(pg_get(c->constraints, row, K_REF_COLUMNS), f->ref_column))
 		tell(c, FOUND_FKEY_DIFFERS, t, f->column, f->name, "it points to another table or column");
+	else if (pg_get_bool(c->constraints, row, K_DEFERRABLE) !=
+		 (f->definition != NULL && strstr(f->definition, " DEFERRABLE") != NULL))
+		tell(c, FOUND_FKEY_DIFFERS, t, f->column, f->name, "it is checked at another time (DEFERRABLE)");
+	else if (pg_get_bool(c->constraints, row, K_DISABLED) && !c->v->o.existing)
+		tell(c, FOUND_FKEY_DIFFERS, t, f->column, f->name,
+		     "it is not checked: its triggers are disabled (ALTER TABLE ... ENABLE TRIGGER ALL)");
 	else if (pg_get(c->constraints, row, K_DELETE)[0] != action_letter(f->on_delete) ||
 		 pg_get(c->constraints, row, K_UPDATE)[0] != action_letter(f->on_update))
 		tell(c, FOUND_FKEY_DIFFERS, t, f->column, f->name, "it acts otherwise on delete or update");
@@ -330,6 +433,9 @@ static void check_index(struct cat *c, const struct schema_table *t, const struc
 		tell(c, FOUND_INDEX_INVALID, t, NULL, x->name, NULL);
 	else if (!same_index(c, x, row))
 		tell(c, FOUND_INDEX_DIFFERS, t, NULL, x->name, NULL);
+	else if (x->expression == NULL && !pg_get_bool(c->indexes, row, I_PLAIN))
+		tell(c, FOUND_INDEX_DIFFERS, t, NULL, x->name,
+		     "it sorts otherwise: by DESC, NULLS FIRST, another collation or operator class");
 }
 
 /* --- enums --- */
@@ -497,6 +603,8 @@ static void check_table(struct cat *c, int table)
 		tell(c, FOUND_TABLE_MISSING, t, NULL, NULL, NULL);
 		return;
 	}
+	if (!c->v->o.existing && pg_get_bool(c->columns, find_row(c->columns, t->name, NULL), C_UNLOGGED))
+		tell(c, FOUND_TABLE_UNLOGGED, t, NULL, NULL, "ALTER TABLE ... SET LOGGED");
 	for (size_t i = 0; i < t->ncolumns; i++)
 		check_column(c, t, (int)i);
 	if (c->recorded == NULL)
@@ -514,12 +622,12 @@ static bool read_catalog(struct cat *c, struct pg *pg, struct err *err)
 	return pg_query(pg, columns_sql, &p, 1, &c->columns, err) &&
 	       pg_query(pg, constraints_sql, &p, 1, &c->constraints, err) &&
 	       pg_query(pg, indexes_sql, &p, 1, &c->indexes, err) && pg_query(pg, enums_sql, &p, 1, &c->enums, err) &&
-	       read_recorded(c, pg, err);
+	       read_recorded(c, pg, err) && compare_defaults(c, err);
 }
 
 bool catalog_check(struct validation *v, struct pg *pg, struct err *err)
 {
-	struct cat c = {.v = v};
+	struct cat c = {.v = v, .pg = pg};
 	bool ok = read_catalog(&c, pg, err);
 
 	for (size_t i = 0; ok && i < v->plan->schema.ntables; i++)

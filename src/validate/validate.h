@@ -64,6 +64,7 @@ const char *validate_layer_proves(enum validate_layer l);
 	  "values do not go into the column, and their documents are not listed as rejected")                        \
 	X(RUN_TIME, "run_time", TYPES, "all dates are the time of the run")                                          \
 	X(TABLE_MISSING, "table_missing", SCHEMA, "the table is missing")                                            \
+	X(TABLE_UNLOGGED, "table_unlogged", SCHEMA, "the table is UNLOGGED: a crash of the server empties it")       \
 	X(COLUMN_MISSING, "column_missing", SCHEMA, "the column is missing")                                         \
 	X(COLUMN_TYPE, "column_type", SCHEMA, "the column's type is another one")                                    \
 	X(COLUMN_NULL, "column_null", SCHEMA, "the column's NOT NULL is not as the mapping says")                    \

@@ -169,6 +169,12 @@ REFERENCES = [
            " FOREIGN KEY (second) REFERENCES users"),
 ]
 
+REFERENCES += [
+    Damage("foreign key made DEFERRABLE", "references", "fkey_differs",
+           "ALTER TABLE users ALTER CONSTRAINT users_team_fkey DEFERRABLE INITIALLY DEFERRED", at=("users", "users_team_fkey")),
+    Damage("foreign key: its triggers disabled", "references", "fkey_differs", "ALTER TABLE teams DISABLE TRIGGER ALL"),
+]
+
 TYPES = [
     Damage("dates at infinity", "types", "infinity", f"UPDATE users SET seen = 'infinity' WHERE id = {U}", at=("users", "seen")),
     Damage("NaN where none was", "types", "nan", "UPDATE users SET ratio = 'NaN'", at=("users", "ratio")),
@@ -187,11 +193,16 @@ SCHEMA = [
     Damage("timestamp of another precision", "schema", "column_type", "ALTER TABLE users ALTER born TYPE timestamp(6)", at=("users", "born")),
     Damage("NOT NULL dropped", "schema", "column_null", "ALTER TABLE teams ALTER title DROP NOT NULL", at=("teams", "title")),
     Damage("default added", "schema", "column_default", "ALTER TABLE teams ALTER title SET DEFAULT 'x'", at=("teams", "title")),
+    Damage("default: another constant", "schema", "column_default", "ALTER TABLE names ALTER count SET DEFAULT 6", at=("names", "count")),
+    Damage("table made UNLOGGED", "schema", "table_unlogged", "ALTER TABLE names SET UNLOGGED", at=("names",)),
     Damage("primary key dropped", "schema", "key_missing", "ALTER TABLE names DROP CONSTRAINT names_pkey", at=("names",)),
     Damage("index dropped", "schema", "index_missing", "DROP INDEX users_team_idx", at=("users", "users_team_idx")),
     Damage("unique index made plain", "schema", "index_differs",
            "DROP INDEX users_email_key; CREATE INDEX users_email_key ON users (email)", at=("users", "users_email_key")),
     Damage("index of another column", "schema", "index_differs", "DROP INDEX teams_title_idx; CREATE INDEX teams_title_idx ON teams (boss)", at=("teams", "teams_title_idx")),
+    Damage("index in another order", "schema", "index_differs", "DROP INDEX teams_title_idx; CREATE INDEX teams_title_idx ON teams (title DESC)", at=("teams", "teams_title_idx")),
+    Damage("index by another collation", "schema", "index_differs",
+           "DROP INDEX teams_title_idx; CREATE INDEX teams_title_idx ON teams (title COLLATE \"C\")", at=("teams", "teams_title_idx")),
     Damage("index INVALID", "schema", "index_invalid",
            "UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'users_team_idx'::regclass", at=("users", "users_team_idx")),
     Damage("enum: a label more", "schema", "enum", "ALTER TYPE mood ADD VALUE 'New'"),

@@ -100,7 +100,7 @@ collections:
     id: text
     columns:
       - { name: id,    from: _id, type: text, primary_key: true }
-      - { name: count, type: integer }
+      - { name: count, type: integer, default: "5" }
 junctions:
   - table: members
     left:  { collection: teams, path: member_ids, column: team_id }
