@@ -1,8 +1,8 @@
 /* resume.c - which chunks were compared and found right, in a file: an interrupted validation goes on from there.
  *
  * One line a chunk. The documents of such a chunk are read again for keys, elements and pairs, but no row is asked
- * for; a digest tells whether they are still the same. The file holds no values, has mode 0600, and goes when all is
- * done.
+ * for; a digest tells whether they are still the same. Tables that were written to since then are compared anew. The
+ * file holds no values, has mode 0600, and goes when all is done.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -18,6 +18,8 @@ struct resume {
 	FILE *out; /* NULL: none is kept */
 	struct proved *list;
 	size_t n;
+	uint64_t since;  /* what older transactions wrote was there when the chunks were compared */
+	bool *rewritten; /* by table: something was written since */
 };
 
 static uint64_t chunk_hash(const struct validation *v, const struct task *t)
@@ -67,6 +69,12 @@ static void read_lines(struct resume *r, FILE *in)
 	}
 }
 
+/* The oldest transaction that the snapshot does not see as a whole; 0: nobody knows. */
+static uint64_t moment_of(const struct validation *v)
+{
+	return v->moment != NULL ? strtoull(v->moment, NULL, 10) : 0;
+}
+
 static bool read_file(struct resume *r, const struct validation *v)
 {
 	FILE *in = fopen(v->o.progress_file, "r");
@@ -75,7 +83,8 @@ static bool read_file(struct resume *r, const struct validation *v)
 
 	if (in == NULL)
 		return false;
-	same = fscanf(in, "docrow validation 1 %" SCNx64 "\n", &job) == 1 && job == job_hash(v);
+	same = fscanf(in, "docrow validation 2 %" SCNx64 " %" SCNu64 "\n", &job, &r->since) == 2 &&
+	       job == job_hash(v) && r->since != 0;
 	if (same)
 		read_lines(r, in);
 	fclose(in);
@@ -101,14 +110,64 @@ bool resume_open(struct validation *v, struct err *err)
 	if (r->out == NULL)
 		return err_set(err, ERR_FILE, "%s cannot be written: %s", v->o.progress_file, strerror(errno));
 	if (!going_on)
-		fprintf(r->out, "docrow validation 1 %" PRIx64 "\n", job_hash(v));
+		fprintf(r->out, "docrow validation 2 %" PRIx64 " %" PRIu64 "\n", job_hash(v), moment_of(v));
 	return true;
+}
+
+/* Every row carries the number of the transaction that wrote it; a row that is gone is missed by its key. */
+static bool is_rewritten(struct validation *v, size_t table, bool *yes, struct err *err)
+{
+	const struct schema *s = &v->plan->schema;
+	_cleanup_(pg_result_freep) struct pg_result *r = NULL;
+	_cleanup_(buf_free) struct buf sql = {0};
+
+	buf_puts(&sql, "SELECT EXISTS (SELECT FROM ");
+	sql_table(&sql, s, &s->tables[table]);
+	buf_printf(&sql, " WHERE pg_catalog.age(xmin) <= pg_catalog.age('%lu'::pg_catalog.xid))",
+		   (unsigned long)(v->resume->since & UINT32_MAX));
+	if (!pg_query(v->keeper, buf_cstr(&sql), NULL, 0, &r, err))
+		return false;
+	*yes = pg_get_bool(r, 0, 0);
+	return true;
+}
+
+bool resume_look(struct validation *v, struct err *err)
+{
+	struct resume *r = v->resume;
+	const struct schema *s = &v->plan->schema;
+	bool *rewritten = arena_alloc(v->arena, s->ntables + 1);
+
+	if (r == NULL || r->n == 0)
+		return true;
+	for (size_t i = 0; i < s->ntables; i++)
+		if (v->exists[i] && (!keeper_ready(v, err) || !is_rewritten(v, i, &rewritten[i], err)))
+			return false;
+	for (size_t i = 0; i < s->ntables; i++)
+		if (rewritten[i] && s->tables[i].collection != NULL)
+			found_note(v->found,
+				   "%s was written to since the interrupted validation: its rows, and those of the "
+				   "tables beside it, are compared anew",
+				   s->tables[i].name);
+	r->rewritten = rewritten;
+	return true;
+}
+
+static bool feeds_rewritten(const struct resume *r, const struct feed_table *t)
+{
+	if (r->rewritten[t->table])
+		return true;
+	for (size_t i = 0; i < t->nchildren; i++)
+		if (feeds_rewritten(r, &t->children[i]))
+			return true;
+	return false;
 }
 
 const struct proved *resume_find(const struct validation *v, const struct task *t)
 {
 	uint64_t hash = chunk_hash(v, t);
 
+	if (v->resume != NULL && v->resume->rewritten != NULL && feeds_rewritten(v->resume, &v->feeds[t->index].main))
+		return NULL;
 	for (size_t i = 0; v->resume != NULL && i < v->resume->n; i++)
 		if (v->resume->list[i].chunk == hash)
 			return &v->resume->list[i];

@@ -452,7 +452,8 @@ static bool prove(struct validation *v, struct err *err)
 	if (!step(v, check_catalog, err))
 		return false;
 	match_prepare(v);
-	if (!step(v, list_tasks, err) || (reads_documents(v) && !resume_open(v, err)) || !compare(v, err))
+	if (!step(v, list_tasks, err) || (reads_documents(v) && !resume_open(v, err)) || !step(v, resume_look, err) ||
+	    !compare(v, err))
 		return false;
 	if (v->o.appended && !step(v, tell_others, err))
 		return false;

@@ -309,6 +309,8 @@ struct proved { /* a chunk without findings */
 	uint64_t chunk, digest, documents, compared, fields;
 };
 bool resume_open(struct validation *v, struct err *err) MUST_CHECK;
+/* Tables that were written to since then. */
+bool resume_look(struct validation *v, struct err *err) MUST_CHECK;
 const struct proved *resume_find(const struct validation *v, const struct task *t); /* NULL: to be compared */
 void resume_add(struct validation *v, const struct task *t, struct proved p);
 void resume_close(struct validation *v, bool done);

@@ -296,6 +296,22 @@ def test_an_interrupted_validation_goes_on(moved):
     moved.run("validate", "--full", "--resume", status=0)  # nothing to go on with: everything anew
 
 
+def test_a_target_that_was_written_to_meanwhile(moved):
+    """What was compared before an interruption counts as long as nobody wrote to the table since."""
+    moved.mongo.db.counters.insert_many({"_id": 10000 + n, "value": n, "pad": "x" * 2000} for n in range(20000))
+    moved.run("migrate", "--clean", "--mapping", "./proof.yaml", status=1)
+    process = moved.start("validate", "--full", "--workers", "1", "--max-rate", "9000", "--progress", "none")
+    progress = moved.folder / "migration-validation-progress"
+    wait_for(lambda: progress.exists() and len(progress.read_text().splitlines()) > 4, what="a chunk that is proved")
+    process.kill()
+    process.communicate(timeout=30)
+    moved.pg.execute("UPDATE counters SET value = -1 WHERE id = 10001")  # of the first chunk
+    result = moved.run("validate", "--full", "--resume", status=1)
+    assert "counters was written to since the interrupted validation" in result.stdout
+    report = report_of(moved)
+    assert [(f["kind"], f["key"]) for f in report["findings"]] == [("value", "10001")]
+
+
 @pytest.mark.plain_only
 def test_all_findings_are_counted(moved):
     """However many: the report lists some, and counts all."""

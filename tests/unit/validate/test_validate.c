@@ -387,6 +387,7 @@ static struct validation *job(const char *file, struct source *source)
 	v->o = (struct validate_options){
 		.full = true, .layers = 31, .progress_file = file, .seed = 1, .version = "1"};
 	v->result.target = "host:1/db";
+	v->moment = "750:751:750";
 	v->found = found_new(p);
 	return v;
 }
