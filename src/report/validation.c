@@ -175,6 +175,7 @@ static void put_kind(struct page *p, enum validate_kind k)
 		}
 	if (all > shown)
 		buf_printf(p->out, "    and %s more\n", text_thousands(all - shown, n));
+	buf_printf(p->out, "    next: %s\n", validate_kind_next(k));
 }
 
 static void put_end(struct page *p, const struct validation_facts *f)

@@ -604,7 +604,7 @@ static void check_table(struct cat *c, int table)
 		return;
 	}
 	if (!c->v->o.existing && pg_get_bool(c->columns, find_row(c->columns, t->name, NULL), C_UNLOGGED))
-		tell(c, FOUND_TABLE_UNLOGGED, t, NULL, NULL, "ALTER TABLE ... SET LOGGED");
+		tell(c, FOUND_TABLE_UNLOGGED, t, NULL, NULL, NULL);
 	for (size_t i = 0; i < t->ncolumns; i++)
 		check_column(c, t, (int)i);
 	if (c->recorded == NULL)

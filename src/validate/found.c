@@ -5,10 +5,10 @@
 #include <stdlib.h>
 
 static const struct {
-	const char *name, *sentence;
+	const char *name, *sentence, *next;
 	enum validate_layer layer;
 } kinds[] = {
-#define X(NAME, name, layer, sentence) {name, sentence, LAYER_##layer},
+#define X(NAME, name, layer, sentence, next) {name, sentence, next, LAYER_##layer},
 	VALIDATE_KINDS(X)
 #undef X
 };
@@ -35,6 +35,10 @@ const char *validate_kind_name(enum validate_kind k)
 const char *validate_kind_sentence(enum validate_kind k)
 {
 	return kinds[k].sentence;
+}
+const char *validate_kind_next(enum validate_kind k)
+{
+	return kinds[k].next;
 }
 enum validate_layer validate_kind_layer(enum validate_kind k)
 {

@@ -34,54 +34,88 @@ enum validate_layer {
 const char *validate_layer_name(enum validate_layer l);
 const char *validate_layer_proves(enum validate_layer l);
 
-/* What can be found. X(NAME, name, layer, sentence) */
+/* What can be found. X(NAME, name, layer, sentence, what to do next) */
 #define VALIDATE_KINDS(X)                                                                                            \
-	X(COUNT, "count", COUNTS, "the counts do not add up")                                                        \
-	X(MISSING_ROW, "missing_row", COUNTS, "a document has no row and is not listed as rejected or dropped")      \
-	X(EXTRA_ROW, "extra_row", COUNTS, "no document explains the row")                                            \
-	X(DUPLICATE_ROW, "duplicate_row", COUNTS, "more rows than one have the key")                                 \
-	X(MISSING_ELEMENT, "missing_element", COUNTS, "an array element has no row and is not listed as rejected")   \
-	X(EXTRA_ELEMENT, "extra_element", COUNTS, "no array element explains the row")                               \
-	X(MISSING_PAIR, "missing_pair", COUNTS, "a pair that the documents name is no row")                          \
-	X(EXTRA_PAIR, "extra_pair", COUNTS, "no document names the pair")                                            \
-	X(NOTHING, "nothing_compared", COUNTS, "nothing could be compared")                                          \
-	X(VALUE, "value", VALUES, "the column does not hold what the document does")                                 \
-	X(NULLED, "nulled", VALUES, "the column is NULL, the document has a value")                                  \
-	X(NOT_NULL, "not_null", VALUES, "the column has a value where NULL should stand")                            \
-	X(UNFIT, "unfit", VALUES, "the document's value does not go into the column, yet there is a row")            \
-	X(UNLISTED, "unlisted", VALUES, "a value was replaced as the mapping asks, but is not listed")               \
-	X(UNFOUNDED, "unfounded_reject", VALUES, "a document is listed as rejected, though its values fit")          \
-	X(NOT_COMPARED, "not_compared", VALUES, "cannot be compared")                                                \
-	X(ORPHAN, "orphan", REFERENCES, "the reference points to no row")                                            \
-	X(FKEY_MISSING, "fkey_missing", REFERENCES, "the foreign key is missing")                                    \
-	X(FKEY_DIFFERS, "fkey_differs", REFERENCES, "the foreign key is not as the mapping says")                    \
-	X(FKEY_NOT_VALID, "fkey_not_valid", REFERENCES, "the foreign key is NOT VALID")                              \
-	X(INFINITY, "infinity", TYPES, "a date is infinite, which no document can hold")                             \
-	X(NAN, "nan", TYPES, "more values are NaN than in the documents")                                            \
-	X(NULLS, "nulls", TYPES, "not as many values as the documents have")                                         \
-	X(ALL_NULL, "all_null", TYPES, "the column is NULL throughout, the documents have values")                   \
+	X(COUNT, "count", COUNTS, "the counts do not add up",                                                        \
+	  "run it once more when nothing is written to either side")                                                 \
+	X(MISSING_ROW, "missing_row", COUNTS, "a document has no row and is not listed as rejected or dropped",      \
+	  "docrow migrate --clean moves everything anew; docrow retry takes rejects once more")                      \
+	X(EXTRA_ROW, "extra_row", COUNTS, "no document explains the row",                                            \
+	  "look at the row by its key: if nobody needs it, delete it")                                               \
+	X(DUPLICATE_ROW, "duplicate_row", COUNTS, "more rows than one have the key",                                 \
+	  "delete all but one; then make the primary key again")                                                     \
+	X(MISSING_ELEMENT, "missing_element", COUNTS, "an array element has no row and is not listed as rejected",   \
+	  "docrow migrate --clean moves everything anew; docrow retry takes rejects once more")                      \
+	X(EXTRA_ELEMENT, "extra_element", COUNTS, "no array element explains the row",                               \
+	  "look at the row by its key: if nobody needs it, delete it")                                               \
+	X(MISSING_PAIR, "missing_pair", COUNTS, "a pair that the documents name is no row",                          \
+	  "docrow migrate --clean moves everything anew; docrow retry takes rejects once more")                      \
+	X(EXTRA_PAIR, "extra_pair", COUNTS, "no document names the pair",                                            \
+	  "look at the pair: if nobody needs it, delete it")                                                         \
+	X(NOTHING, "nothing_compared", COUNTS, "nothing could be compared",                                          \
+	  "is it the right source, and the mapping that made the tables?")                                           \
+	X(VALUE, "value", VALUES, "the column does not hold what the document does",                                 \
+	  "--log-values shows both; correct the row, or move the data anew")                                         \
+	X(NULLED, "nulled", VALUES, "the column is NULL, the document has a value",                                  \
+	  "--log-values shows the document's; correct the row, or move the data anew")                               \
+	X(NOT_NULL, "not_null", VALUES, "the column has a value where NULL should stand",                            \
+	  "--log-values shows both; correct the row, or move the data anew")                                         \
+	X(UNFIT, "unfit", VALUES, "the document's value does not go into the column, yet there is a row",            \
+	  "did somebody write to the source, or the row, after the copy? docrow check says what does not fit")       \
+	X(UNLISTED, "unlisted", VALUES, "a value was replaced as the mapping asks, but is not listed",               \
+	  "was docrow.finding changed? docrow migrate --clean lists it again")                                       \
+	X(UNFOUNDED, "unfounded_reject", VALUES, "a document is listed as rejected, though its values fit",          \
+	  "docrow retry takes the document once more")                                                               \
+	X(NOT_COMPARED, "not_compared", VALUES, "cannot be compared",                                                \
+	  "the detail says what is in the way; run it once more when that is mended")                                \
+	X(ORPHAN, "orphan", REFERENCES, "the reference points to no row",                                            \
+	  "correct the reference or add the row that it needs; if_orphan in the mapping says what a move does")      \
+	X(FKEY_MISSING, "fkey_missing", REFERENCES, "the foreign key is missing",                                    \
+	  "ALTER TABLE ... ADD CONSTRAINT, with the actions of the mapping")                                         \
+	X(FKEY_DIFFERS, "fkey_differs", REFERENCES, "the foreign key is not as the mapping says",                    \
+	  "drop the constraint and add it again, with the actions of the mapping")                                   \
+	X(FKEY_NOT_VALID, "fkey_not_valid", REFERENCES, "the foreign key is NOT VALID",                              \
+	  "ALTER TABLE ... VALIDATE CONSTRAINT, when there are no orphans")                                          \
+	X(INFINITY, "infinity", TYPES, "a date is infinite, which no document can hold",                             \
+	  "correct the rows from their documents, or move the data anew")                                            \
+	X(NAN, "nan", TYPES, "more values are NaN than in the documents",                                            \
+	  "correct the rows from their documents, or move the data anew")                                            \
+	X(NULLS, "nulls", TYPES, "not as many values as the documents have", "validate --full names the rows")       \
+	X(ALL_NULL, "all_null", TYPES, "the column is NULL throughout, the documents have values",                   \
+	  "was the column emptied, or is its path another one? correct it, or move the data anew")                   \
 	X(MISFIT, "misfit", TYPES,                                                                                   \
-	  "values do not go into the column, and their documents are not listed as rejected")                        \
-	X(RUN_TIME, "run_time", TYPES, "all dates are the time of the run")                                          \
-	X(TABLE_MISSING, "table_missing", SCHEMA, "the table is missing")                                            \
-	X(TABLE_UNLOGGED, "table_unlogged", SCHEMA, "the table is UNLOGGED: a crash of the server empties it")       \
-	X(COLUMN_MISSING, "column_missing", SCHEMA, "the column is missing")                                         \
-	X(COLUMN_TYPE, "column_type", SCHEMA, "the column's type is another one")                                    \
-	X(COLUMN_NULL, "column_null", SCHEMA, "the column's NOT NULL is not as the mapping says")                    \
-	X(COLUMN_DEFAULT, "column_default", SCHEMA, "the column's default is not as the mapping says")               \
-	X(KEY_MISSING, "key_missing", SCHEMA, "the primary key is missing or another one")                           \
-	X(INDEX_MISSING, "index_missing", SCHEMA, "the index is missing")                                            \
-	X(INDEX_INVALID, "index_invalid", SCHEMA, "the index is INVALID")                                            \
-	X(INDEX_DIFFERS, "index_differs", SCHEMA, "the index is not as the mapping says")                            \
-	X(ENUM, "enum", SCHEMA, "the enum type is missing or has other labels")
+	  "values do not go into the column, and their documents are not listed as rejected",                        \
+	  "docrow check --scan full names the documents; the mapping's policies say what becomes of them")           \
+	X(RUN_TIME, "run_time", TYPES, "all dates are the time of the run",                                          \
+	  "a default or trigger wrote them: remove it and move the data anew")                                       \
+	X(TABLE_MISSING, "table_missing", SCHEMA, "the table is missing", "docrow migrate --clean makes it again")   \
+	X(TABLE_UNLOGGED, "table_unlogged", SCHEMA, "the table is UNLOGGED: a crash of the server empties it",       \
+	  "ALTER TABLE ... SET LOGGED")                                                                              \
+	X(COLUMN_MISSING, "column_missing", SCHEMA, "the column is missing",                                         \
+	  "docrow migrate --clean makes it again")                                                                   \
+	X(COLUMN_TYPE, "column_type", SCHEMA, "the column's type is another one",                                    \
+	  "alter the column, or the mapping where the table is right")                                               \
+	X(COLUMN_NULL, "column_null", SCHEMA, "the column's NOT NULL is not as the mapping says",                    \
+	  "ALTER TABLE ... ALTER COLUMN ... SET (DROP) NOT NULL, or the mapping where the table is right")           \
+	X(COLUMN_DEFAULT, "column_default", SCHEMA, "the column's default is not as the mapping says",               \
+	  "ALTER TABLE ... ALTER COLUMN ... SET (DROP) DEFAULT, or the mapping where the table is right")            \
+	X(KEY_MISSING, "key_missing", SCHEMA, "the primary key is missing or another one",                           \
+	  "ALTER TABLE ... ADD PRIMARY KEY, when there are no duplicates")                                           \
+	X(INDEX_MISSING, "index_missing", SCHEMA, "the index is missing", "CREATE INDEX, as the mapping says")       \
+	X(INDEX_INVALID, "index_invalid", SCHEMA, "the index is INVALID", "REINDEX INDEX")                           \
+	X(INDEX_DIFFERS, "index_differs", SCHEMA, "the index is not as the mapping says",                            \
+	  "drop the index and create it again, as the mapping says")                                                 \
+	X(ENUM, "enum", SCHEMA, "the enum type is missing or has other labels",                                      \
+	  "ALTER TYPE ... ADD (RENAME) VALUE, or the mapping where the type is right")
 enum validate_kind {
-#define X(NAME, name, layer, sentence) FOUND_##NAME,
+#define X(NAME, name, layer, sentence, next) FOUND_##NAME,
 	VALIDATE_KINDS(X)
 #undef X
 		VALIDATE_KIND_COUNT
 };
 const char *validate_kind_name(enum validate_kind k);
 const char *validate_kind_sentence(enum validate_kind k);
+const char *validate_kind_next(enum validate_kind k);
 enum validate_layer validate_kind_layer(enum validate_kind k);
 
 /* At most this many findings of one kind and table are kept one by one; all are counted. */

@@ -225,6 +225,7 @@ static void test_kinds(void **state)
 	for (int k = 0; k < VALIDATE_KIND_COUNT; k++) {
 		assert_true(validate_kind_layer((enum validate_kind)k) < LAYER_COUNT);
 		assert_true(strlen(validate_kind_sentence((enum validate_kind)k)) > 10);
+		assert_true(strlen(validate_kind_next((enum validate_kind)k)) > 10);
 		for (int i = 0; i < k; i++)
 			assert_string_not_equal(validate_kind_name((enum validate_kind)k),
 						validate_kind_name((enum validate_kind)i));
