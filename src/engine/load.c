@@ -82,14 +82,15 @@ static void count_rows(struct feed *f, const struct plan_output *o, uint64_t n)
 		ledger_add(f->w->ledger, LEDGER_ROWS, f->w->engine->plan->schema.tables[o->copy.table].name, "", n);
 }
 
-static bool check_rows(const struct plan_output *o, uint64_t sent, uint64_t taken, struct err *err)
+/* COPY knows no rules: what drops a row is a trigger, and halving finds whose. */
+static bool check_rows(uint64_t sent, uint64_t taken, struct err *err)
 {
 	if (sent == taken)
 		return true;
-	err_set(err, ERR_INTERNAL, "the server took %llu rows of %llu", (unsigned long long)taken,
-		(unsigned long long)sent);
-	return err_detail(err, "output %d of the collection; a trigger or rule that drops rows would look like this",
-			  (int)o->kind);
+	err_set(err, ERR_TARGET_DATA, "the server took %llu rows of %llu: a trigger drops rows",
+		(unsigned long long)taken, (unsigned long long)sent);
+	err->class = ERR_CLASS_DATA;
+	return err_hint(err, "--disable-triggers switches triggers off meanwhile");
 }
 
 static bool send_main(struct feed *f, struct err *err)
@@ -113,7 +114,7 @@ static bool end_main(struct feed *f, struct err *err)
 	if (!f->copying)
 		return true;
 	f->copying = false;
-	if (!sink_copy_end(f->w->pg, &taken, err) || !check_rows(&f->c->outputs[0], f->main_rows, taken, err))
+	if (!sink_copy_end(f->w->pg, &taken, err) || !check_rows(f->main_rows, taken, err))
 		return false;
 	count_rows(f, &f->c->outputs[0], taken);
 	f->main_rows = 0;
@@ -126,7 +127,7 @@ bool load_copy_rows(struct worker *w, const struct plan_output *o, struct rowbuf
 	*rows = 0;
 	return sent == 0 ||
 	       (sink_copy_begin(w->pg, &w->engine->plan->schema, &o->copy, err) && sink_copy_put(w->pg, rb, err) &&
-		sink_copy_end(w->pg, rows, err) && check_rows(o, sent, *rows, err));
+		sink_copy_end(w->pg, rows, err) && check_rows(sent, *rows, err));
 }
 
 static bool send_others(struct feed *f, struct err *err)
@@ -434,7 +435,8 @@ bool load_chunk(struct worker *w, const struct state_unit *u, bool *mine, struct
 	bool ok = load_straight(&f, started, mine, err);
 	if (!ok && err->class == ERR_CLASS_DATA) {
 		log_line(LOG_WARN, "%s, chunk %lld: the server refused data (%s); looking for the documents",
-			 u->collection, (long long)u->ordinal, err->sqlstate);
+			 u->collection, (long long)u->ordinal,
+			 err->sqlstate[0] != '\0' ? err->sqlstate : err->message);
 		take_back(&f);
 		ok = load_halving(&f, started, mine, err);
 	}
@@ -507,7 +509,10 @@ static void refuse_one(struct halving *h, size_t i, const struct err *why)
 	++*f->read;
 	*f->bytes += len;
 	where.table = f->w->engine->plan->schema.tables[f->c->outputs[0].copy.table].name;
-	snprintf(where.note, sizeof where.note, "SQLSTATE %s: %.150s", why->sqlstate, why->message);
+	if (why->sqlstate[0] != '\0')
+		snprintf(where.note, sizeof where.note, "SQLSTATE %s: %.150s", why->sqlstate, why->message);
+	else
+		snprintf(where.note, sizeof where.note, "%.150s", why->message);
 	note_reject(f, FAULT_REFUSED, &where, why->sqlstate, doc, len);
 }
 

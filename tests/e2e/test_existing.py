@@ -469,6 +469,24 @@ def test_tables_in_a_publication(mongo, docrow, pg15):
     assert deployed.differences(before, deployed.catalog(pg15, ("public", "billing"))) == {}
 
 
+def test_rows_that_a_trigger_drops_are_rejects(mongo, docrow, pg15):
+    fill_small(mongo)
+    write(docrow)
+    pg15.execute(
+        EVERYTHING + "CREATE FUNCTION drops() RETURNS trigger LANGUAGE plpgsql AS"
+        " $$BEGIN IF NEW.n IN (33, 44) THEN RETURN NULL; END IF; RETURN NEW; END$$;"
+        "CREATE TRIGGER drops BEFORE INSERT ON people FOR EACH ROW EXECUTE FUNCTION drops()"
+    )
+    before = deployed.catalog(pg15, ("public", "billing"))
+    docrow.run("migrate", "--mapping", "./m.yaml", status=1)
+    refused = pg15.query("SELECT doc_id_text, message FROM docrow.reject WHERE fault = 'refused' ORDER BY 1")
+    assert [str(oid(33)) in refused[0][0], str(oid(44)) in refused[1][0], len(refused)] == [True, True, 2]
+    assert all("a trigger drops rows" in message for _, message in refused)
+    assert pg15.one("SELECT count(*) FROM people") == 88
+    assert deployed.differences(before, deployed.catalog(pg15, ("public", "billing"))) == {}
+    docrow.run("validate", "--full", status={0, 1})
+
+
 # --- what cannot be made again ---
 
 
