@@ -311,22 +311,35 @@ static bool read_columns(struct reader *rd)
 	"0),"                                                                                                        \
 	" '') || CASE WHEN j.indisclustered THEN pg_catalog.format('; ALTER TABLE %s CLUSTER ON %I', j.full_name,"   \
 	" j.name) ELSE '' END || CASE WHEN j.indisreplident THEN pg_catalog.format("                                 \
-	"'; ALTER TABLE %s REPLICA IDENTITY USING INDEX %I', j.full_name, j.name) ELSE '' END ||"                    \
+	"'; ALTER TABLE %s REPLICA IDENTITY USING INDEX %I', j.full_name, j.name) ELSE '' END || coalesce(("         \
+	"SELECT pg_catalog.string_agg(pg_catalog.format('; ALTER INDEX %I.%I DEPENDS ON EXTENSION %I', j.nspname,"   \
+	" j.name, x.extname), '' ORDER BY x.extname) FROM pg_catalog.pg_depend d JOIN pg_catalog.pg_extension x ON"  \
+	" x.oid = d.refobjid WHERE d.refclassid = 'pg_catalog.pg_extension'::pg_catalog.regclass AND d.deptype = "   \
+	"'x'"                                                                                                        \
+	" AND d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.objid = j.indexrelid), '') ||"            \
 	" coalesce(pg_catalog.format('; COMMENT ON INDEX %I.%I IS ', j.nspname, j.name) || "                         \
 	"pg_catalog.quote_literal("                                                                                  \
 	"pg_catalog.obj_description(j.indexrelid, 'pg_class')), '') || coalesce(pg_catalog.format("                  \
 	"'; COMMENT ON CONSTRAINT %I ON %s IS ', j.name, j.full_name) || pg_catalog.quote_literal("                  \
 	"pg_catalog.obj_description(j.con, 'pg_constraint')), '')"
 
-/* The first thing that is no foreign key and needs the key or index: taking that away would take it, too. */
+/* The first thing that is no foreign key and needs the key or index: taking that away would take it, too. Else a
+ * right that making it again asks for: whether functions may be executed the server looks only when there are rows.
+ */
 #define INDEX_TROUBLE                                                                                                \
-	"(SELECT pg_catalog.pg_describe_object(d.classid, d.objid, d.objsubid) || ' needs it' FROM"                  \
+	"coalesce((SELECT pg_catalog.pg_describe_object(d.classid, d.objid, d.objsubid) || ' needs it' FROM"         \
 	" pg_catalog.pg_depend d LEFT JOIN pg_catalog.pg_constraint f ON d.classid ="                                \
 	" 'pg_catalog.pg_constraint'::pg_catalog.regclass AND f.oid = d.objid AND f.contype = 'f'"                   \
 	" WHERE d.deptype = 'n' AND f.oid IS NULL AND ((d.refclassid = "                                             \
 	"'pg_catalog.pg_constraint'::pg_catalog.regclass"                                                            \
 	" AND d.refobjid = j.con) OR (d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.refobjid ="    \
-	" j.indexrelid)) ORDER BY 1 LIMIT 1)"
+	" j.indexrelid)) ORDER BY 1 LIMIT 1), (SELECT pg_catalog.format('the role may not execute %s',"              \
+	" d.refobjid::pg_catalog.regprocedure) FROM pg_catalog.pg_depend d WHERE d.classid ="                        \
+	" 'pg_catalog.pg_class'::pg_catalog.regclass AND d.objid = j.indexrelid AND d.refclassid ="                  \
+	" 'pg_catalog.pg_proc'::pg_catalog.regclass AND NOT pg_catalog.has_function_privilege(d.refobjid, "          \
+	"'EXECUTE')"                                                                                                 \
+	" ORDER BY 1 LIMIT 1), CASE WHEN NOT pg_catalog.has_tablespace_privilege(j.spcname, 'CREATE') THEN"          \
+	" pg_catalog.format('the role has no privilege CREATE on tablespace %I', j.spcname) END)"
 
 #define INDEX_ROWS                                                                                                   \
 	"SELECT CASE WHEN j.whole THEN 3 WHEN j.contype = 'p' THEN 0 WHEN j.indisunique THEN 1 ELSE 2 END AS rank,"  \

@@ -84,12 +84,6 @@ static bool drop_recorded(struct pg *pg, int64_t run, const char *which, struct 
 	return pg_rows(r) == 0 || pg_exec(pg, buf_cstr(&sql), err);
 }
 
-bool sink_take_away(struct pg *pg, const struct schema *s, int64_t run, const struct sink_way *way, struct err *err)
-{
-	return catalog_record(pg, s, run, way->disable_triggers, way->keep_indexes, err) &&
-	       drop_recorded(pg, run, "facts ? 'drop' AND state = 'taken'", err);
-}
-
 bool sink_is_existing(struct pg *pg, int64_t run, bool *yes, struct err *err)
 {
 	_cleanup_(pg_result_freep) struct pg_result *r = NULL;
@@ -125,7 +119,9 @@ bool sink_mark_restored(struct pg *pg, int64_t run, const char *table, const cha
 		params, 3, NULL, err);
 }
 
-static bool refuse_to_give_back(const char *kind, const char *object, const char *table, struct err *err)
+/* An error that trying again may mend stays as it is. False. */
+static bool cannot_make(const struct pg_result *r, int row, enum err_code code, const char *when, const char *hint,
+			struct err *err)
 {
 	char reason[sizeof err->message];
 	snprintf(reason, sizeof reason, "%s", err->message);
@@ -133,33 +129,64 @@ static bool refuse_to_give_back(const char *kind, const char *object, const char
 	memcpy(sqlstate, err->sqlstate, sizeof sqlstate);
 	if (err->class == ERR_CLASS_RETRY)
 		return false;
-	err_set(err, ERR_TARGET_CHANGED, "%s %s of %s cannot be made again over the rows that stay", kind, object,
-		table);
+	err_set(err, code, "%s %s of %s cannot be made again %s", pg_get(r, row, 1), pg_get(r, row, 2),
+		pg_get(r, row, 3), when);
 	memcpy(err->sqlstate, sqlstate, sizeof sqlstate);
 	err_detail(err, "SQLSTATE %s: %s", sqlstate, reason);
-	return err_hint(
-		err, "nothing was taken back; mend the rows that docrow did not write, or what refers to those that "
-		     "it did, then try again");
+	return err_hint(err, "%s", hint);
 }
 
-static bool make_all_again(struct pg *pg, int64_t run, struct err *err)
+static bool make_again(struct pg *pg, int64_t run, const char *which, enum err_code code, const char *when,
+		       const char *hint, struct err *err)
 {
 	_cleanup_(pg_result_freep) struct pg_result *r = NULL;
 	_cleanup_(buf_free) struct buf sql = {0};
 	char id[24];
 	struct pg_param params[] = {run_param(id, run)};
-	if (!pg_query(pg,
-		      "SELECT definition || coalesce(facts ->> 'after', ''), kind, object, table_name FROM docrow.ddl"
-		      " WHERE run = $1::bigint AND " AWAY " ORDER BY id",
-		      params, 1, &r, err))
+	buf_printf(&sql,
+		   "SELECT definition || coalesce(facts ->> 'after', ''), kind, object, table_name FROM docrow.ddl"
+		   " WHERE run = $1::bigint AND %s ORDER BY id",
+		   which);
+	if (!pg_query(pg, buf_cstr(&sql), params, 1, &r, err))
 		return false;
 	for (int i = 0; i < pg_rows(r); i++) {
 		buf_reset(&sql);
 		buf_printf(&sql, "SET LOCAL default_tablespace = ''; %s", pg_get(r, i, 0));
 		if (!pg_exec(pg, buf_cstr(&sql), err))
-			return refuse_to_give_back(pg_get(r, i, 1), pg_get(r, i, 2), pg_get(r, i, 3), err);
+			return cannot_make(r, i, code, when, hint, err);
 	}
 	return true;
+}
+
+static bool make_all_again(struct pg *pg, int64_t run, struct err *err)
+{
+	return make_again(pg, run, AWAY, ERR_TARGET_CHANGED, "over the rows that stay",
+			  "nothing was taken back; mend the rows that docrow did not write, or what refers to those "
+			  "that it did, then try again",
+			  err);
+}
+
+/* What the role may not make (a tablespace, a function or a schema that it has no right to, an event trigger) is
+ * found now, on empty tables and in no time, rather than after the load. Foreign keys ask for no more than was looked
+ * at. */
+static bool rehearse(struct pg *pg, int64_t run, struct err *err)
+{
+	return pg_exec(pg, "SAVEPOINT docrow_rehearsal", err) &&
+	       make_again(
+		       pg, run, "kind IN ('primary key', 'unique', 'index', 'exclusion') AND state = 'taken'",
+		       ERR_TARGET_MISMATCH, "after the load",
+		       "nothing was changed; have the right granted, or drop what cannot be made, then start again",
+		       err) &&
+	       pg_exec(pg, "ROLLBACK TO SAVEPOINT docrow_rehearsal; RELEASE SAVEPOINT docrow_rehearsal", err);
+}
+
+bool sink_take_away(struct pg *pg, const struct schema *s, int64_t run, const struct sink_way *way, struct err *err)
+{
+	if (!catalog_record(pg, s, run, way->disable_triggers, way->keep_indexes, err))
+		return false;
+	if (!drop_recorded(pg, run, "facts ? 'drop' AND state = 'taken'", err))
+		return err_where(err, "taking keys and indexes away");
+	return way->keep_indexes || rehearse(pg, run, err);
 }
 
 /* --- whose rows --- */

@@ -58,7 +58,7 @@ bool sink_apply_fixes(struct pg *pg, const struct sink_differences *d, double lo
 bool sink_lock_tables(struct pg *pg, const struct schema *s, const struct sink_way *way, double seconds,
 		      struct err *err) MUST_CHECK;
 /* Writes down in docrow.ddl and drops keys, indexes, foreign keys (never CASCADE) unless they stay, switches triggers
- * off if asked. */
+ * off if asked. What the server would not let the role make again is found here: TARGET_MISMATCH. */
 bool sink_take_away(struct pg *pg, const struct schema *s, int64_t run, const struct sink_way *way,
 		    struct err *err) MUST_CHECK;
 

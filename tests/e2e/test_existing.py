@@ -436,8 +436,11 @@ def neighbour(pg15):
          " next.kinds"),
         ("CREATE VIEW next.all_people AS SELECT id, email, n FROM public.people GROUP BY id",
          "primary key people pk of people cannot be taken away and made again: rule _RETURN on view next.all_people needs it"),
+        ("CREATE FUNCTION next.low(text) RETURNS text LANGUAGE sql IMMUTABLE AS 'SELECT lower($1)'; REVOKE EXECUTE ON FUNCTION"
+         " next.low(text) FROM PUBLIC; CREATE INDEX people_low ON public.people (next.low(email))",
+         "index people_low of people cannot be taken away and made again: the role may not execute next.low(text)"),
     ],
-    ids=["key of another's table", "key to another's table", "view"],
+    ids=["key of another's table", "key to another's table", "view", "function"],
 )
 def test_what_cannot_be_taken_away_is_left_alone(mongo, docrow, pg15, neighbour, there, said):
     fill_small(mongo)
@@ -467,6 +470,23 @@ def test_tables_in_a_publication(mongo, docrow, pg15):
     docrow.run("migrate", "--resume", status=1)
     assert pg15.query("SELECT (SELECT count(*) FROM people), (SELECT count(*) FROM pets)") == [(90, 68)]
     assert deployed.differences(before, deployed.catalog(pg15, ("public", "billing"))) == {}
+
+
+def test_what_the_role_could_not_make_again_is_told_before_the_load(mongo, docrow, pg15):
+    fill_small(mongo)
+    write(docrow)
+    pg15.execute(EVERYTHING)
+    with pg15.admin() as admin:
+        admin.execute(
+            "CREATE SCHEMA closed; CREATE FUNCTION closed.low(text) RETURNS text LANGUAGE sql IMMUTABLE AS 'SELECT lower($1)';"
+            " CREATE INDEX people_low ON public.people (closed.low(email))"
+        )
+    before = deployed.catalog(pg15, ("public", "billing"))
+    result = docrow.run("migrate", "--mapping", "./m.yaml", status=4)
+    assert "DR-4015: index people_low of people cannot be made again after the load" in result.stderr
+    assert "permission denied for schema closed" in result.stderr and "nothing was changed" in result.stderr
+    assert deployed.differences(before, deployed.catalog(pg15, ("public", "billing"))) == {}
+    assert pg15.query("SELECT (SELECT count(*) FROM people), (SELECT count(*) FROM docrow.run)") == [(0, 0)]
 
 
 def test_rows_that_a_trigger_drops_are_rejects(mongo, docrow, pg15):

@@ -63,6 +63,7 @@ MARKS = {
     " SET NULL (at)",
     "nulls not distinct": "CREATE UNIQUE INDEX marked ON people (number, boss) NULLS NOT DISTINCT",
     "nulls not distinct constraint": "ALTER TABLE people ADD CONSTRAINT marked UNIQUE NULLS NOT DISTINCT (number, boss)",
+    "extension": INDEX + "ALTER INDEX marked DEPENDS ON EXTENSION plpgsql",
     "name": 'CREATE INDEX "Märked "" index" ON people (email)',
 }
 
@@ -120,4 +121,23 @@ def test_an_index_that_was_never_finished_stays_as_it_is(mongo, server, make_doc
     (docrow.folder / "m.yaml").write_text(SMALL)
     docrow.run("migrate", "--mapping", "./m.yaml", status=1)
     assert deployed.differences(before, deployed.catalog(pg)) == {}
+    pg.drop()
+
+
+def test_a_tablespace_that_the_role_may_not_use_is_told_before(mongo, server, make_docrow):
+    fill_small(mongo)
+    pg = PostgresDatabase(server)
+    pg.execute(TABLES + "CREATE INDEX placed ON people (email) TABLESPACE other")
+    before = deployed.catalog(pg)
+    docrow = make_docrow(mongo, pg)
+    (docrow.folder / "m.yaml").write_text(SMALL)
+    server.execute("REVOKE CREATE ON TABLESPACE other FROM docrow")
+    try:
+        for command in ("check", "migrate"):
+            result = docrow.run(command, "--mapping", "./m.yaml", status=4)
+            assert "the role has no privilege CREATE on tablespace other" in " ".join((result.stdout + result.stderr).split())
+    finally:
+        server.execute("GRANT CREATE ON TABLESPACE other TO docrow")
+    assert deployed.differences(before, deployed.catalog(pg)) == {}
+    assert pg.one("SELECT to_regnamespace('docrow') IS NULL")
     pg.drop()

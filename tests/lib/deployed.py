@@ -89,7 +89,8 @@ QUERIES = {
     " reltablespace), obj_description(oid, 'pg_class') FROM pg_class WHERE relnamespace IN ({schemas})",
     "indexes": "SELECT indexrelid::regclass::text, pg_get_indexdef(indexrelid), indisunique, indisprimary, indisexclusion,"
     " indimmediate, indisclustered, indisvalid, indisreplident, (SELECT array_agg(attstattarget ORDER BY attnum) FROM"
-    " pg_attribute WHERE attrelid = indexrelid) FROM pg_index WHERE indrelid IN (SELECT oid FROM pg_class WHERE"
+    " pg_attribute WHERE attrelid = indexrelid), (SELECT array_agg(refobjid ORDER BY refobjid) FROM pg_depend WHERE objid ="
+    " indexrelid AND deptype = 'x') FROM pg_index WHERE indrelid IN (SELECT oid FROM pg_class WHERE"
     " relnamespace IN ({schemas}))",
     "constraints": "SELECT conrelid::regclass::text, conname, contype, condeferrable, condeferred, convalidated,"
     " pg_get_constraintdef(oid), conindid::regclass::text, obj_description(oid, 'pg_constraint') FROM pg_constraint"
