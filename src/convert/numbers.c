@@ -1,6 +1,8 @@
 /* numbers.c - integers, floating point, numeric and boolean. Exact or refused: see each function. */
 #include <float.h>
 #include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
 
 #include "convert_private.h"
 #include "decimal.h"
@@ -268,16 +270,36 @@ enum fault put_decimal_as_float(struct conv *c, struct column *col, const struct
 
 /* Text is taken for the double nearest to it as long as the digits come back: 0.1 is fine, 9007199254740993 is not.
  */
-static bool digits_come_back(const struct digits *wanted, double x, int sure_digits)
+static bool has_digits(const struct digits *wanted, const char *text, int n)
 {
-	char text[32], copy[32];
+	char copy[32];
 	struct digits got;
 	struct buf scratch = {.data = (uint8_t *)copy, .cap = sizeof copy};
-	if (wanted->n <= (size_t)sure_digits)
+	return digits_parse(text, (size_t)n, &scratch, &got) && (digits_trim(&got), got.n == wanted->n) &&
+	       got.exponent == wanted->exponent && memcmp(got.digits, wanted->digits, got.n) == 0;
+}
+
+/* So many digits always come back from a number of full precision; subnormal ones hold fewer. */
+static bool comes_back_from_double(const struct digits *wanted, double x)
+{
+	char text[32];
+	if (wanted->n <= DBL_DIG && fabs(x) >= DBL_MIN)
 		return true;
-	return digits_parse(text, (size_t)text_double(x, text), &scratch, &got) &&
-	       (digits_trim(&got), got.n == wanted->n) && got.exponent == wanted->exponent &&
-	       memcmp(got.digits, wanted->digits, got.n) == 0;
+	return has_digits(wanted, text, text_double(x, text));
+}
+
+static bool comes_back_from_real(const struct digits *wanted, float x)
+{
+	char text[32];
+	int n = 0;
+	if (wanted->n <= FLT_DIG && fabsf(x) >= FLT_MIN)
+		return true;
+	for (int p = 0; p < FLT_DECIMAL_DIG; p++) {
+		n = snprintf(text, sizeof text, "%.*e", p, (double)x);
+		if (strtof(text, NULL) == x)
+			break;
+	}
+	return has_digits(wanted, text, n);
 }
 
 static enum fault put_text_float(struct conv *c, struct column *col, const struct val *v, struct digits *d)
@@ -296,13 +318,15 @@ static enum fault put_text_float(struct conv *c, struct column *col, const struc
 		return fault_note(c, FAULT_RANGE, "outside %s", pgt_name(col->type.base));
 	digits_trim(d);
 	if (is_real && isfinite((double)(float)x) && d->n <= FLT_DIG && (d->n == 0) == ((float)x == 0)) {
+		if (!comes_back_from_real(d, (float)x))
+			return fault_note(c, FAULT_INEXACT, "more digits than real holds");
 		rowbuf_put_f32(col->rows, (float)x);
 		return FAULT_OK;
 	}
 	if ((d->n == 0) != (x == 0))
 		return fault_note(c, FAULT_RANGE, "outside %s", pgt_name(col->type.base));
 	double exact;
-	if (!digits_come_back(d, x, DBL_DIG) && !(exact_double(d, &exact) && fabs(exact) == fabs(x)))
+	if (!comes_back_from_double(d, x) && !(exact_double(d, &exact) && fabs(exact) == fabs(x)))
 		return fault_note(c, FAULT_INEXACT, "more digits than %s holds", pgt_name(col->type.base));
 	return put_float(c, col, x);
 }

@@ -419,6 +419,19 @@ static bool is_exactly(const struct number *x, double d)
 	return twos == 0 && want == have;
 }
 
+/* The shortest digits that name a real; those below its full precision have fewer than FLT_DIG. */
+static void number_of_real(float f, struct number *x)
+{
+	char text[48];
+	int p = 0;
+
+	do
+		snprintf(text, sizeof text, "%.*e", p, (double)f);
+	while (strtof(text, NULL) != f && ++p < FLT_DECIMAL_DIG);
+	/* as a double of those digits, which are few enough to come back from it */
+	number_of_double(strtod(text, NULL), x);
+}
+
 /* Text is taken for the nearest double if its digits come back. */
 static bool double_of_text(struct judge *j, const struct spec *s, const struct number *x, double *out)
 {
@@ -436,12 +449,19 @@ static bool double_of_text(struct judge *j, const struct spec *s, const struct n
 	if (!isfinite(*out) || (want.n == 0) != (*out == 0))
 		return false;
 	if (is_real && want.n <= FLT_DIG) {
-		*out = (double)(float)*out;
-		return isfinite(*out) && (want.n == 0) == (*out == 0);
+		float nearest = (float)*out;
+		*out = (double)nearest;
+		if (!isfinite(*out) || (want.n == 0) != (*out == 0))
+			return false;
+		j->why = FAULT_INEXACT;
+		if (fabs(*out) >= (double)FLT_MIN || want.n == 0)
+			return true;
+		number_of_real(nearest, &back);
+		return number_equal(&want, &back);
 	}
 	j->why = FAULT_INEXACT;
 	number_of_double(*out, &back);
-	return want.n <= DBL_DIG || number_equal(&want, &back) || is_exactly(&want, *out);
+	return (want.n <= DBL_DIG && fabs(*out) >= DBL_MIN) || number_equal(&want, &back) || is_exactly(&want, *out);
 }
 
 static bool double_of(struct judge *j, const struct spec *s, const struct val *v, double *out)

@@ -224,6 +224,11 @@ def number_in_text(raw):
     return decimal.Decimal(raw.decode())
 
 
+def shortest_of_real(x):
+    texts = (f"{x:.{digits}e}" for digits in range(9))
+    return next(t for t in texts if struct.pack("<f", float(t)) == struct.pack("<f", x))
+
+
 def float_of_text(column, raw):
     """The nearest one, if its shortest digits are those of the text."""
     number = number_in_text(raw)
@@ -235,6 +240,8 @@ def float_of_text(column, raw):
     if column.base == "real":
         short = struct.unpack("<f", struct.pack("<f", x))[0] if abs(x) <= FLT_MAX else math.inf
         if len(number.normalize().as_tuple().digits) <= 6 and math.isfinite(short) and (short == 0) == number.is_zero():
+            if decimal.Decimal(shortest_of_real(short)) != number:
+                raise Fault("inexact")
             return struct.pack(">f", short).hex()
     if decimal.Decimal(repr(x)) != number and decimal.Decimal(x) != number:
         raise Fault("inexact", "range")
