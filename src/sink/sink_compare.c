@@ -746,6 +746,32 @@ static void compare_triggers(struct compare *cmp, bool off)
 	names_free(&published);
 }
 
+/* --- rules --- */
+
+/* A rule puts other statements in the place of settling's DELETE and UPDATE; COPY knows none. */
+static bool compare_rules(struct compare *cmp, struct pg *pg, struct err *err)
+{
+	for (size_t i = 0; i < cmp->c->ntables; i++) {
+		_cleanup_(pg_result_freep) struct pg_result *r = NULL;
+		const char *table = cmp->c->tables[i].name;
+		struct pg_param params[] = {PG_TEXT(cmp->s->name), PG_TEXT(table)};
+		if (!is_filled(cmp, &cmp->c->tables[i]))
+			continue;
+		if (!pg_query(pg,
+			      "SELECT w.rulename, pg_catalog.format('ALTER TABLE %I.%I DISABLE RULE %I', n.nspname,"
+			      " c.relname, w.rulename) FROM pg_catalog.pg_rewrite w JOIN pg_catalog.pg_class c ON"
+			      " c.oid = w.ev_class JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE"
+			      " n.nspname = $1 AND c.relname = $2 AND w.ev_enabled <> 'D' ORDER BY 1",
+			      params, 2, &r, err))
+			return false;
+		for (int k = 0; k < pg_rows(r); k++)
+			add(cmp, SINK_ERROR,
+			    arena_printf(cmp->out->arena, "%s, and ENABLE RULE afterwards", pg_get(r, k, 1)),
+			    "rule %s of table %s would change what is done to its rows", pg_get(r, k, 0), table);
+	}
+	return true;
+}
+
 /* --- rows --- */
 
 #define ROWS_COUNTED 1000
@@ -796,7 +822,7 @@ bool sink_compare(struct pg *pg, const struct schema *s, const struct sink_way *
 	if (s->owner != NULL || s->ngrants > 0)
 		add(&cmp, SINK_NOTE, NULL,
 		    "owner and grants of the mapping are for tables that docrow makes: left as they are");
-	return compare_rows(&cmp, pg, err);
+	return compare_rules(&cmp, pg, err) && compare_rows(&cmp, pg, err);
 }
 
 /* --- the schema adapted --- */

@@ -507,6 +507,27 @@ def test_rows_that_a_trigger_drops_are_rejects(mongo, docrow, pg15):
     docrow.run("validate", "--full", status={0, 1})
 
 
+@pytest.mark.parametrize("way", [[], ["--keep-indexes"]], ids=["away", "keep"])
+def test_a_rule_is_told_before_the_load(mongo, docrow, pg15, way):
+    """What takes a duplicate out would only mark it, and its unique index could not be made again."""
+    fill_small(mongo)
+    write(docrow)
+    pg15.execute(
+        deployed.IN_FORCE + 'ALTER TABLE people ADD gone boolean; CREATE RULE "so ft" AS ON DELETE TO people DO INSTEAD'
+        " UPDATE people SET gone = true WHERE id = OLD.id"
+    )
+    off = 'ALTER TABLE public.people DISABLE RULE "so ft"'
+    for command in ("check", "migrate"):
+        result = docrow.run(command, "--mapping", "./m.yaml", *way, status=4)
+        said = " ".join((result.stdout + result.stderr).split())
+        assert "rule so ft of table people would change what is done to its rows" in said and off in said
+    pg15.execute(off)
+    before = deployed.catalog(pg15, ("public", "billing"))
+    docrow.run("migrate", "--mapping", "./m.yaml", *way, status=1)
+    assert pg15.query("SELECT count(*), count(gone) FROM people") == [(90, 0)]
+    assert deployed.differences(before, deployed.catalog(pg15, ("public", "billing"))) == {}
+
+
 # --- what cannot be made again ---
 
 
