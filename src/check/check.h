@@ -47,6 +47,8 @@ bool check_scan_poll(struct check_scan *scan, const struct check_progress **list
 /* Settles, calls `look` with the connection and the scan's run inside the transaction, and rolls back. */
 typedef bool check_look(void *ctx, struct pg *pg, int64_t run, struct err *err);
 bool check_scan_finish(struct check_scan *scan, check_look *look, void *ctx, struct err *err) MUST_CHECK;
+/* The unique index in whose way a reject or finding of the scan stood, by its step; NULL: another reason. */
+const char *check_scan_index(const struct check_scan *scan, int64_t step);
 /* From another thread, once stop_requested() is true: the statement that check_scan_finish waits for is given up. */
 void check_scan_interrupt(struct check_scan *scan);
 /* Also after a failure. */

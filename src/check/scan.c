@@ -453,6 +453,26 @@ static bool go_on(struct err *err)
 	return !stop_requested() || err_set(err, ERR_STOPPED, "stopped");
 }
 
+/* What is noted while a unique index is settled carries its number among the indexes of all tables, as its step. */
+static int64_t first_step(const struct schema *sc, size_t table)
+{
+	int64_t n = 1;
+	for (size_t t = 0; t < table; t++)
+		n += (int64_t)sc->tables[t].nindexes;
+	return n;
+}
+
+const char *check_scan_index(const struct check_scan *s, int64_t step)
+{
+	for (size_t t = 0; step > 0 && t < s->scratch.schema.ntables; t++) {
+		const struct schema_table *table = &s->scratch.schema.tables[t];
+		if (step <= (int64_t)table->nindexes)
+			return table->indexes[step - 1].name;
+		step -= (int64_t)table->nindexes;
+	}
+	return NULL;
+}
+
 static bool settle_tables(struct check_scan *s, struct err *err)
 {
 	const struct schema *sc = &s->scratch.schema;
@@ -466,7 +486,8 @@ static bool settle_tables(struct check_scan *s, struct err *err)
 			return err_where(err, "keys of %s", sc->tables[t].name);
 		for (size_t i = 0; i < sc->tables[t].nindexes; i++)
 			if (sc->tables[t].indexes[i].unique &&
-			    !sink_settle_unique(s->pg, sc, (int)t, (int)i, s->run, 0, s->ledger, err))
+			    !sink_settle_unique(s->pg, sc, (int)t, (int)i, s->run, first_step(sc, t) + (int64_t)i,
+						s->ledger, err))
 				return err_where(err, "unique index %s", sc->tables[t].indexes[i].name);
 	}
 	return true;

@@ -295,18 +295,27 @@ static void look_at_mapping(struct job *j)
 
 /* --- the documents --- */
 
-/* By table and key: how many rows have what another one has, by which index, and the first of their documents. */
-static const char duplicates_sql[] =
-	"SELECT table_name, column_name, n, array_to_string(ids, ', '), is_reject, index FROM ("
-	"SELECT table_name, column_name, count(*) AS n, (array_agg(coalesce(doc_id_text, key) ORDER BY id))[1:5] AS "
-	"ids, "
-	"true AS is_reject, substring(message FROM '\\(unique index .*\\)$') AS index FROM docrow.reject WHERE run = "
-	"$1::bigint AND fault = 'duplicate' GROUP BY 1, 2, 6 UNION ALL SELECT table_name, column_name, count(*), "
-	"(array_agg(coalesce(doc_id_text, key) ORDER BY id))[1:5], false, NULL FROM docrow.finding WHERE run = "
-	"$1::bigint "
-	"AND kind = 'dropped' GROUP BY 1, 2) d ORDER BY 1, 2, 6, 5";
+/* Settling may take long: it has a thread of its own, so that a stop is answered meanwhile. */
+struct settling {
+	struct job *j;
+	struct check_scan *scan;
+	struct err err;
+	bool ok;
+	atomic_bool is_over;
+};
 
-static bool list_duplicates(struct job *j, struct pg *pg, int64_t run, struct err *err)
+/* By table and index: how many rows have what another one has, and the first of their documents. */
+static const char duplicates_sql[] =
+	"SELECT table_name, column_name, count(*), string_agg(id, ', ' ORDER BY place) FILTER (WHERE place <= 5), "
+	"is_reject, step FROM (SELECT *, row_number() OVER (PARTITION BY table_name, column_name, step, is_reject "
+	"ORDER BY note) AS place FROM ("
+	"SELECT table_name, column_name, step, true AS is_reject, id AS note, coalesce(doc_id_text, key) AS id "
+	"FROM docrow.reject WHERE run = $1::bigint AND fault = 'duplicate' UNION ALL "
+	"SELECT table_name, column_name, step, false, id, coalesce(doc_id_text, key) "
+	"FROM docrow.finding WHERE run = $1::bigint AND kind = 'dropped') n) d "
+	"GROUP BY table_name, column_name, is_reject, step ORDER BY 1, 2, 6, 5";
+
+static bool list_duplicates(struct settling *w, struct pg *pg, int64_t run, struct err *err)
 {
 	_cleanup_(pg_result_freep) struct pg_result *r = NULL;
 	char id[24], n[32];
@@ -318,20 +327,23 @@ static bool list_duplicates(struct job *j, struct pg *pg, int64_t run, struct er
 	for (int i = 0; i < pg_rows(r); i++) {
 		uint64_t rows = (uint64_t)pg_get_i64(r, i, 2);
 		bool is_reject = pg_get_bool(r, i, 4);
-		const char *column = pg_get(r, i, 1), *index = pg_get(r, i, 5);
-		check_page_find(&j->page, is_reject ? CHECK_WARNING : CHECK_NOTE, "data",
+		const char *column = pg_get(r, i, 1);
+		const char *index = check_scan_index(w->scan, pg_get_i64(r, i, 5));
+		check_page_find(&w->j->page, is_reject ? CHECK_WARNING : CHECK_NOTE, "data",
 				is_reject ? "say duplicates: first or last in the mapping, or mend the source" : NULL,
-				"%s%s%s: %s row%s with a key that a row that stays has, too%s%s, would be %s: %s%s",
+				"%s%s%s: %s row%s with a key that a row that stays has, too%s%s%s, would be %s: %s%s",
 				pg_get(r, i, 0), column ? "." : "", column ? column : "", text_thousands(rows, n),
-				rows == 1 ? "" : "s", index ? " " : "", index ? index : "",
-				is_reject ? "rejected" : "dropped", pg_get(r, i, 3), rows > 5 ? " ..." : "");
+				rows == 1 ? "" : "s", index ? " (unique index " : "", index ? index : "",
+				index ? ")" : "", is_reject ? "rejected" : "dropped", pg_get(r, i, 3),
+				rows > 5 ? " ..." : "");
 	}
 	return true;
 }
 
 static bool read_scan(void *ctx, struct pg *pg, int64_t run, struct err *err)
 {
-	struct job *j = ctx;
+	struct settling *w = ctx;
+	struct job *j = w->j;
 	struct state_run r;
 	bool found;
 
@@ -342,7 +354,7 @@ static bool read_scan(void *ctx, struct pg *pg, int64_t run, struct err *err)
 		return false;
 	j->page.facts_of_scan.is_scan = true;
 	account_build(&j->page.account, &j->page.facts_of_scan, j->c->arena);
-	return list_duplicates(j, pg, run, err);
+	return list_duplicates(w, pg, run, err);
 }
 
 /* The display knows runs: a scan is shown as one that loads. */
@@ -390,20 +402,11 @@ static void watch(struct display *d, struct check_scan *scan)
 	}
 }
 
-/* Settling may take long: it has a thread of its own, so that a stop is answered meanwhile. */
-struct settling {
-	struct job *j;
-	struct check_scan *scan;
-	struct err err;
-	bool ok;
-	atomic_bool is_over;
-};
-
 static void *settle_main(void *arg)
 {
 	struct settling *w = arg;
 
-	w->ok = check_scan_finish(w->scan, read_scan, w->j, &w->err);
+	w->ok = check_scan_finish(w->scan, read_scan, w, &w->err);
 	atomic_store(&w->is_over, true);
 	return NULL;
 }

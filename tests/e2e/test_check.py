@@ -275,6 +275,31 @@ def test_a_full_scan_foretells_the_real_run(mongo, docrow, pg15, seed):
     assert sorted(map(repr, patterns)) == sorted(repr(tuple(r[k] for k in keys)) for r in page["rejects"])
 
 
+def test_duplicates_are_told_by_index(mongo, docrow, pg15):
+    """By which index and how many, whatever the names are; a few ids of many."""
+    (docrow.folder / "m.yaml").write_text("""
+docrow: 1
+collections:
+  - collection: things
+    columns:
+      - { name: id, from: _id, type: uuid, primary_key: true }
+      - { name: a, type: integer }
+      - { name: b, type: integer }
+      - { name: c, type: integer }
+    indexes:
+      - { name: ab, columns: [a, b], unique: true, duplicates: first }
+      - { name: bc, columns: [b, c], unique: true, duplicates: first }
+      - { name: "odd (unique index x)", columns: [c], unique: true }
+""")
+    rows = [(0, 0, i) for i in range(20)] + [(1, 7, 90), (2, 7, 90), (3, 3, 90)]
+    mongo["things"].insert_many({"a": a, "b": b, "c": c} for a, b, c in rows)
+    page = check(docrow, "--scan", "full", status=1)
+    said = [t for t in texts(page, "note") + texts(page, "warning") if "a row that stays has" in t]
+    assert any(t.startswith("things: 19 rows") and "(unique index ab), would be dropped" in t and t.count("$oid") == 5 and t.endswith(" ...") for t in said), said
+    assert any(t.startswith("things: 1 row ") and "(unique index bc), would be dropped" in t for t in said), said
+    assert any(t.startswith("things.c: 1 row ") and " (unique index odd (unique index x)), would be rejected" in t for t in said), said
+
+
 def test_what_documents_hold(things, mongo, pg15):
     mongo["things"].insert_many(
         [
