@@ -742,8 +742,8 @@ bool option_parse(enum opt id, const char *text, double *number, char expected[1
 			 text_thousands((uint64_t)o->max, most), o->may_be_auto ? ", or auto" : "");
 		return parse_count(o, text, number);
 	case OPT_KIND_SECONDS:
-		snprintf(expected, 160, "seconds from %s to %s, such as 15, 30s or 2m",
-			 text_thousands((uint64_t)o->min, least), text_thousands((uint64_t)o->max, most));
+		snprintf(expected, 160, "seconds from %g to %s, such as 15, 30s or 2m", o->min,
+			 text_thousands((uint64_t)o->max, most));
 		return parse_measure(o, seconds, text, number);
 	case OPT_KIND_SIZE:
 		snprintf(expected, 160, "a size from %s to %s, such as 16MB", text_bytes((uint64_t)o->min, least),

@@ -99,6 +99,7 @@ USAGE_ERRORS = [
     (["help", "rang"], "DR-2001", 'no message "rang"', "did you mean docrow help range?"),
     (["validate", "--layers", "count"], "DR-2002", 'no layer "count"', "counts, values"),
     (["check", "--scan", "ful"], "DR-2002", "not one of: none sample full", ""),
+    (["status", "--watch", "0.1"], "DR-2002", '--watch: "0.1" is not seconds from 0.2 to 86,400', ""),
     (["migrate", "-Z"], "DR-2001", "no option -Z", ""),
     (["help", "nothing"], "DR-2001", 'no message "nothing"', "docrow help"),
     (["id", "zz"], "DR-2001", '"zz" is neither an ObjectId', ""),
