@@ -57,26 +57,43 @@ static void name_phases(struct status *s, const struct plan *p, struct arena *a)
 	}
 }
 
-/* What the run's mapping tells, which is kept with it: phases; of a run that is done, keys that are not valid. One
- * that this version does not read any more tells nothing. */
-static bool read_mapping(struct pg *pg, struct arena *a, struct status *s, struct err *err)
-{
-	struct mapping *m = NULL;
-	struct plan *p = NULL;
-	struct err ignored;
-	bool ok = true;
+/* The run's mapping, which is kept with it and never changes: read once, however often one looks. */
+struct known {
+	int64_t run; /* 0: nothing is known */
+	struct mapping *mapping;
+	struct plan *plan; /* NULL: this version does not read the mapping any more */
+};
 
-	if (mapping_parse(&m, s->run.mapping_name, s->run.mapping_text, strlen(s->run.mapping_text), NULL,
+static void known_free(struct known *k)
+{
+	plan_free(k->plan);
+	mapping_free(k->mapping);
+	*k = (struct known){0};
+}
+
+static void know(struct known *k, const struct state_run *run)
+{
+	struct err ignored;
+
+	if (k->run == run->id)
+		return;
+	known_free(k);
+	k->run = run->id;
+	if (mapping_parse(&k->mapping, run->mapping_name, run->mapping_text, strlen(run->mapping_text), NULL,
 			  &ignored) &&
-	    plan_build_part(&p, m, s->run.left_out, NULL, &ignored)) {
-		plan_use_schema(p, s->run.schema);
-		name_phases(s, p, a);
-		if (s->run.phase == STATE_DONE)
-			ok = gather_kept_keys(pg, s->run.id, &p->schema, a, &s->kept, &s->nkept, err);
-	}
-	plan_free(p);
-	mapping_free(m);
-	return ok;
+	    plan_build_part(&k->plan, k->mapping, run->left_out, NULL, &ignored))
+		plan_use_schema(k->plan, run->schema);
+}
+
+/* What the mapping tells: phases; of a run that is done, keys that are not valid. */
+static bool read_mapping(struct pg *pg, struct arena *a, struct known *k, struct status *s, struct err *err)
+{
+	know(k, &s->run);
+	if (k->plan == NULL)
+		return true;
+	name_phases(s, k->plan, a);
+	return s->run.phase != STATE_DONE ||
+	       gather_kept_keys(pg, s->run.id, &k->plan->schema, a, &s->kept, &s->nkept, err);
 }
 
 /* Of a run that added to rows of others. */
@@ -100,13 +117,13 @@ static bool read_others(struct pg *pg, struct arena *a, struct status *s, struct
 	return true;
 }
 
-static bool read_status(struct pg *pg, struct arena *a, struct status *s, struct err *err)
+static bool read_status(struct pg *pg, struct arena *a, struct known *k, struct status *s, struct err *err)
 {
 	return state_progress(pg, s->run.id, a, &s->progress, &s->nprogress, err) &&
 	       state_workers(pg, s->run.id, a, &s->workers, &s->nworkers, err) &&
 	       state_reject_patterns(pg, s->run.id, a, &s->rejects, &s->nrejects, err) &&
 	       state_failed(pg, s->run.id, 10, a, &s->failed, &s->nfailed, err) &&
-	       state_refused(pg, s->run.id, a, &s->refused, &s->nrefused, err) && read_mapping(pg, a, s, err) &&
+	       state_refused(pg, s->run.id, a, &s->refused, &s->nrefused, err) && read_mapping(pg, a, k, s, err) &&
 	       read_others(pg, a, s, err) && gather_times(pg, s->run.id, a, &s->times, err) &&
 	       gather_rate(pg, s->run.id, &s->rate, err);
 }
@@ -445,7 +462,7 @@ static void print_page(struct status *s, bool is_screen)
 }
 
 /* One look. *is_over: nothing more will change. */
-static bool look(struct cli *c, struct pg *pg, const char *before, bool *is_over, struct err *err)
+static bool look(struct cli *c, struct pg *pg, struct known *k, const char *before, bool *is_over, struct err *err)
 {
 	struct status s = {0};
 	bool found = false;
@@ -454,7 +471,7 @@ static bool look(struct cli *c, struct pg *pg, const char *before, bool *is_over
 		return false;
 	*is_over = found && s.run.phase == STATE_DONE;
 	s.target = pg_describe(pg);
-	if (found && !read_status(pg, c->arena, &s, err))
+	if (found && !read_status(pg, c->arena, k, &s, err))
 		return false;
 	add_up(c, &s);
 	fputs(before, stdout);
@@ -471,6 +488,7 @@ static bool look(struct cli *c, struct pg *pg, const char *before, bool *is_over
 static int run(struct cli *c)
 {
 	_cleanup_(pg_closep) struct pg *pg = NULL;
+	_cleanup_(known_free) struct known known = {0};
 	double every = c->settings.v[OPT_WATCH].number;
 	bool is_screen = every > 0 && term_is_screen(STDOUT_FILENO);
 	bool is_over = false;
@@ -478,13 +496,13 @@ static int run(struct cli *c)
 
 	if (!cli_open_target(c, &pg, &err))
 		return cli_fail(&err);
-	if (!look(c, pg, is_screen ? CLEAR_SCREEN : "", &is_over, &err))
+	if (!look(c, pg, &known, is_screen ? CLEAR_SCREEN : "", &is_over, &err))
 		return cli_fail(&err);
 	while (every > 0 && !is_over) {
 		struct arena *kept = c->arena;
 		clock_sleep_ms((unsigned)(every * 1000));
 		c->arena = arena_new(); /* of one look */
-		bool ok = look(c, pg, is_screen ? CLEAR_SCREEN : "\n", &is_over, &err);
+		bool ok = look(c, pg, &known, is_screen ? CLEAR_SCREEN : "\n", &is_over, &err);
 		arena_free(c->arena);
 		c->arena = kept;
 		if (!ok)

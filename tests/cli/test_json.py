@@ -85,3 +85,28 @@ def test_progress(job, pg15):
             seen.add(event["event"])
             assert members(event) <= all_of_them | {"event", "time"}, line
     assert {"phase", "collection", "progress", "end", "error"} <= seen <= first
+
+
+def test_status_watch_reads_the_mapping_once(job, pg15):
+    """A run's mapping never changes: looks after the first do without its text."""
+    job.run("migrate", "--mapping", "./m.yaml", status=1)
+    pg15.execute("UPDATE docrow.run SET phase = 'load', status = 'stopped'")
+    process = job.start("status", "--json", "--watch", "0.2")
+    try:
+        def look():
+            text = ""
+            while not text.endswith("\n}\n"):
+                line = process.stdout.readline()
+                assert line, process.stderr.read()
+                text += line
+            return json.loads(text)["collections"][0]["load_phase"]
+
+        phase = look()
+        assert phase
+        pg15.execute("UPDATE docrow.run SET mapping_text = 'docrow: 0'")
+        assert [look() for _ in range(4)] == [phase] * 4
+        pg15.execute("UPDATE docrow.run SET phase = 'done', status = 'done'")
+        assert process.wait(30) == 0
+    finally:
+        process.kill()
+        process.communicate()
