@@ -67,6 +67,14 @@ MARKS = {
     "name": 'CREATE INDEX "Märked "" index" ON people (email)',
 }
 
+# One of each kind of thing that docrow itself writes down and makes again; the others differ in the server's words for them.
+ONE_OF_A_KIND = (
+    *("opclass", "expression", "unique tablespace", "table tablespace", "comment on a constraint", "comment on a foreign key"),
+    *("cluster", "replica identity by a constraint", "replica identity full", "statistics", "deferrable key", "exclusion"),
+    *("several columns", "nulls not distinct constraint", "name"),
+)
+assert set(ONE_OF_A_KIND) <= set(MARKS)
+
 
 @pytest.fixture(scope="module")
 def server():
@@ -87,7 +95,7 @@ def server():
     processes.remove_folder(folder)
 
 
-@pytest.mark.parametrize("mark", MARKS)
+@pytest.mark.parametrize("mark", [pytest.param(m, marks=[] if m in ONE_OF_A_KIND else pytest.mark.plain_only) for m in MARKS])
 def test_comes_back(mark, mongo, server, make_docrow):
     fill_small(mongo)
     pg = PostgresDatabase(server)
