@@ -295,4 +295,4 @@ def test_a_signal_before_the_start_leaves_at_once(docrow):
             process.wait()
     assert process.returncode == 130
     assert "stopped before anything was done" in stderr
-    assert time.monotonic() - started < 5
+    assert time.monotonic() - started < 15
