@@ -445,7 +445,7 @@ static void wait_for_needs(struct steps *st, int step, int table)
 static void add_move(struct steps *st, int index)
 {
 	const struct sink_unit *u = &st->e->settle->units[index];
-	struct state_lock_def *locks = arena_alloc(st->arena, sizeof *locks * (u->ntables + 1));
+	struct state_lock_def *locks = arena_alloc(st->arena, sizeof *locks * (st->s->ntables + 1));
 	int n = 0;
 	uint64_t weight = 0;
 	int step = add_step(st, STEP_MOVE, u->tables[0], index, 0,
@@ -456,6 +456,8 @@ static void add_move(struct steps *st, int index)
 		wait_for_children(st, step, u->tables[i]);
 		wait_for_needs(st, step, u->tables[i]);
 		add_lock(locks, &n, u->tables[i], LOCK_SHARE_ROW_EXCLUSIVE);
+		if (st->e->way.conflict == SINK_CONFLICT_REPLACE) /* old rows go, with all below them */
+			lock_children(st, u->tables[i], locks, &n);
 		weight += st->weight[u->tables[i]];
 	}
 	st->defs[step].weight = weight * KEY_FIRST;

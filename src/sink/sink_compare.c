@@ -701,20 +701,16 @@ static void compare_kept(struct compare *cmp)
 }
 
 /* What a replaced row has below it goes with it. That is done table by table after the row above was moved, which it
- * is not yet in a circle, and of one level: rows further below would go by ON DELETE CASCADE, in no list. */
+ * is not yet in a circle. */
 static void compare_replaced(struct compare *cmp)
 {
 	for (size_t i = 0; i < cmp->s->ntables && cmp->way->conflict == SINK_CONFLICT_REPLACE; i++) {
 		const struct schema_table *t = &cmp->s->tables[i];
-		if (t->parent_table < 0)
-			continue;
-		const struct schema_table *up = &cmp->s->tables[t->parent_table];
-		bool circle = sink_share_circle(cmp->s, (int)i, t->parent_table);
-		if (up->parent_table >= 0 || circle)
+		if (t->parent_table >= 0 && sink_share_circle(cmp->s, (int)i, t->parent_table))
 			add(cmp, SINK_ERROR, "--on-conflict skip or reject; or --skip the collection",
-			    "rows of %s cannot replace those that are there: %s", t->name,
-			    circle ? "it and the table that it hangs on refer to each other"
-				   : "they hang on rows of a child table");
+			    "rows of %s cannot replace those that are there: it and the table that it hangs on refer "
+			    "to each other",
+			    t->name);
 	}
 }
 

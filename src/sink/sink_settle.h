@@ -38,6 +38,10 @@ struct removal {
 /* Counts go to the ledger; *removed (may be NULL) gets the table's own rows. */
 bool settle_remove(struct settle *st, const struct removal *r, uint64_t *removed) MUST_CHECK;
 
+/* Of a child table, before its rows are moved: the old rows that hang on replaced ones and do not wait in the stage
+ * go, with all below them; findings (kind removed) keep them, the ledger counts them as REPLACED. */
+bool leftovers_remove(struct settle *st, int table) MUST_CHECK;
+
 /* Of a unique index: its columns or expressions; the condition of rows that it holds; "email, team" for messages. */
 void unique_put_keys(struct buf *out, const struct schema_index *i);
 void unique_put_which(struct buf *out, const struct schema_index *i, const char *keys);

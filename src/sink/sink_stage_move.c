@@ -490,57 +490,11 @@ static bool probe(struct move *m, const struct err *why)
 							    m->st.step, m->st.ledger, m->st.err);
 }
 
-/* --- what a replaced row had below it --- */
-
-/* Rows of a child table that hang on a row that was replaced, and that its document no longer has. */
-static void put_leftovers(struct buf *sql, const struct move *m, int table)
-{
-	const struct schema_table *t = table_at(m, table);
-	buf_puts(sql, "WITH docrow_o AS (DELETE FROM ");
-	sql_table(sql, m->st.s, t);
-	buf_printf(sql,
-		   " AS " THERE
-		   " WHERE EXISTS (SELECT FROM docrow.finding f WHERE f.run = %lld AND f.kind = 'replaced' "
-		   "AND f.table_name = ",
-		   (long long)m->st.run);
-	sql_literal(sql, m->st.s->tables[t->parent_table].name);
-	buf_puts(sql, " AND f.key = ");
-	sql_column(sql, THERE, t, t->parent_column);
-	buf_puts(sql, "::text)");
-	if (t->nprimary_key > 0) {
-		buf_printf(sql, " AND NOT EXISTS (SELECT FROM %s AS " ROW_ALIAS " WHERE ", t->stage);
-		sql_same_key(sql, t, THERE, ROW_ALIAS);
-		buf_putc(sql, ')');
-	}
-	buf_puts(sql, " RETURNING ");
-	sql_row_identity(sql, THERE, m->st.s, t, m->st.run);
-	buf_puts(sql,
-		 ", row_to_json(" THERE ".*)::text AS row_text), docrow_n AS (INSERT INTO docrow.finding (run, step, "
-		 "kind, fault, table_name, collection, doc_id, doc_id_text, key, ordinal, value_text) SELECT ");
-	buf_printf(sql, "%lld, %lld, 'removed', '%s', ", (long long)m->st.run, (long long)m->st.step,
-		   fault_name(FAULT_EXISTS));
-	sql_literal(sql, t->name);
-	buf_puts(sql, ", ");
-	sql_text_or_null(sql, schema_feeder(t));
-	buf_puts(sql,
-		 ", doc_id, doc_id_text, key, ordinal, row_text FROM docrow_o ORDER BY key COLLATE \"C\") SELECT "
-		 "count(*) FROM docrow_o");
-}
-
 static bool remove_leftovers(struct move *m)
 {
-	for (size_t i = 0; i < m->m->unit->ntables; i++) {
-		int table = m->m->unit->tables[i];
-		const struct schema_table *t = table_at(m, table);
-		_cleanup_(buf_free) struct buf sql = {0};
-		uint64_t n;
-		if (m->m->conflict != SINK_CONFLICT_REPLACE || t->parent_table < 0 || t->parent_column < 0)
-			continue;
-		put_leftovers(&sql, m, table);
-		if (!sink_counts(m->st.pg, buf_cstr(&sql), &n, 1, m->st.err))
+	for (size_t i = 0; i < m->m->unit->ntables; i++)
+		if (m->m->conflict == SINK_CONFLICT_REPLACE && !leftovers_remove(&m->st, m->m->unit->tables[i]))
 			return false;
-		ledger_add(m->st.ledger, LEDGER_REPLACED, t->name, "", n);
-	}
 	return true;
 }
 

@@ -367,21 +367,65 @@ collections:
 """
 
 
-@pytest.mark.parametrize("shape, why", [
-    (("", "children: [{ from: parts, table: parts, parent: line_id, ordinal: n, columns: [{ name: p, from: ., type: text }] }]"),
-     "rows of parts cannot replace those that are there: they hang on rows of a child table"),
-    (('references: { table: lines, if_orphan: "null" }', ""),
-     "rows of lines cannot replace those that are there: it and the table that it hangs on refer to each other"),
-], ids=["nested", "circle"])
-def test_what_cannot_be_replaced_is_told_before(mongo, docrow, pg15, shape, why):
-    """What hangs below a replaced row further down would go by ON DELETE CASCADE, in no list."""
-    mongo["orders"].insert_one({"_id": oid(1), "lines": [{"what": "new", "parts": ["p"]}]})
-    write(docrow, NESTED.replace("REFERENCE", shape[0]).replace("CHILDREN", shape[1]))
+PARTS = """children:
+          - from: parts
+            table: parts
+            parent: line_id
+            ordinal: n
+            key: id
+            columns: [{ name: p, from: p, type: text }]
+            children: [{ from: bits, table: bits, parent: part_id, ordinal: n, columns: [{ name: bit, from: ., type: text }] }]
+"""
+
+
+def order(n, word, *lines):
+    return {"_id": oid(n), "lines": [{"what": f"{word}{i}", "parts": [{"p": f"{word}{i}", "bits": [word] * k} for k in parts]} for i, parts in enumerate(lines)]}
+
+
+@pytest.mark.parametrize("action", ["NO ACTION", "CASCADE", "RESTRICT"])
+def test_nested_child_rows_are_replaced(mongo, docrow, pg15, action):
+    """Whatever the foreign keys do, what the new document no longer has is taken out row by row, and comes back."""
+    mongo["orders"].insert_many([order(1, "old", [2, 1], [1], [1, 3, 0]), order(2, "other", [1, 2])])
+    write(docrow, NESTED.replace("REFERENCE", "").replace("CHILDREN", PARTS))
+    docrow.run("migrate", "--mapping", "./m.yaml", status=0)
+    pg15.execute("DROP SCHEMA docrow CASCADE")
+    for table, column, above in (("lines", "order_id", "orders"), ("parts", "line_id", "lines"), ("bits", "part_id", "parts")):
+        pg15.execute(
+            f"ALTER TABLE {table} DROP CONSTRAINT {table}_{column}_fkey, ADD CONSTRAINT {table}_{column}_fkey"
+            f" FOREIGN KEY ({column}) REFERENCES {above} ON DELETE {action}"
+        )
+    before = pg15.contents()
+    mongo["orders"].delete_many({})
+    mongo["orders"].insert_many([order(1, "new", [1], [2, 1]), order(3, "third", [1])])
+    docrow.run(*APPEND, "--on-conflict", "replace", status=0)
+    assert pg15.query(
+        "SELECT what, (SELECT count(*) FROM parts WHERE line_id = l.id), (SELECT count(*) FROM bits b JOIN parts p ON p.id = part_id"
+        " WHERE line_id = l.id) FROM lines l ORDER BY what"
+    ) == [("new0", 1, 1), ("new1", 2, 3), ("other0", 2, 3), ("third0", 1, 1)]
+    assert pg15.query("SELECT kind, table_name, count(*), count(doc_id_text) FROM docrow.finding GROUP BY 1, 2 ORDER BY 1, 2") == [
+        ("removed", "bits", 6, 6),  # one of the first part, one of the second, four below the third line
+        ("removed", "lines", 1, 1),
+        ("removed", "parts", 4, 4),  # the second of the first line, three of the third
+        ("replaced", "bits", 2, 2),
+        ("replaced", "lines", 2, 2),
+        ("replaced", "orders", 1, 1),
+        ("replaced", "parts", 2, 2),
+    ]
+    assert ledger(pg15, "replaced") == {("replaced", t): n for t, n in (("orders", 1), ("lines", 3), ("parts", 6), ("bits", 8))}
+    docrow.run("validate", "--full", status=0)
+    docrow.run("migrate", "--clean-only", status=0)
+    assert pg15.contents() == before
+
+
+def test_what_cannot_be_replaced_is_told_before(mongo, docrow, pg15):
+    """A child table and the one above it that refer to each other."""
+    mongo["orders"].insert_one({"_id": oid(1), "lines": [{"what": "new"}]})
+    write(docrow, NESTED.replace("REFERENCE", 'references: { table: lines, if_orphan: "null" }').replace("CHILDREN", ""))
     docrow.run("migrate", "--mapping", "./m.yaml", status=0)
     before = pg15.contents()
     pg15.execute("DROP SCHEMA docrow CASCADE")
     result = docrow.run(*APPEND, "--on-conflict", "replace", status=4)
-    assert why in result.stderr
+    assert "rows of lines cannot replace those that are there: it and the table that it hangs on refer to each other" in result.stderr
     assert pg15.contents() == before
     docrow.run(*APPEND, "--on-conflict", "skip", status=0)
     assert pg15.contents() == before
