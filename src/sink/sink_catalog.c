@@ -341,6 +341,13 @@ static bool read_columns(struct reader *rd)
 	" ORDER BY 1 LIMIT 1), CASE WHEN NOT pg_catalog.has_tablespace_privilege(j.spcname, 'CREATE') THEN"          \
 	" pg_catalog.format('the role has no privilege CREATE on tablespace %I', j.spcname) END)"
 
+/* It depends on something that the server did not bring along (initdb pins its own: they are in no list): a function,
+ * operator class, collation or extension, of which the role may lack a right. */
+#define INDEX_NEEDS_OTHERS                                                                                           \
+	"EXISTS (SELECT FROM pg_catalog.pg_depend d WHERE d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass"    \
+	" AND d.objid = j.indexrelid AND d.refclassid NOT IN ('pg_catalog.pg_class'::pg_catalog.regclass,"           \
+	" 'pg_catalog.pg_constraint'::pg_catalog.regclass))"
+
 #define INDEX_ROWS                                                                                                   \
 	"SELECT CASE WHEN j.whole THEN 3 WHEN j.contype = 'p' THEN 0 WHEN j.indisunique THEN 1 ELSE 2 END AS rank,"  \
 	" j.nspname, j.relname, j.full_name, j.name, " INDEX_DEFINITION INDEX_EXTRAS                                 \
@@ -353,7 +360,7 @@ static bool read_columns(struct reader *rd)
 	" ORDER BY n) FROM pg_catalog.generate_series(1, j.indnkeyatts) n HAVING pg_catalog.bool_or("                \
 	"j.indkey[n - 1] = 0)), 'where', j.predicate, 'method', j.amname, 'constraint', j.con IS NOT NULL,"          \
 	" 'exclusive', j.con IS NOT NULL OR j.indisreplident, 'same_nulls', j.same_nulls,"                           \
-	" 'trouble', " INDEX_TROUBLE ") AS facts FROM j"
+	" 'needs_others', " INDEX_NEEDS_OTHERS ", 'trouble', " INDEX_TROUBLE ") AS facts FROM j"
 
 /* Foreign keys from and to the tables; those of partitions go with their parent's. */
 #define KEY_ROWS                                                                                                     \

@@ -166,14 +166,18 @@ static bool make_all_again(struct pg *pg, int64_t run, struct err *err)
 			  err);
 }
 
-/* What the role may not make (a tablespace, a function or a schema that it has no right to, an event trigger) is
- * found now, on empty tables and in no time, rather than after the load. Foreign keys ask for no more than was looked
- * at. */
+/* What the role may not make (a function or a schema that it has no right to, an event trigger) is found now, on
+ * empty tables, rather than after the load. Foreign keys ask for no more than was looked at, and an index over plain
+ * columns for no more than the first of its schema: all of NextCRM's on trial took half a second. */
+#define TRIED "run = $1::bigint AND kind IN ('primary key', 'unique', 'index', 'exclusion') AND state = 'taken'"
+
 static bool rehearse(struct pg *pg, int64_t run, struct err *err)
 {
 	return pg_exec(pg, "SAVEPOINT docrow_rehearsal", err) &&
 	       make_again(
-		       pg, run, "kind IN ('primary key', 'unique', 'index', 'exclusion') AND state = 'taken'",
+		       pg, run,
+		       TRIED " AND ((facts ->> 'needs_others')::boolean OR id IN (SELECT pg_catalog.min(id) FROM"
+			     " docrow.ddl WHERE " TRIED " GROUP BY facts ->> 'schema'))",
 		       ERR_TARGET_MISMATCH, "after the load",
 		       "nothing was changed; have the right granted, or drop what cannot be made, then start again",
 		       err) &&
