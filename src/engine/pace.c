@@ -7,8 +7,8 @@ void pace_init(struct pace *p, double rate, uint64_t max_lag)
 {
 	rate_init(&p->rate, rate);
 	p->max_lag = max_lag;
-	p->has_warned = false;
-	atomic_init(&p->lagging, false);
+	p->has_looked = p->has_warned = false;
+	atomic_init(&p->lagging, max_lag > 0);
 }
 
 void pace_free(struct pace *p)
@@ -41,6 +41,7 @@ bool pace_look(struct pace *p, struct pg *pg, uint64_t *behind, struct err *err)
 		warn_of_blindness(p);
 	pg_result_free(r);
 	*behind = bytes > 0 ? (uint64_t)bytes : 0;
+	p->has_looked = true;
 	atomic_store(&p->lagging, *behind > p->max_lag);
 	return true;
 }

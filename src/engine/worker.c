@@ -284,12 +284,13 @@ static bool beat(struct engine *e, struct pg **pg, struct err *err)
 
 static void look_at_replicas(struct engine *e, struct pg **pg)
 {
-	bool was_lagging = pace_is_lagging(&e->pace);
+	bool has_looked = e->pace.has_looked, was_lagging = has_looked && pace_is_lagging(&e->pace);
 	uint64_t behind;
 	char text[2][32];
 	struct err err;
 	if (!heartbeat_connect(e, pg, &err) || !pace_look(&e->pace, *pg, &behind, &err)) {
-		log_line(LOG_DEBUG, "replicas: %s", err.message);
+		log_line(has_looked ? LOG_DEBUG : LOG_WARN, "waiting to see how far replicas are behind: %s",
+			 err.message);
 		return;
 	}
 	if (pace_is_lagging(&e->pace))
