@@ -184,7 +184,7 @@ static int show(const struct cli *c, const char *name)
 		show_json(&l.plan->schema);
 	else if (status == 0)
 		mapping_show(&out, l.plan);
-	fwrite(out.data, 1, out.len, stdout);
+	fputs(buf_cstr(&out), stdout);
 	unload(&l);
 	return status;
 }

@@ -174,7 +174,7 @@ class Mongo(Server):
         words += ["--wiredTigerCacheSizeGB", "0.5", "--setParameter", "enableTestCommands=1"]
         words += ["--setParameter", "diagnosticDataCollectionEnabled=false", "--quiet"]
         if self.replica_set:
-            words += ["--replSet", self.replica_set, "--oplogSize", "256"]
+            words += ["--replSet", self.replica_set, "--oplogSize", "2048"]
         if self.auth:
             words += ["--auth"] + (["--keyFile", self.folder / "key"] if self.replica_set else [])
         return [str(word) for word in words + self.extra]
