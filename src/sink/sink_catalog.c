@@ -93,7 +93,9 @@ static const char tables_sql[] =
 	" pg_catalog.row_security_active(c.oid),"
 	" EXISTS (SELECT FROM pg_catalog.pg_inherits h WHERE h.inhrelid = c.oid),"
 	" EXISTS (SELECT FROM pg_catalog.pg_inherits h WHERE h.inhparent = c.oid),"
-	" EXISTS (SELECT FROM pg_catalog.pg_publication_tables p WHERE p.schemaname = $1 AND p.tablename = c.relname)"
+	" EXISTS (SELECT FROM pg_catalog.pg_publication_tables p WHERE p.schemaname = $1 AND p.tablename = "
+	"c.relname),"
+	" c.relpersistence = 'u'"
 	" FROM pg_catalog.unnest($2::text[]) WITH ORDINALITY w(name, n)"
 	" LEFT JOIN pg_catalog.pg_namespace s ON s.nspname = $1"
 	" LEFT JOIN pg_catalog.pg_class c ON c.relnamespace = s.oid AND c.relname = w.name ORDER BY w.n";
@@ -115,7 +117,8 @@ static bool read_tables(struct reader *rd)
 							    .row_security = pg_get_bool(r, i, 4),
 							    .is_part = pg_get_bool(r, i, 5),
 							    .has_parts = pg_get_bool(r, i, 6),
-							    .published = pg_get_bool(r, i, 7)};
+							    .published = pg_get_bool(r, i, 7),
+							    .unlogged = pg_get_bool(r, i, 8)};
 	}
 	return true;
 }

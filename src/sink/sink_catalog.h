@@ -30,6 +30,7 @@ struct catalog_table {
 	bool row_security;       /* its policies hold for the role, too                          */
 	bool is_part, has_parts; /* of partitioning or inheritance                               */
 	bool published;          /* in a publication                                             */
+	bool unlogged;           /* a crash of the server empties it                             */
 	struct catalog_column *columns;
 	size_t ncolumns;
 };

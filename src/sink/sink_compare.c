@@ -137,6 +137,18 @@ static void compare_rights(struct compare *cmp, const struct catalog_table *t)
 		    "row security of table %s holds for the role, too", t->name);
 }
 
+/* The marks of what is loaded would outlive the rows, and a resume believes the marks. */
+static void compare_persistence(struct compare *cmp, const struct catalog_table *t)
+{
+	if (!t->unlogged)
+		return;
+	add(cmp, SINK_ERROR,
+	    arena_printf(cmp->out->arena,
+			 "ALTER TABLE \"%s\" SET LOGGED; after the move it may be SET UNLOGGED again", t->name),
+	    "table %s is UNLOGGED: a crash of PostgreSQL empties it, and docrow would take its rows for loaded",
+	    t->name);
+}
+
 static void compare_tables(struct compare *cmp)
 {
 	for (size_t i = 0; i < cmp->c->ntables; i++) {
@@ -155,8 +167,10 @@ static void compare_tables(struct compare *cmp)
 		else if (t->is_part || (t->has_parts && t->kind == 'r'))
 			add(cmp, SINK_ERROR, "docrow fills ordinary tables",
 			    "table %s is part of a partitioned or inherited table", t->name);
-		else
+		else {
 			compare_rights(cmp, t);
+			compare_persistence(cmp, t);
+		}
 	}
 }
 

@@ -489,6 +489,22 @@ def test_what_the_role_could_not_make_again_is_told_before_the_load(mongo, docro
     assert pg15.query("SELECT (SELECT count(*) FROM people), (SELECT count(*) FROM docrow.run)") == [(0, 0)]
 
 
+@pytest.mark.parametrize("way", [[], ["--keep-indexes"]], ids=["away", "keep"])
+def test_unlogged_tables_are_refused(mongo, docrow, pg15, way):
+    """A crash of PostgreSQL would empty them, and the marks of what is loaded would stay."""
+    fill_small(mongo)
+    write(docrow)
+    pg15.execute(EVERYTHING + "ALTER TABLE pets SET UNLOGGED")
+    for command in ("check", "migrate"):
+        result = docrow.run(command, "--mapping", "./m.yaml", *way, status=4)
+        said = " ".join((result.stdout + result.stderr).split())
+        assert "table pets is UNLOGGED" in said and 'ALTER TABLE "pets" SET LOGGED' in said
+    assert pg15.one("SELECT count(*) FROM people") == 0
+    pg15.execute("ALTER TABLE pets SET LOGGED")
+    docrow.run("migrate", "--mapping", "./m.yaml", *way, status={0, 1})
+    assert pg15.one("SELECT count(*) FROM people") > 0
+
+
 def test_rows_that_a_trigger_drops_are_rejects(mongo, docrow, pg15):
     fill_small(mongo)
     write(docrow)
