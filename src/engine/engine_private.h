@@ -45,6 +45,7 @@ struct worker {
 	bool in_unit;           /* it came up inside a unit, not on connecting or claiming */
 	uint64_t seen_units;    /* units_done when it came up                             */
 	bool asks_again;        /* its last claim found nothing free                      */
+	unsigned since_rate;    /* rate_count: over all units, which may be small         */
 	atomic_bool busy;       /* inside a unit                                          */
 };
 

@@ -34,7 +34,6 @@ struct feed {
 	uint64_t main_rows;            /* converted since COPY began                   */
 	uint64_t shown, shown_rejects; /* added to the display by this unit      */
 	uint32_t since_poll;
-	unsigned since_rate; /* rate_count */
 	bool copying;
 };
 
@@ -363,7 +362,7 @@ static bool feed_document(struct feed *f, const uint8_t *doc, size_t len, struct
 {
 	++*f->read;
 	*f->bytes += len;
-	rate_count(&f->w->engine->pace.rate, &f->since_rate);
+	rate_count(&f->w->engine->pace.rate, &f->w->since_rate);
 	if (len > BIG_DOCUMENT) {
 		if (!convert_big(f, doc, len, err))
 			return false;

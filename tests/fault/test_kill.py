@@ -278,7 +278,7 @@ def test_a_signal_stops_and_resume_goes_on_exactly_there(job, pg15, undisturbed,
 
 def test_two_processes_share_one_run(job, pg15, undisturbed):
     want, _ = undisturbed
-    first = job.start(*SLOWLY)
+    first = job.start(*TINY[:-1], "10", "--max-rate", str(DOCUMENTS // 15))  # a lease that does not run out
     wait_for(lambda: is_running(pg15), 30, "the first chunks")
     refused = job.run("migrate", "--mapping", "./items.yaml", status=2)
     assert "--join" in refused.stderr
