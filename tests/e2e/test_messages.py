@@ -668,21 +668,33 @@ def test_the_target_goes_away_for_good(job, make_postgres):
     mine.run("migrate", "--resume", "--lease", "2", status=0)
 
 
-def test_a_trigger_that_drops_rows(job, pg15):
-    """Rows that the server takes and does not keep: halving finds their documents."""
-    with pg15.admin() as admin:
+def with_trigger(pg, when, body):
+    """Table things gets a trigger for document 7 as soon as docrow makes it."""
+    with pg.admin() as admin:
         admin.execute(
-            "CREATE FUNCTION drop_row() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN RETURN NULL; END$$;"
+            f"CREATE FUNCTION for_row() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN {body} END$$;"
             " CREATE FUNCTION add_trigger() RETURNS event_trigger LANGUAGE plpgsql AS $$BEGIN"
             " IF EXISTS (SELECT FROM pg_event_trigger_ddl_commands() WHERE object_identity = 'public.things') THEN"
-            " CREATE TRIGGER t BEFORE INSERT ON things FOR EACH ROW WHEN (NEW.n = 7) EXECUTE FUNCTION drop_row();"
+            f" CREATE TRIGGER t {when} INSERT ON things FOR EACH ROW WHEN (NEW.n = 7) EXECUTE FUNCTION for_row();"
             " END IF; END$$;"
             " CREATE EVENT TRIGGER add_trigger ON ddl_command_end WHEN TAG IN ('CREATE TABLE')"
             " EXECUTE FUNCTION add_trigger()"
         )
+
+
+def test_a_trigger_that_drops_rows(job, pg15):
+    """Rows that the server takes and does not keep: halving finds their documents."""
+    with_trigger(pg15, "BEFORE", "RETURN NULL;")
     job.run("migrate", "--mapping", "./m.yaml", status=1)
     assert pg15.one("SELECT count(*) FROM things WHERE n <> 7") == pg15.one("SELECT count(*) FROM things") == 499
     assert "trigger" in job.run("rejects", "list").stdout
+
+
+def test_a_trigger_that_takes_rows_away(job, pg15):
+    """Rows that the server took, and that are gone before the end: the account does not balance, and docrow says so."""
+    with_trigger(pg15, "AFTER", "DELETE FROM public.things WHERE n = 7; RETURN NULL;")
+    complaint = fails(job, 5, "DR-5001")
+    assert "500 rows by the ledger, but 499 are in the table" in complaint.text
 
 
 def test_a_unique_index_that_others_break(job, pg15):
