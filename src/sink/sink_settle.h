@@ -38,6 +38,16 @@ struct removal {
 /* Counts go to the ledger; *removed (may be NULL) gets the table's own rows. */
 bool settle_remove(struct settle *st, const struct removal *r, uint64_t *removed) MUST_CHECK;
 
+/* Parts of a statement that takes rows (alias ROW_ALIAS) out of `table`, for its RETURNING: what a note says of a row
+ * and the row itself, row_text; ", " and the values by which child tables find the rows, link_<child>. */
+void settle_put_row(struct buf *sql, const struct schema *s, const struct schema_table *t, int64_t run);
+void settle_put_links(struct buf *sql, const struct schema *s, int table);
+/* ", docrow_x<child> AS (DELETE ...)" for the child tables of `table`, whose deleted rows and links are in the query
+ * `from`, and for theirs. run > 0: they return settle_put_row, too. The children are added to tables[n]; returns how
+ * many are in there now. */
+int settle_put_children(struct buf *sql, const struct schema *s, int table, const char *from, int64_t run,
+			int *tables, int n);
+
 /* Of a child table, before its rows are moved: the old rows that hang on replaced ones and do not wait in the stage
  * go, with all below them; findings (kind removed) keep them, the ledger counts them as REPLACED. */
 bool leftovers_remove(struct settle *st, int table) MUST_CHECK;

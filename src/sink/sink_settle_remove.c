@@ -18,8 +18,7 @@ static bool is_child_of(const struct schema *s, size_t child, int table)
 	       sink_link_column(s, &s->tables[child]) >= 0;
 }
 
-/* The values by which child tables of `table` find its rows: link_<child>. */
-static void put_links(struct buf *sql, const struct schema *s, int table)
+void settle_put_links(struct buf *sql, const struct schema *s, int table)
 {
 	for (size_t c = 0; c < s->ntables; c++) {
 		if (!is_child_of(s, c, table))
@@ -30,23 +29,28 @@ static void put_links(struct buf *sql, const struct schema *s, int table)
 	}
 }
 
+void settle_put_row(struct buf *sql, const struct schema *s, const struct schema_table *t, int64_t run)
+{
+	sql_row_identity(sql, ROW_ALIAS, s, t, run);
+	/* json, not jsonb: no limit below the row's own, and the columns in their order */
+	buf_puts(sql, ", row_to_json(" ROW_ALIAS ".*)::text AS row_text");
+}
+
 static void put_deleted(struct buf *sql, const struct settle *st, const struct removal *r)
 {
 	const struct schema_table *t = &st->s->tables[r->table];
 	buf_puts(sql, ", docrow_g AS (DELETE FROM ");
 	sql_rows(sql, st->s, t);
 	buf_puts(sql, " AS " ROW_ALIAS " USING docrow_o WHERE " ROW_ALIAS ".ctid = docrow_o.spot RETURNING ");
-	sql_row_identity(sql, ROW_ALIAS, st->s, t, st->run);
-	/* json, not jsonb: no limit below the row's own, and the columns in their order */
-	buf_puts(sql, ", row_to_json(" ROW_ALIAS ".*)::text AS row_text, docrow_o.message, docrow_o.value, "
-		      "docrow_o.value_text");
+	settle_put_row(sql, st->s, t, st->run);
+	buf_puts(sql, ", docrow_o.message, docrow_o.value, docrow_o.value_text");
 	buf_puts(sql, r->has_sqlstate ? ", docrow_o.sqlstate" : ", NULL::text AS sqlstate");
-	put_links(sql, st->s, r->table);
+	settle_put_links(sql, st->s, r->table);
 	buf_putc(sql, ')');
 }
 
-/* The child tables of `table`, whose deleted rows are in the query `from`, and theirs. Returns how many. */
-static int put_children(struct buf *sql, const struct schema *s, int table, const char *from, int *tables, int n)
+int settle_put_children(struct buf *sql, const struct schema *s, int table, const char *from, int64_t run,
+			int *tables, int n)
 {
 	for (size_t c = 0; c < s->ntables; c++) {
 		if (!is_child_of(s, c, table))
@@ -58,11 +62,15 @@ static int put_children(struct buf *sql, const struct schema *s, int table, cons
 		buf_printf(sql, " AS " ROW_ALIAS " USING (SELECT DISTINCT link_%zu FROM %s) docrow_up WHERE ", c,
 			   from);
 		sql_column(sql, ROW_ALIAS, &s->tables[c], s->tables[c].parent_column);
-		buf_printf(sql, " = docrow_up.link_%zu RETURNING 1 AS one", c);
-		put_links(sql, s, (int)c);
+		buf_printf(sql, " = docrow_up.link_%zu RETURNING ", c);
+		if (run > 0)
+			settle_put_row(sql, s, &s->tables[c], run);
+		else
+			buf_puts(sql, "1 AS one");
+		settle_put_links(sql, s, (int)c);
 		buf_putc(sql, ')');
 		tables[n++] = (int)c;
-		n = put_children(sql, s, (int)c, name, tables, n);
+		n = settle_put_children(sql, s, (int)c, name, run, tables, n);
 	}
 	return n;
 }
@@ -136,7 +144,7 @@ static bool run_removal(struct settle *st, const struct removal *r, int *tables,
 	_cleanup_(buf_free) struct buf sql = {0};
 	buf_printf(&sql, "WITH docrow_o AS MATERIALIZED (%s)", r->rows);
 	put_deleted(&sql, st, r);
-	int n = r->keep_children ? 0 : put_children(&sql, st->s, r->table, "docrow_g", tables, 0);
+	int n = r->keep_children ? 0 : settle_put_children(&sql, st->s, r->table, "docrow_g", 0, tables, 0);
 	if (r->drop)
 		put_findings(&sql, st, r);
 	else

@@ -14,7 +14,7 @@
 
 #include "sink_settle.h"
 
-#define THERE "docrow_there"
+#define WAITING "docrow_waiting" /* the stage */
 
 struct leftovers {
 	struct settle *st;
@@ -23,70 +23,29 @@ struct leftovers {
 	int n;
 };
 
-static bool is_child_of(const struct schema *s, size_t child, int table)
-{
-	return s->tables[child].parent_table == table && (int)child != table &&
-	       sink_link_column(s, &s->tables[child]) >= 0;
-}
-
-/* " RETURNING <what a finding says>, <the values by which child tables find the rows>" */
-static void put_returning(struct buf *sql, const struct leftovers *l, int table)
-{
-	const struct schema *s = &l->there;
-	buf_puts(sql, " RETURNING ");
-	sql_row_identity(sql, THERE, s, &s->tables[table], l->st->run);
-	buf_puts(sql, ", row_to_json(" THERE ".*)::text AS row_text");
-	for (size_t c = 0; c < s->ntables; c++) {
-		if (!is_child_of(s, c, table))
-			continue;
-		buf_puts(sql, ", ");
-		sql_column(sql, THERE, &s->tables[table], sink_link_column(s, &s->tables[c]));
-		buf_printf(sql, " AS link_%zu", c);
-	}
-	buf_putc(sql, ')');
-}
-
 static void put_first(struct buf *sql, const struct leftovers *l, int table)
 {
 	const struct schema_table *t = &l->st->s->tables[table];
 	buf_puts(sql, "WITH docrow_o AS (DELETE FROM ");
 	sql_table(sql, l->st->s, t);
 	buf_printf(sql,
-		   " AS " THERE
+		   " AS " ROW_ALIAS
 		   " WHERE EXISTS (SELECT FROM docrow.finding f WHERE f.run = %lld AND f.kind = 'replaced' "
 		   "AND f.table_name = ",
 		   (long long)l->st->run);
 	sql_literal(sql, l->st->s->tables[t->parent_table].name);
 	buf_puts(sql, " AND f.key = ");
-	sql_column(sql, THERE, t, t->parent_column);
+	sql_column(sql, ROW_ALIAS, t, t->parent_column);
 	buf_puts(sql, "::text)");
 	if (t->nprimary_key > 0) {
-		buf_printf(sql, " AND NOT EXISTS (SELECT FROM %s AS " ROW_ALIAS " WHERE ", t->stage);
-		sql_same_key(sql, t, THERE, ROW_ALIAS);
+		buf_printf(sql, " AND NOT EXISTS (SELECT FROM %s AS " WAITING " WHERE ", t->stage);
+		sql_same_key(sql, t, ROW_ALIAS, WAITING);
 		buf_putc(sql, ')');
 	}
-	put_returning(sql, l, table);
-	l->tables[0] = table;
-}
-
-/* The tables below `table`, whose deleted rows are in the query `from`, and those below them. */
-static void put_below(struct buf *sql, struct leftovers *l, int table, const char *from)
-{
-	const struct schema *s = &l->there;
-	for (size_t c = 0; c < s->ntables; c++) {
-		if (!is_child_of(s, c, table))
-			continue;
-		char name[32];
-		snprintf(name, sizeof name, "docrow_x%zu", c);
-		buf_printf(sql, ", %s AS (DELETE FROM ", name);
-		sql_table(sql, s, &s->tables[c]);
-		buf_printf(sql, " AS " THERE " USING (SELECT DISTINCT link_%zu FROM %s) docrow_up WHERE ", c, from);
-		sql_column(sql, THERE, &s->tables[c], s->tables[c].parent_column);
-		buf_printf(sql, " = docrow_up.link_%zu", c);
-		put_returning(sql, l, (int)c);
-		l->tables[l->n++] = (int)c;
-		put_below(sql, l, (int)c, name);
-	}
+	buf_puts(sql, " RETURNING ");
+	settle_put_row(sql, &l->there, t, l->st->run);
+	settle_put_links(sql, &l->there, table);
+	buf_putc(sql, ')');
 }
 
 static void query_name(const struct leftovers *l, int i, char name[32])
@@ -120,7 +79,8 @@ static bool run_leftovers(struct leftovers *l, int table, uint64_t *counts)
 	_cleanup_(buf_free) struct buf sql = {0};
 	char name[32];
 	put_first(&sql, l, table);
-	put_below(&sql, l, table, "docrow_o");
+	l->tables[0] = table;
+	l->n = settle_put_children(&sql, &l->there, table, "docrow_o", l->st->run, l->tables, 1);
 	for (int i = 0; i < l->n; i++)
 		put_findings(&sql, l, i);
 	for (int i = 0; i < l->n; i++) {
@@ -140,7 +100,7 @@ bool leftovers_remove(struct settle *st, int table)
 	if (t->parent_table < 0 || t->parent_column < 0)
 		return true;
 	struct arena *a = arena_new();
-	struct leftovers l = {.st = st, .there = *st->s, .n = 1};
+	struct leftovers l = {.st = st, .there = *st->s};
 	l.tables = arena_alloc(a, (st->s->ntables + 1) * sizeof *l.tables);
 	l.there.tables = arena_memdup(a, st->s->tables, st->s->ntables * sizeof *l.there.tables);
 	for (size_t i = 0; i < st->s->ntables; i++)
