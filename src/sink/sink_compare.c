@@ -761,23 +761,23 @@ static void compare_triggers(struct compare *cmp, bool off)
 /* A rule puts other statements in the place of settling's DELETE and UPDATE; COPY knows none. */
 static bool compare_rules(struct compare *cmp, struct pg *pg, struct err *err)
 {
-	for (size_t i = 0; i < cmp->c->ntables; i++) {
-		_cleanup_(pg_result_freep) struct pg_result *r = NULL;
-		const char *table = cmp->c->tables[i].name;
-		struct pg_param params[] = {PG_TEXT(cmp->s->name), PG_TEXT(table)};
-		if (!is_filled(cmp, &cmp->c->tables[i]))
-			continue;
-		if (!pg_query(pg,
-			      "SELECT w.rulename, pg_catalog.format('ALTER TABLE %I.%I DISABLE RULE %I', n.nspname,"
-			      " c.relname, w.rulename) FROM pg_catalog.pg_rewrite w JOIN pg_catalog.pg_class c ON"
-			      " c.oid = w.ev_class JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE"
-			      " n.nspname = $1 AND c.relname = $2 AND w.ev_enabled <> 'D' ORDER BY 1",
-			      params, 2, &r, err))
-			return false;
-		for (int k = 0; k < pg_rows(r); k++)
+	_cleanup_(pg_result_freep) struct pg_result *r = NULL;
+	struct pg_param params[] = {PG_TEXT(cmp->s->name)};
+	if (!pg_query(
+		    pg,
+		    "SELECT c.relname, w.rulename, pg_catalog.format('ALTER TABLE %I.%I DISABLE RULE %I', n.nspname,"
+		    " c.relname, w.rulename) FROM pg_catalog.pg_rewrite w JOIN pg_catalog.pg_class c ON"
+		    " c.oid = w.ev_class JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE"
+		    " n.nspname = $1 AND w.ev_enabled <> 'D' ORDER BY 1, 2",
+		    params, 1, &r, err))
+		return false;
+	for (int i = 0; i < pg_rows(r); i++) {
+		int table = schema_find_table(cmp->s, pg_get(r, i, 0));
+		if (table >= 0 && is_filled(cmp, &cmp->c->tables[table]))
 			add(cmp, SINK_ERROR,
-			    arena_printf(cmp->out->arena, "%s, and ENABLE RULE afterwards", pg_get(r, k, 1)),
-			    "rule %s of table %s would change what is done to its rows", pg_get(r, k, 0), table);
+			    arena_printf(cmp->out->arena, "%s, and ENABLE RULE afterwards", pg_get(r, i, 2)),
+			    "rule %s of table %s would change what is done to its rows", pg_get(r, i, 1),
+			    pg_get(r, i, 0));
 	}
 	return true;
 }
