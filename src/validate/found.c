@@ -198,6 +198,17 @@ void found_merge(struct found *to, struct found *from)
 	found_reset(from);
 }
 
+void found_of_table(struct found *f, enum validate_kind kind, const struct schema_table *t, const char *column,
+		    const char *detail, uint64_t size)
+{
+	found_add(f, &(struct validate_finding){.kind = kind,
+						.table = t != NULL ? t->name : NULL,
+						.collection = t != NULL ? t->collection : NULL,
+						.column = column,
+						.detail = detail,
+						.size = size});
+}
+
 void found_note(struct found *f, const char *fmt, ...)
 {
 	struct buf b;

@@ -624,19 +624,6 @@ bool match_batch(struct batch *b, struct err *err)
 
 /* --- the end --- */
 
-static void tell(struct validation *v, int table, const char *column, enum validate_kind kind, const char *detail,
-		 uint64_t size)
-{
-	const struct schema_table *t = &v->plan->schema.tables[table];
-
-	found_add(v->found, &(struct validate_finding){.kind = kind,
-						       .table = t->name,
-						       .collection = t->collection,
-						       .column = column,
-						       .detail = detail,
-						       .size = size});
-}
-
 /* As many references may be NULL as are listed, whosever they are. */
 static void check_taken(struct validation *v, int table)
 {
@@ -652,7 +639,7 @@ static void check_taken(struct validation *v, int table)
 			continue;
 		snprintf(detail, sizeof detail, "%llu references of documents are NULL, %llu of them are listed",
 			 (unsigned long long)taken, (unsigned long long)listed);
-		tell(v, table, name, FOUND_NULLED, detail, taken - listed);
+		found_of_table(v->found, FOUND_NULLED, t, name, detail, taken - listed);
 	}
 }
 
@@ -667,7 +654,7 @@ static void tell_uncompared(struct validation *v, int table)
 		 "%llu more documents have no row that is as they say: what they differ in is told of the first %d "
 		 "only",
 		 (unsigned long long)n, MOST_LEFT);
-	tell(v, table, NULL, FOUND_NOT_COMPARED, detail, 0);
+	found_of_table(v->found, FOUND_NOT_COMPARED, &v->plan->schema.tables[table], NULL, detail, 0);
 	FOUND_COUNT(v->found, table, found[FOUND_NOT_COMPARED], n - 1);
 }
 

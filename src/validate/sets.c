@@ -191,13 +191,7 @@ bool odd_has(const struct validation *v, int table, bool missing)
 
 static void tell(struct validation *v, int table, enum validate_kind kind, const char *detail, uint64_t size)
 {
-	const struct schema_table *t = table >= 0 ? &v->plan->schema.tables[table] : NULL;
-
-	found_add(v->found, &(struct validate_finding){.kind = kind,
-						       .table = t != NULL ? t->name : NULL,
-						       .collection = t != NULL ? t->collection : NULL,
-						       .detail = detail,
-						       .size = size});
+	found_of_table(v->found, kind, table >= 0 ? &v->plan->schema.tables[table] : NULL, NULL, detail, size);
 }
 
 /* Changed between the two looks: the document, or row, is not what it was. */

@@ -86,17 +86,6 @@ bool types_check(struct worker *w, int table, struct err *err)
 
 /* --- both sides --- */
 
-static void tell(struct validation *v, const struct schema_table *t, const struct schema_column *c,
-		 enum validate_kind kind, const char *detail, uint64_t size)
-{
-	found_add(v->found, &(struct validate_finding){.kind = kind,
-						       .table = t->name,
-						       .collection = t->collection,
-						       .column = c->name,
-						       .detail = detail,
-						       .size = size});
-}
-
 /* References that were set to NULL or moved away, and those that came here, all of them listed. */
 static int64_t moved_by_rule(const struct validation *v, int table, int column)
 {
@@ -131,8 +120,8 @@ static void check_values(struct validation *v, int table, int column, const stru
 	if (want == (int64_t)r->values)
 		return;
 	snprintf(detail, sizeof detail, "%" PRIi64 " values expected, %" PRIu64 " found", want, r->values);
-	tell(v, t, &t->columns[column], r->values == 0 ? FOUND_ALL_NULL : FOUND_NULLS, detail,
-	     (uint64_t)llabs(want - (int64_t)r->values));
+	found_of_table(v->found, r->values == 0 ? FOUND_ALL_NULL : FOUND_NULLS, t, t->columns[column].name, detail,
+		       (uint64_t)llabs(want - (int64_t)r->values));
 }
 
 static bool in_run(const struct validation *v, double seconds)
@@ -149,7 +138,8 @@ static void check_times(struct validation *v, int table, int column, const struc
 		return;
 	if (in_run(v, r->least) && in_run(v, r->most) &&
 	    !(in_run(v, (double)d->least / 1000) && in_run(v, (double)d->most / 1000)))
-		tell(v, t, &t->columns[column], FOUND_RUN_TIME, "the documents' dates are others", 0);
+		found_of_table(v->found, FOUND_RUN_TIME, t, t->columns[column].name,
+			       "the documents' dates are others", 0);
 }
 
 /* "3 of string, 1 of date" */
@@ -172,7 +162,7 @@ static void check_misfits(struct validation *v, int table, int column, const str
 	if (n == 0)
 		return;
 	put_kinds(&detail, d->misfits);
-	tell(v, t, &t->columns[column], FOUND_MISFIT, buf_cstr(&detail), n);
+	found_of_table(v->found, FOUND_MISFIT, t, t->columns[column].name, buf_cstr(&detail), n);
 }
 
 static void check_column(struct validation *v, int table, int column, bool complete)
@@ -188,14 +178,14 @@ static void check_column(struct validation *v, int table, int column, bool compl
 	check_misfits(v, table, column, d);
 	if (r->infinite > 0) {
 		snprintf(detail, sizeof detail, "%" PRIu64 " values", r->infinite);
-		tell(v, t, &t->columns[column], FOUND_INFINITY, detail, 0);
+		found_of_table(v->found, FOUND_INFINITY, t, t->columns[column].name, detail, 0);
 	}
 	if (!complete)
 		return;
 	if (r->nan > d->nan) {
 		snprintf(detail, sizeof detail, "%" PRIu64 " values, at most %" PRIu64 " in the documents", r->nan,
 			 d->nan);
-		tell(v, t, &t->columns[column], FOUND_NAN, detail, 0);
+		found_of_table(v->found, FOUND_NAN, t, t->columns[column].name, detail, 0);
 	}
 	check_values(v, table, column, d, r);
 	check_times(v, table, column, d, r);

@@ -153,6 +153,9 @@ void found_reset(struct found *f);
 void found_merge(struct found *to, struct found *from);
 /* Texts are copied. */
 void found_add(struct found *f, const struct validate_finding *x);
+/* Of a whole table, or column of it (NULL: none): `size` of the detail's things, 0 where it counts none. */
+void found_of_table(struct found *f, enum validate_kind kind, const struct schema_table *t, const char *column,
+		    const char *detail, uint64_t size);
 void found_note(struct found *f, const char *fmt, ...) PRINTF_LIKE(2, 3);
 struct validate_table *found_table(struct found *f,
 				   int table); /* counts: the owner of the thread adds by found_count */
