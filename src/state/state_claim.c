@@ -133,9 +133,8 @@ static bool fill_step(struct state_unit *u, struct arena *a, const struct pg_res
 /* A run that was cleaned meanwhile has no steps; state_advance will say so. */
 static bool lock_run(struct pg *pg, const struct pg_param *params, struct err *err)
 {
-	uint64_t rows;
 	return state_exec(pg, "SELECT FROM docrow.run WHERE id = $1 AND status <> 'cleaned' FOR UPDATE", params, 1,
-			  &rows, err);
+			  NULL, err);
 }
 
 static bool take_step(struct pg *pg, const struct pg_param *params, struct arena *a, struct state_unit *unit,
