@@ -138,15 +138,17 @@ static void compare_rights(struct compare *cmp, const struct catalog_table *t)
 }
 
 /* The marks of what is loaded would outlive the rows, and a resume believes the marks. */
-static void compare_persistence(struct compare *cmp, const struct catalog_table *t)
+static void compare_persistence(struct compare *cmp, size_t table)
 {
-	if (!t->unlogged)
+	_cleanup_(buf_free) struct buf name = {0};
+	if (!cmp->c->tables[table].unlogged)
 		return;
+	sql_table(&name, cmp->s, &cmp->s->tables[table]);
 	add(cmp, SINK_ERROR,
-	    arena_printf(cmp->out->arena,
-			 "ALTER TABLE \"%s\" SET LOGGED; after the move it may be SET UNLOGGED again", t->name),
+	    arena_printf(cmp->out->arena, "ALTER TABLE %s SET LOGGED; after the move it may be SET UNLOGGED again",
+			 buf_cstr(&name)),
 	    "table %s is UNLOGGED: a crash of PostgreSQL empties it, and docrow would take its rows for loaded",
-	    t->name);
+	    cmp->c->tables[table].name);
 }
 
 static void compare_tables(struct compare *cmp)
@@ -169,7 +171,7 @@ static void compare_tables(struct compare *cmp)
 			    "table %s is part of a partitioned or inherited table", t->name);
 		else {
 			compare_rights(cmp, t);
-			compare_persistence(cmp, t);
+			compare_persistence(cmp, i);
 		}
 	}
 }

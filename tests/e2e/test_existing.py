@@ -498,7 +498,7 @@ def test_unlogged_tables_are_refused(mongo, docrow, pg15, way):
     for command in ("check", "migrate"):
         result = docrow.run(command, "--mapping", "./m.yaml", *way, status=4)
         said = " ".join((result.stdout + result.stderr).split())
-        assert "table pets is UNLOGGED" in said and 'ALTER TABLE "pets" SET LOGGED' in said
+        assert "table pets is UNLOGGED" in said and 'ALTER TABLE "public"."pets" SET LOGGED' in said
     assert pg15.one("SELECT count(*) FROM people") == 0
     pg15.execute("ALTER TABLE pets SET LOGGED")
     docrow.run("migrate", "--mapping", "./m.yaml", *way, status={0, 1})
